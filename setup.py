@@ -1,11 +1,16 @@
-"""What pyproject.toml cannot say: the found packages, and data/ as the package convnets_data."""
+"""What pyproject.toml cannot say: the rooms as found, and data/ as the package convnets_data."""
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 ROOMS = ["components", "keras_models", "pipelines", "serving"]
 
+# Folders of tables or templates are namespace packages, so that they are packaged too.
+rooms = find_namespace_packages(
+    include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")],
+    exclude=["*.__pycache__"],
+)
+
 setup(
-    packages=find_packages(include=[p for room in ROOMS for p in (room, f"{room}.*")])
-    + ["convnets_data"],
+    packages=[*rooms, "convnets_data", "convnets_data.mnist"],
     package_dir={"convnets_data": "data"},
 )
