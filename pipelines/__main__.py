@@ -1,0 +1,5 @@
+"""`python -m pipelines` is the command `convnets`."""
+
+from pipelines.cli import main
+
+main(prog_name="convnets")

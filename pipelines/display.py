@@ -1,0 +1,186 @@
+"""What a run shows while it lasts: a line a stage in a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+# TFX' names say which class does it; these say what is done.
+WORK = {
+    "ImageExampleGen": "read the images",
+    "StatisticsGen": "measure the examples",
+    "SchemaGen": "infer the schema",
+    "ExampleValidator": "look for anomalies",
+    "Transform": "training set's means",
+    "Tuner": "search hyperparameters",
+    "Trainer": "train",
+    "Baseline": "last blessed model",
+    "Evaluator": "bless or not",
+    "Judge": "set beside the paper",
+    "Report": "draw the report",
+    "Canary": "try it in the server",
+    "Pusher": "hand to the server",
+}
+_WORK_WIDTH = max(map(len, WORK.values()))
+_MARKS = {
+    "waiting": Text("·", style="dim"),
+    "done": Text("✓", style="green"),
+    "cached": Text("✓", style="cyan"),
+    "failed": Text("✗", style="bold red"),
+}
+# Where nobody sees a bar move, a long stage says now and then that it is alive.
+_PLAIN_PROGRESS_SECONDS = 20.0
+_STARTING = "starting TFX, about half a minute"
+_STOPPING = "stopping the run; press Ctrl-C again to end it at once"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@dataclass
+class Stage:
+    """One stage as far as the events tell."""
+
+    name: str
+    state: str = "waiting"
+    began: float = 0.0
+    seconds: float = 0.0
+    done: float = 0.0
+    total: float = 0.0
+    text: str = ""
+    error: str = ""
+
+
+class Board:
+    """The state of a run, kept up by its events."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._spinner = Spinner("dots", style="bold")
+        self.stages: dict[str, Stage] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return self._clock() - self._began
+
+    def rows(self) -> list[dict[str, Any]]:
+        """`stage`, `state`, `seconds` and `error` of each stage, in the order of the road."""
+        return [
+            {"stage": each.name, "state": each.state, "seconds": each.seconds, "error": each.error}
+            for each in self.stages.values()
+        ]
+
+    def take(self, event: Mapping[str, Any]) -> Stage | None:
+        """Notes an event; returns the stage that it is about. Unknown events are passed over."""
+        if event["event"] == "stages":
+            self.stages = {name: self.stages.get(name, Stage(name)) for name in event["stages"]}
+            return None
+        if event["event"] not in ("stage", "progress"):
+            return None
+        stage = self.stages.setdefault(event["stage"], Stage(event["stage"]))
+        if event["event"] == "progress":
+            stage.done, stage.total = event["done"], event.get("total", 0)
+            stage.text = event.get("text", "")
+            return stage
+        stage.state = event["state"]
+        stage.error = event.get("error") or ""
+        if stage.state == "running":
+            stage.began = self._clock()
+        else:
+            stage.seconds = event.get("seconds") or 0.0
+        return stage
+
+    def __rich__(self) -> Group | Table:
+        table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        for options in ({"width": 1}, {}, {"width": _WORK_WIDTH}, {"ratio": 1}):
+            table.add_column(no_wrap=True, overflow="ellipsis", **options)
+        for stage in self.stages.values():
+            table.add_row(*self._row(stage))
+        if any(stage.state != "waiting" for stage in self.stages.values()):
+            return table
+        starting = Text(f"{_STARTING} · {duration(self.seconds)}")
+        return Group(Columns([self._spinner, starting]), table)
+
+    def _row(self, stage: Stage) -> list[Any]:
+        name = Text(stage.name, style="dim" if stage.state == "waiting" else "bold")
+        work: Text | ProgressBar = Text(WORK.get(stage.name, ""), style="dim")
+        if stage.state != "running":
+            status = {"waiting": "", "cached": "cached"}.get(stage.state, duration(stage.seconds))
+            return [_MARKS.get(stage.state, ""), name, work, Text(status)]
+        if stage.total:
+            work = ProgressBar(total=stage.total, completed=stage.done)
+        status = f"{duration(self._clock() - stage.began)}  {stage.text}"
+        return [self._spinner, name, work, Text(status)]
+
+
+@contextlib.contextmanager
+def watching(
+    console: Console, board: Board, plain: bool = False
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Shows a run while the block lasts; yields what is to be called with each event.
+
+    In a terminal the board is drawn in place and gone at the end, since the last screen repeats
+    it; with `plain`, and where the console is no terminal, a line is printed as a stage ends.
+    """
+    if plain or not console.is_terminal:
+        yield _PlainLines(console, board)
+        return
+    with Live(board, console=console, refresh_per_second=8, transient=True):
+
+        def take(event: Mapping[str, Any]) -> None:
+            board.take(event)
+            if event["event"] == "stopping":
+                console.print(_STOPPING)
+
+        yield take
+
+
+class _PlainLines:
+    """Prints what has happened, for logs and pipes."""
+
+    def __init__(self, console: Console, board: Board) -> None:
+        self._console = console
+        self._board = board
+        self._printed = board.seconds
+        self._print(_STARTING)
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        stage = self._board.take(event)
+        if event["event"] == "stopping":
+            self._print(_STOPPING)
+        elif stage is None:
+            return
+        elif event["event"] == "progress":
+            if self._board.seconds - self._printed > _PLAIN_PROGRESS_SECONDS:
+                self._print(f"{stage.name}: {stage.text}")
+        elif stage.state == "cached":
+            self._print(f"{stage.name}: cached")
+        elif stage.state != "running":
+            self._print(f"{stage.name}: {stage.state}, {duration(stage.seconds)}")
+
+    def _print(self, line: str) -> None:
+        self._printed = self._board.seconds
+        self._console.print(Text(line))
+        self._console.file.flush()

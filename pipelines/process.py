@@ -1,0 +1,268 @@
+"""A run as a child process: one at a time on a root, followed by its events, stopped cleanly.
+
+The parent stays small (no TensorFlow, no TFX): the screen answers at once, the libraries' logs go
+to a file, and a crash in native code ends the child and not the message about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+EVENTS = "CONVNETS_EVENTS"
+RUNNER = (sys.executable, "-m", "pipelines.run_local")
+_POLL_SECONDS = 0.1
+# The stages end on SIGINT as after a failure; what a library blocks is ended harder.
+_STOPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, None))
+_PR_SET_PDEATHSIG = 1
+_LAST_LINES = 12
+
+
+class RootBusy(RuntimeError):
+    """Another run is using this root; the text names its process."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one run below `root`."""
+
+    run_id: str
+    root: Path
+
+    @property
+    def log(self) -> Path:
+        """What the libraries say."""
+        return self.root / "logs" / f"{self.run_id}.log"
+
+    @property
+    def events(self) -> Path:
+        """One line of JSON per event, written by the child."""
+        return self.root / "logs" / f"{self.run_id}.events.jsonl"
+
+    @property
+    def request(self) -> Path:
+        """What the child is asked to do."""
+        return self.root / "logs" / f"{self.run_id}.request.json"
+
+    @property
+    def summary(self) -> Path:
+        """What came out, written by the child at its end."""
+        return self.root / "runs" / f"{self.run_id}.json"
+
+
+def new_run(recipe: str, root: Path) -> Run:
+    """A run with an id of its own: the recipe's name and the time."""
+    base = f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}"
+    run, number = Run(base, root), 1
+    while run.log.exists() or run.summary.exists():
+        number += 1
+        run = Run(f"{base}-{number}", root)
+    return run
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[IO[str]]:
+    """Holds `root` for one run; yields the lock's file, which the child inherits.
+
+    The lock belongs to the open file, so it lasts until the last process that holds it has ended,
+    however that happened.
+
+    Raises:
+      RootBusy: another run holds it.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RootBusy(
+                f"another run is using {root} (process {file.read().strip() or 'unknown'}); "
+                "wait for it, or give this one another --root"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file
+
+
+def execute(
+    run: Run,
+    recipe: Mapping[str, Any],
+    data: str | None,
+    on_event: Callable[[Mapping[str, Any]], None],
+    on_log: Callable[[str], None] | None = None,
+    command: Sequence[str] = RUNNER,
+) -> int:
+    """Runs a recipe in a child process and tells what happens in it.
+
+    Args:
+      run: the run's id and root.
+      recipe: the recipe as plain data.
+      data: the user's own data (absolute path, `tfds:NAME` or URI), or None for the recipe's.
+      on_event: called with each event of the child; with `{"event": "stopping"}` when the user
+        has interrupted the run.
+      on_log: called with each line that the libraries log.
+      command: the child's command line; the request's path is added to it.
+
+    Returns:
+      the child's exit code; negative where a signal ended it.
+
+    Raises:
+      RootBusy: another run is using the root.
+      KeyboardInterrupt: after the child has been stopped.
+    """
+    with locked(run.root) as lock:
+        for folder in (run.log.parent, run.summary.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        request = {"run_id": run.run_id, "recipe": recipe, "data": data, "root": str(run.root)}
+        run.request.write_text(json.dumps(request, indent=2) + "\n")
+        run.events.touch()
+        with run.log.open("wb") as log:
+            child = subprocess.Popen(
+                [*command, str(run.request)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(run),
+                pass_fds=(lock.fileno(),),
+                # Ctrl-C in the terminal reaches the parent alone, which then stops the child.
+                start_new_session=True,
+                preexec_fn=_end_with_parent(),
+            )
+        try:
+            return _follow(run, child, on_event, on_log)
+        except KeyboardInterrupt:
+            on_event({"event": "stopping"})
+            raise
+        finally:
+            _stop(child)
+
+
+def _environment(run: Run) -> dict[str, str]:
+    environment = {**os.environ, EVENTS: str(run.events), "PYTHONUNBUFFERED": "1"}
+    package = str(Path(__file__).resolve().parent.parent)
+    if package == sysconfig.get_path("purelib"):
+        return environment
+    # From a checkout: the child finds the same code, whatever the current folder holds.
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What the child calls before it starts, so that it ends when the parent is killed (Linux)."""
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _follow(
+    run: Run,
+    child: subprocess.Popen[bytes],
+    on_event: Callable[[Mapping[str, Any]], None],
+    on_log: Callable[[str], None] | None,
+) -> int:
+    with contextlib.ExitStack() as files:
+        events = Tail(files.enter_context(run.events.open("rb")))
+        log = Tail(files.enter_context(run.log.open("rb"))) if on_log else None
+        while True:
+            # Asked before reading: what an ended child has written is then read to its end.
+            code = child.poll()
+            for line in log.lines(last=code is not None) if log else ():
+                on_log(line)
+            for line in events.lines():
+                event = parse_event(line)
+                if event is not None:
+                    on_event(event)
+            if code is not None:
+                return code
+            time.sleep(_POLL_SECONDS)
+
+
+class Tail:
+    """The lines of a file that another process is writing."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._rest = b""
+
+    def lines(self, last: bool = False) -> list[str]:
+        """The lines completed since the last call; with `last`, an unfinished one too."""
+        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        if last and self._rest:
+            lines.append(self._rest)
+            self._rest = b""
+        return [line.decode(errors="replace") for line in lines]
+
+
+def parse_event(line: str) -> Mapping[str, Any] | None:
+    """The event on one line; None for what is no event."""
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    if not isinstance(event, dict):
+        return None
+    if "event" not in event and {"stage", "done"} <= event.keys():
+        event["event"] = "progress"
+    return event if "event" in event else None
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Ends the child and what it has started; a second Ctrl-C is the next harder signal."""
+    for number, seconds in _STOPS:
+        if child.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            child.wait(seconds)
+
+
+def outcome(
+    run: Run, recipe: Mapping[str, Any], code: int, stages: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The summary that the child wrote or, where it ended before it could, one in its place.
+
+    Args:
+      run, recipe: as for `execute`.
+      code: what `execute` returned.
+      stages: what is known of the stages, `{"stage", "state", "seconds", "error"}` each.
+    """
+    try:
+        summary = json.loads(run.summary.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        summary = {
+            **{key: recipe[key] for key in ("size", "dataset")},
+            "run_id": run.run_id,
+            "recipe": recipe["name"],
+            "stages": list(stages),
+        }
+    if code and not summary.get("error"):
+        errors = [stage["error"] for stage in stages if stage.get("error")]
+        summary["error"] = errors[-1] if errors else _sudden_end(run, code)
+    return {"seconds": 0.0, "error": None, **summary}
+
+
+def _sudden_end(run: Run, code: int) -> str:
+    """Why a child ended that left no word: the signal, or the last lines of its log."""
+    if code == -signal.SIGKILL:
+        return "the run was killed; the system does that when the memory is used up"
+    if code < 0:
+        return f"the run was ended by {signal.Signals(-code).name}"
+    last = run.log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
+    return "\n".join(["the run ended early; the log's last lines:", *last])

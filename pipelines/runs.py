@@ -1,0 +1,31 @@
+"""The runs that a root remembers: `ROOT/runs/*.json` and the judgements that they point to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def summaries(root: Path, recipe: str | None = None) -> list[Mapping[str, Any]]:
+    """The summaries of the runs (of one recipe), oldest first; a damaged file is passed over."""
+    found = [summary for path in (root / "runs").glob("*.json") if (summary := _read(path))]
+    wanted = [each for each in found if recipe in (None, each["recipe"])]
+    return sorted(wanted, key=lambda summary: summary["started"])
+
+
+def judgements(root: Path, recipe: str | None = None) -> Iterator[Mapping[str, Any]]:
+    """The distinct judgements of the runs, oldest first; a run from the cache adds none."""
+    paths = (summary.get("judgement") for summary in summaries(root, recipe))
+    for path in dict.fromkeys(filter(None, paths)):
+        judgement = _read(Path(path))
+        if judgement:
+            yield judgement
+
+
+def _read(path: Path) -> Mapping[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return None

@@ -1,0 +1,207 @@
+"""The tables that the command line prints: recipes, published figures, what a run came to."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from components.judge import benchmarks
+from components.judge.results import judged_table, row_text
+from pipelines.display import WORK, duration
+from pipelines.recipe import Recipe
+
+# The metrics that are no fractions.
+_NATS = ("cross_entropy",)
+# The column that has the most to say keeps its width on a narrow terminal.
+_PUBLISHED_WIDTH = 30
+
+
+def nearby(path: str | Path) -> str:
+    """A path as it is shortest to type: relative to the current folder where it lies below."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def recipes_table(recipes: Mapping[str, Mapping[str, Recipe]]) -> Table:
+    """All recipes, a row each."""
+    table = _table("recipe", "sizes", "data", "what it is")
+    for name, sizes in recipes.items():
+        recipe = next(iter(sizes.values()))
+        data = ", ".join(sorted({each.dataset for each in sizes.values()}))
+        about = Text(recipe.summary).append(f"\n{recipe.paper}", style="dim")
+        table.add_row(Text(name, style="bold"), ", ".join(sizes), data, about)
+    return table
+
+
+def recipe_screen(recipe: Recipe) -> Group:
+    """One recipe in full, with the published figures that its result is set beside."""
+    values = _table("key", "value")
+    for key, value in json.loads(recipe.to_json()).items():
+        if key in ("name", "size", "paper", "summary", "benchmarks"):
+            continue
+        if isinstance(value, dict) and value:
+            for part, inner in value.items():
+                values.add_row(f"{key}.{part}", _value(inner))
+        else:
+            values.add_row(key, _value(value))
+    figures = _table("published", "where", "protocol", "metric", "value", "note")
+    for row in benchmarks.find(recipe.benchmarks):
+        figures.add_row(
+            row.model, row.table, row.protocol, row.metric, f"{row.value:g} {row.unit}", row.note
+        )
+    return Group(
+        Text(f"{recipe.name} ({recipe.size}): {recipe.summary}", style="bold"),
+        Text(recipe.paper),
+        Text("\nWhat runs (each key can be changed with --set key=value)"),
+        values,
+        Text("The published figures it will be set beside"),
+        figures if recipe.benchmarks else Text("  none"),
+    )
+
+
+def _value(value: Any) -> Text:
+    return Text(value if isinstance(value, str) else json.dumps(value))
+
+
+def judged(judgements: Iterable[Mapping[str, Any]]) -> RenderableType:
+    """Published figures beside ours, a table a paper, from the contents of `judgement.json`."""
+    tables: dict[str, Table] = {}
+    for row in judged_table(judgements):
+        if row["paper"] not in tables:
+            columns = ("paper", "ours", "difference", "comparable")
+            tables[row["paper"]] = _figures(row["paper"], *columns)
+        verdict = Text("yes", "green") if row["comparable"] else Text(f"no: {row['why']}", "yellow")
+        tables[row["paper"]].add_row(_published(row), *row_text(row).values(), verdict)
+    if not tables:
+        return Text("no published figures belong to this recipe", style="dim")
+    return Group(*tables.values())
+
+
+def _figures(paper: str, *columns: str) -> Table:
+    """A table of one paper's figures."""
+    table = _table("published", *columns)
+    table.title = Text(f"\n{paper}", style="not italic")
+    table.title_justify = "left"
+    table.columns[0].width = _PUBLISHED_WIDTH
+    for column in table.columns[1:4]:
+        column.justify = "right"
+        column.no_wrap = True
+    return table
+
+
+def _published(row: Mapping[str, Any]) -> Text:
+    """What was published, and where."""
+    metric = row["metric"].replace("_", " ")
+    about = ", ".join(filter(None, (row["table"], row["note"])))
+    return Text(f"{row['model']}, {metric}").append(f"\n{about}", style="dim")
+
+
+def judgement_screen(judgement: Mapping[str, Any]) -> Group:
+    """One judgement: what was measured, and the published figures beside it."""
+    measured = ", ".join(
+        f"{name.replace('_', ' ')} " + (f"{value:.4f}" if name in _NATS else f"{value:.2%}")
+        for name, value in judgement["metrics"].items()
+        if value is not None
+    )
+    heading = (
+        f"{judgement['recipe']} ({judgement['size']}) on {judgement['examples']:,} test images "
+        f"of {judgement['dataset']}, protocol {judgement['protocol']}"
+    )
+    return Group(Text(heading, style="bold"), Text(measured), judged([judgement]))
+
+
+def papers_screen(judgements: Iterable[Mapping[str, Any]]) -> Group:
+    """Every published figure of the tables, beside each result of ours that there is."""
+    ours: dict[str, list[Mapping[str, Any]]] = {}
+    for row in judged_table(judgements):
+        ours.setdefault(row["id"], []).append(row)
+    tables: dict[str, Table] = {}
+    for figure in benchmarks.all_benchmarks().values():
+        columns = ("paper", "ours", "difference", "run")
+        table = tables.setdefault(figure.paper, _figures(figure.paper, *columns))
+        for row in ours.get(figure.id, ()):
+            run = Text(f"{row['recipe']} ({row['size']})")
+            if not row["comparable"]:
+                run.append(f"\nnot comparable: {row['why']}", style="yellow")
+            table.add_row(_published(row), *row_text(row).values(), run)
+        if figure.id not in ours:
+            published = _published(dataclasses.asdict(figure))
+            table.add_row(published, f"{figure.value:g} {figure.unit}", style="dim")
+    return Group(*tables.values())
+
+
+def end_screen(summary: Mapping[str, Any], next_commands: Iterable[str], log: Path) -> Group:
+    """What a run came to.
+
+    Args:
+      summary: the content of `ROOT/runs/RUN.json`.
+      next_commands: what the user may want to type now.
+      log: the libraries' log of the run.
+    """
+    head = Text(f"{summary['recipe']} ({summary['size']}) on {summary['dataset']}", style="bold")
+    head.append(f", {duration(summary['seconds'])}", style="not bold")
+    parts: list[RenderableType] = [head, Padding(_stages(summary["stages"]), (1, 0, 0, 0))]
+    if summary.get("error"):
+        failed = next((s["stage"] for s in summary["stages"] if s["state"] == "failed"), None)
+        where = f" in {failed}" if failed else ""
+        parts += [Text(f"\nFailed{where}: ", "bold red").append(summary["error"], "not bold red")]
+    elif summary.get("blessed") is not None:
+        word = Text("\nBlessed", "bold green") if summary["blessed"] else _refused()
+        parts += [word.append(f": {'; '.join(summary['why'])}", style="not bold default")]
+    if summary.get("judgement"):
+        judgement = json.loads(Path(summary["judgement"]).read_text(encoding="utf-8"))
+        parts += [Text(), judgement_screen(judgement)]
+    parts += [_places(summary, log)]
+    commands = list(next_commands)
+    if commands:
+        parts += [Text("\nNext"), *(Text(f"  {command}", style="bold") for command in commands)]
+    return Group(*parts)
+
+
+def _refused() -> Text:
+    return Text("\nNot blessed, so not pushed", "bold yellow")
+
+
+def _stages(stages: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for stage in stages:
+        cached = stage["state"] == "cached"
+        took = {"cached": "cached", "waiting": "not run"}.get(
+            stage["state"], duration(stage["seconds"])
+        )
+        style = {"failed": "bold red", "cached": "cyan", "waiting": "dim"}.get(stage["state"], "")
+        table.add_row(
+            Text(f"  {stage['stage']}"),
+            Text(WORK.get(stage["stage"], ""), style="dim"),
+            Text(took if cached or stage["state"] != "failed" else f"failed after {took}", style),
+        )
+    return table
+
+
+def _places(summary: Mapping[str, Any], log: Path) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    if summary.get("dead_letters"):
+        table.add_row("Dead letters", f"{summary['dead_letters']} images could not be used")
+    if summary.get("report"):
+        table.add_row("Report", nearby(summary["report"]))
+    if summary.get("pushed"):
+        version = f"version {summary['version']} in {nearby(summary['pushed'])}"
+        table.add_row("Served as", f"{summary['recipe']}, {version}")
+    table.add_row("Log", nearby(log))
+    return table
