@@ -1,0 +1,109 @@
+"""Imports between the rooms go only the way of the design, and the command line starts light."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("components", "keras_models", "pipelines", "serving")
+# Which rooms a folder may import. The longest folder that holds a file decides.
+ROOMS_ALLOWED = {
+    "keras_models": {"keras_models"},
+    "serving": {"serving"},
+    "components": {"components", "keras_models"},
+    "components/canary": {"components", "keras_models", "serving"},
+    "pipelines": {"pipelines", "components"},
+}
+# The command line serves and asks, but `convnets --help` does not wait for it: inside functions.
+INSIDE_FUNCTIONS = {"pipelines": {"serving"}}
+# The nets run wherever Keras does, on any backend.
+KERAS_MODELS_LIBRARIES = {"keras", "numpy"}
+SERVING_NEVER = {"apache_beam", "kfp", "tensorflow_data_validation", "tensorflow_model_analysis"}
+SERVING_NEVER |= {"tensorflow_transform", "tfx"}
+HEAVY = ("apache_beam", "keras", "matplotlib", "tensorflow", "tensorflow_datasets", "tfx")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module: where, its full name, and whether a function holds the statement."""
+
+    file: str
+    line: int
+    module: str
+    inside_function: bool
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} imports {self.module}"
+
+
+def imports_of(file: Path) -> Iterator[Import]:
+    path = file.relative_to(ROOT)
+    package = path.parent.parts
+
+    def visit(node: ast.AST, inside: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(str(path), node.lineno, alias.name, inside)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            yield Import(str(path), node.lineno, module, inside)
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, inside or function)
+
+    yield from visit(ast.parse(file.read_text(), str(path)), False)
+
+
+def room_imports(room: str) -> list[Import]:
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files, f"the room {room} is empty"
+    return [found for file in files for found in imports_of(file)]
+
+
+def allowed(found: Import) -> set[str]:
+    folders = [str(parent) for parent in Path(found.file).parents]
+    rooms = next(ROOMS_ALLOWED[folder] for folder in folders if folder in ROOMS_ALLOWED)
+    return rooms | (INSIDE_FUNCTIONS.get(folders[-2], set()) if found.inside_function else set())
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_downwards(room: str) -> None:
+    wrong = [i for i in room_imports(room) if i.top in ROOMS and i.top not in allowed(i)]
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_keras_models_imports_keras_and_numpy_alone() -> None:
+    known = KERAS_MODELS_LIBRARIES | {"keras_models"} | set(sys.stdlib_module_names)
+    wrong = [i for i in room_imports("keras_models") if i.top not in known]
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_serving_needs_no_pipeline_library() -> None:
+    wrong = [i for i in room_imports("serving") if i.top in SERVING_NEVER]
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_the_command_line_and_the_recipes_import_nothing_heavy() -> None:
+    recipes = sorted(p.stem for p in (ROOT / "pipelines" / "recipes").glob("[!_]*.py"))
+    light = ["pipelines.cli", "pipelines.recipe", *(f"pipelines.recipes.{r}" for r in recipes)]
+    script = f"import sys, {', '.join(light)}; print(*sys.modules)"
+    python = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    loaded = set(python.stdout.split())
+    assert set(light) <= loaded
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_no_file_is_called_utils() -> None:
+    assert [p for room in (*ROOMS, "tests") for p in (ROOT / room).rglob("util*.py")] == []

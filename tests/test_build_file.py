@@ -1,0 +1,95 @@
+"""BUILD and the tree in step. BUILD is also Python: it is run, and its rules are noted down."""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("components", "keras_models", "pipelines", "serving")
+# The imports that the design allows, as deps.
+DEPENDENCIES = {
+    "keras_models": set(),
+    "serving": set(),
+    "components": {":keras_models", ":serving"},
+    "pipelines": {":components", ":data", ":keras_models", ":serving"},
+}
+Target = dict[str, Any]
+
+
+def bazel_glob(include: list[str], exclude: list[str] = ()) -> list[str]:
+    """Bazel's glob: `**` stands for any number of folders, `*` for part of one name."""
+
+    def matches(file: str, patterns: list[str]) -> bool:
+        return any(re.fullmatch(expression(pattern), file) for pattern in patterns)
+
+    def expression(pattern: str) -> str:
+        wild = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*"}
+        parts = re.split(r"(\*\*/|\*\*|\*)", pattern)
+        return "".join(wild.get(part) or re.escape(part) for part in parts)
+
+    folders = {pattern.partition("/")[0] for pattern in include}
+    files = [f for folder in folders for f in (ROOT / folder).rglob("*") if f.is_file()]
+    paths = [str(file.relative_to(ROOT)) for file in files]
+    return sorted(p for p in paths if matches(p, include) and not matches(p, exclude))
+
+
+@pytest.fixture(scope="module")
+def targets() -> dict[str, Target]:
+    found: dict[str, Target] = {}
+
+    def rule(kind: str):
+        def note(**attributes: Any) -> None:
+            assert attributes["name"] not in found, f"two targets are called {attributes['name']}"
+            found[attributes["name"]] = {"kind": kind, **attributes}
+
+        return note
+
+    rules = ("py_library", "py_test", "test_suite", "py_runtime", "py_runtime_pair", "toolchain")
+    names = {kind: rule(kind) for kind in rules}
+    names |= {"glob": bazel_glob, "load": lambda *_: None, "package": lambda **_: None}
+    exec(compile((ROOT / "BUILD").read_text(), "BUILD", "exec"), names)
+    return found
+
+
+def python_files(folder: str) -> set[str]:
+    return {str(file.relative_to(ROOT)) for file in (ROOT / folder).rglob("*.py")}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_one_library(targets: dict[str, Target], room: str) -> None:
+    library = targets[room]
+    assert library["kind"] == "py_library"
+    assert set(library["srcs"]) == python_files(room)
+    assert set(library.get("deps", ())) == DEPENDENCIES[room]
+
+
+def test_no_source_is_in_two_libraries(targets: dict[str, Target]) -> None:
+    sources = Counter(s for t in targets.values() if t["kind"] == "py_library" for s in t["srcs"])
+    assert [source for source, count in sources.items() if count > 1] == []
+
+
+def test_every_test_file_is_a_test_target(targets: dict[str, Target]) -> None:
+    run = [t["args"] for t in targets.values() if t["kind"] == "py_test"]
+    tests = {file for file in python_files("tests") if Path(file).name.startswith("test_")}
+    assert sorted(run) == sorted([file] for file in tests)
+
+
+def test_every_file_under_tests_belongs_to_a_target(targets: dict[str, Target]) -> None:
+    assert python_files("tests") <= {s for t in targets.values() for s in t.get("srcs", ())}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_suite_runs_the_tests_of_its_room(targets: dict[str, Target], room: str) -> None:
+    prefix = f"tests/{room}/test_"
+    assert sorted(targets[f"{room}_tests"]["tests"]) == sorted(
+        name for name, t in targets.items() if t["kind"] == "py_test" and name.startswith(prefix)
+    )
+
+
+def test_dependencies_and_interpreter_exist(targets: dict[str, Target]) -> None:
+    wanted = {d.removeprefix(":") for t in targets.values() for d in t.get("deps", ())}
+    assert wanted <= set(targets)
+    assert (ROOT / targets["python"]["interpreter"]).stat().st_mode & 0o111
