@@ -1,0 +1,1 @@
+"""Ingestion: image data of several kinds to one kind of tf.Example, on Beam."""

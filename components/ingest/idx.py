@@ -1,0 +1,61 @@
+"""The IDX format of the MNIST files."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+
+_UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: str | Path) -> np.ndarray:
+    """Reads an IDX file of unsigned bytes, gzipped or not.
+
+    The header is two zero bytes, the type, the number of dimensions, and each dimension as a
+    big-endian 32-bit integer (Appendix of the MNIST page, "the IDX file format").
+
+    Args:
+      path: the file.
+
+    Returns:
+      uint8 array with the dimensions that the header gives.
+
+    Raises:
+      ValueError: the file is no IDX file of unsigned bytes, or not as long as its header says.
+    """
+    data = Path(path).read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UNSIGNED_BYTE:
+        raise ValueError(f"{path}: no IDX file of unsigned bytes")
+    dimensions = data[3]
+    offset = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", data[4:offset])
+    values = np.frombuffer(data, np.uint8, offset=offset)
+    if values.size != np.prod(shape):
+        raise ValueError(f"{path}: {values.size} values where the header says {shape}")
+    return values.reshape(shape)
+
+
+def read_split(folder: str | Path, pattern: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [N, H, W] and labels uint8 [N] of the split whose files match `pattern`.
+
+    Raises:
+      ValueError: a file is missing or damaged, or the two differ in number.
+    """
+    files = {path.name: path for path in sorted(Path(folder).glob(pattern))}
+    images = read_idx(_only(files, "images-idx3", folder))
+    labels = read_idx(_only(files, "labels-idx1", folder))
+    if len(images) != len(labels):
+        raise ValueError(f"{folder}: {len(images)} images and {len(labels)} labels ({pattern})")
+    return images, labels
+
+
+def _only(files: dict[str, Path], part: str, folder: str | Path) -> Path:
+    for name, path in files.items():
+        if part in name:
+            return path
+    raise ValueError(f"{folder}: no {part} file")

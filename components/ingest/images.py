@@ -1,0 +1,118 @@
+"""One image file to the bytes and the size that the example contract asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+# A small file can claim any size; decoding it would take the memory that it claims. 100 million
+# pixels is more than any camera in use gives.
+MAX_PIXELS = 100_000_000
+_PLAIN_MODES = ("L", "RGB")
+_FORMATS = ("PNG", "JPEG")
+
+
+class ImageError(ValueError):
+    """An image that cannot be used; the text is the dead letter's reason."""
+
+
+def checked_image(data: bytes) -> tuple[bytes, int, int]:
+    """Decodes an image fully, and re-encodes it where training could not read it as it is.
+
+    8-bit grey and colour PNG and JPEG pass unchanged. CMYK, palette, 16-bit and turned (EXIF)
+    images become 8-bit PNG; transparency is laid on white.
+
+    Args:
+      data: the file's bytes.
+
+    Returns:
+      encoded bytes, height and width in pixels.
+
+    Raises:
+      ImageError: empty, truncated, no PNG or JPEG, or more than `MAX_PIXELS` pixels.
+    """
+    if not data:
+        raise ImageError("empty file")
+    try:
+        with warnings.catch_warnings():
+            # Pillow's own warning starts at a lower limit than ours.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(
+                f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,} in all"
+            )
+        image.load()
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"more than {MAX_PIXELS:,} pixels: {error}") from error
+    except Image.UnidentifiedImageError as error:
+        raise ImageError("neither PNG nor JPEG") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"cannot be decoded: {error}") from error
+    upright = ImageOps.exif_transpose(image)
+    if upright.size == image.size and image.mode in _PLAIN_MODES and not _is_turned(image):
+        return data, image.height, image.width
+    plain = _eight_bit(upright)
+    return png(np.asarray(plain)), plain.height, plain.width
+
+
+def _is_turned(image: Image.Image) -> bool:
+    orientation = 0x0112
+    return image.getexif().get(orientation, 1) != 1
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A uint8 array [H, W] or [H, W, 3] as PNG."""
+    buffer = io.BytesIO()
+    # Level 1: a fifth of the time of the default for a tenth more bytes.
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def example(
+    identifier: str, content: bytes, image: tuple[bytes, int, int], label: int, label_text: str
+) -> tf.train.Example:
+    """One tf.Example of the classification contract.
+
+    Args:
+      identifier: names the image in its source.
+      content: the bytes whose hash tells equal images apart from others (the file's own).
+      image: encoded bytes, height and width.
+      label: index of the class.
+      label_text: name of the class.
+    """
+    encoded, height, width = image
+
+    def text(value: bytes) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    def number(value: int) -> tf.train.Feature:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    feature = {
+        "image/encoded": text(encoded),
+        "image/height": number(height),
+        "image/width": number(width),
+        "image/sha256": text(hashlib.sha256(content).hexdigest().encode()),
+        "image/id": text(identifier.encode()),
+        "label": number(label),
+        "label/text": text(label_text.encode()),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature))
