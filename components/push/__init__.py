@@ -1,0 +1,1 @@
+"""The push to the folder that servers watch."""

@@ -1,0 +1,1 @@
+"""Training with Keras: what TFX's Trainer runs."""

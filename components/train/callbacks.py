@@ -1,0 +1,118 @@
+"""Keras callbacks of the Trainer: checkpoints, history and progress."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from components import progress
+
+STAGE = "Trainer"
+_REPORT_SECONDS = 0.5
+
+
+class EpochCheckpoint(keras.callbacks.Callback):
+    """Saves weights, optimizer and history after each epoch, and restores the newest.
+
+    Each epoch is one folder that appears whole or not at all, so that a process killed at any
+    moment leaves a checkpoint that can be read (Keras' BackupAndRestore overwrites its file).
+    """
+
+    def __init__(self, folder: str):
+        super().__init__()
+        self._folder = folder
+        self.history: list[dict[str, float]] = []
+
+    def restore(self, model: keras.Model) -> int:
+        """Loads the newest checkpoint into a compiled, built model.
+
+        Returns:
+          The number of epochs that lie behind: 0 where there is no checkpoint.
+        """
+        epochs = self._saved_epochs()
+        if not epochs:
+            return 0
+        newest = self._path(epochs[-1])
+        model.load_weights(f"{newest}/model.weights.h5")
+        with tf.io.gfile.GFile(f"{newest}/history.json") as file:
+            self.history = json.load(file)
+        return epochs[-1]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.history.append(_plain(epoch, logs))
+        done = epoch + 1
+        temporary = f"{self._folder}/.writing"
+        if tf.io.gfile.exists(temporary):
+            tf.io.gfile.rmtree(temporary)
+        tf.io.gfile.makedirs(temporary)
+        self.model.save_weights(f"{temporary}/model.weights.h5")
+        with tf.io.gfile.GFile(f"{temporary}/history.json", "w") as file:
+            json.dump(self.history, file)
+        tf.io.gfile.rename(temporary, self._path(done))
+        for old in self._saved_epochs()[:-1]:
+            tf.io.gfile.rmtree(self._path(old))
+
+    def delete(self) -> None:
+        """Removes the checkpoints, once the model is exported."""
+        if tf.io.gfile.exists(self._folder):
+            tf.io.gfile.rmtree(self._folder)
+
+    def _path(self, epochs: int) -> str:
+        return f"{self._folder}/epoch-{epochs:05d}"
+
+    def _saved_epochs(self) -> list[int]:
+        if not tf.io.gfile.exists(self._folder):
+            return []
+        names = [Path(name).name for name in tf.io.gfile.listdir(self._folder)]
+        return sorted(int(name[6:]) for name in names if name.startswith("epoch-"))
+
+
+def _plain(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:
+    return {"epoch": epoch + 1} | {key: float(value) for key, value in (logs or {}).items()}
+
+
+class EpochFacts(keras.callbacks.Callback):
+    """Adds the epoch's seconds and learning rate to the logs of the callbacks after it."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._begun = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs["seconds"] = time.monotonic() - self._begun
+        logs["learning_rate"] = float(
+            keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        )
+
+
+class ProgressReport(keras.callbacks.Callback):
+    """Tells the run's display the epoch, the loss and the accuracy."""
+
+    def __init__(self, epochs: int, steps: int):
+        super().__init__()
+        self._epochs = epochs
+        self._steps = steps
+        self._epoch = 0
+        self._reported = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        now = time.monotonic()
+        if now - self._reported >= _REPORT_SECONDS:
+            self._reported = now
+            self._report(self._epoch + (batch + 1) / self._steps, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._report(epoch + 1, logs)
+
+    def _report(self, done: float, logs: dict[str, float] | None) -> None:
+        shown = ("loss", "accuracy", "val_accuracy")
+        values = [f"{key} {float(logs[key]):.4f}" for key in shown if key in (logs or {})]
+        text = f"epoch {self._epoch + 1}/{self._epochs}  " + "  ".join(values)
+        progress.report(STAGE, done, self._epochs, text)

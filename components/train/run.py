@@ -1,0 +1,116 @@
+"""The function that TFX's Trainer calls."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.train import data
+from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
+from components.train.objects import build, load
+from components.train.signatures import ServedModel
+from components.train.strategy import is_chief, strategy
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains the recipe's network and exports it.
+
+    Args:
+      fn_args: TFX's; `custom_config` holds `recipe` (JSON) and `checkpoints`, the folder below
+        which an interrupted training finds its last epoch.
+    """
+    recipe = json.loads(fn_args.custom_config["recipe"])
+    keras.utils.set_random_seed(recipe["seed"])
+    transform = tft.TFTransformOutput(fn_args.transform_output)
+    train = data.Images(fn_args.train_files, transform)
+    test = data.Images(fn_args.eval_files, transform)
+    labels = _labels(fn_args.train_files)
+    active = strategy(recipe["strategy"])
+    with active.scope(), _precision(recipe["mixed_precision"]):
+        model = _compiled_model(recipe, train, len(labels))
+    checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args))
+    first_epoch = checkpoint.restore(model)
+    if first_epoch < recipe["epochs"]:
+        _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
+    if not is_chief(active):
+        return
+    served = ServedModel(
+        model, transform, train.mean, labels, recipe["preprocess"], recipe["features"]
+    )
+    served.save(fn_args.serving_model_dir)
+    _write_model_run(fn_args.model_run_dir, model, recipe, checkpoint.history)
+    checkpoint.delete()
+
+
+@contextlib.contextmanager
+def _precision(mixed: bool) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
+    network = load(recipe["model"])
+    model = network(input_shape=train.shape, classes=classes, **recipe["model_args"])
+    steps = data.steps_per_epoch(train, recipe) * recipe["epochs"]
+    model.compile(
+        optimizer=build(recipe["optimizer"], steps=steps),
+        loss=build(recipe["loss"]),
+        metrics=["accuracy"],
+        jit_compile=recipe["jit_compile"],
+        steps_per_execution=recipe["steps_per_execution"],
+    )
+    return model
+
+
+def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, active) -> None:
+    steps = data.steps_per_epoch(train, recipe)
+    callbacks = [EpochFacts(), ProgressReport(recipe["epochs"], steps)]
+    if is_chief(active):
+        folder = os.path.join(model_run_dir, "tensorboard")
+        callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
+    model.fit(
+        data.training_batches(train, recipe, first_epoch),
+        initial_epoch=first_epoch,
+        epochs=recipe["epochs"],
+        steps_per_epoch=steps,
+        validation_data=data.test_batches(test, recipe),
+        callbacks=callbacks,
+        verbose=2,
+    )
+
+
+def _labels(train_files: list[str]) -> list[str]:
+    """The class names that ImageExampleGen wrote beside the splits."""
+    examples = os.path.dirname(os.path.dirname(train_files[0]))
+    with tf.io.gfile.GFile(os.path.join(examples, "labels.txt")) as file:
+        return file.read().splitlines()
+
+
+def _checkpoint_folder(fn_args: FnArgs) -> str:
+    """The same for the same recipe, data and transform, another for any other."""
+    identity = [fn_args.custom_config["recipe"], fn_args.transform_output, fn_args.train_files]
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    return os.path.join(fn_args.custom_config["checkpoints"], key)
+
+
+def _write_model_run(
+    folder: str, model: keras.Model, recipe: Mapping[str, Any], history: list[dict[str, float]]
+) -> None:
+    tf.io.gfile.makedirs(folder)
+    model.save(os.path.join(folder, "model.keras"))
+    for name, value in (("history.json", history), ("recipe.json", recipe)):
+        with tf.io.gfile.GFile(os.path.join(folder, name), "w") as file:
+            json.dump(value, file, indent=1)

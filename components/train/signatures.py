@@ -1,0 +1,119 @@
+"""The SavedModel that is evaluated, pushed and served."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.preprocess.transform import PIXELS, normalize
+
+LABELS_ASSET = "labels.txt"
+_ENCODED = "image/encoded"
+# The first bytes of PNG and JPEG files. A serialised tf.Example begins with 0x0a.
+_PNG, _JPEG = b"\x89PNG", b"\xff\xd8\xff"
+
+
+class ServedModel(tf.Module):
+    """Decoding, normalisation, the network and the class names in one graph.
+
+    The network gives logits (see keras_models.classification); what is served are probabilities.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        transform: tft.TFTransformOutput,
+        mean: tf.Tensor,
+        labels: Sequence[str],
+        preprocess: Mapping[str, Any],
+        features: Sequence[str] = (),
+    ):
+        """Puts the parts together.
+
+        Args:
+          model: the trained network.
+          transform: the output of the Transform component.
+          mean: float32 [H, W, C], what `normalize` subtracts.
+          labels: class names in the order of the network's outputs.
+          preprocess: the recipe's `preprocess`.
+          features: names of the layers that the `features` signature serves.
+
+        Raises:
+          ValueError: a layer in `features` that the network does not have.
+        """
+        super().__init__()
+        self._network = model
+        # The variables themselves, because a loader of graphs alone (TensorFlow Serving is one)
+        # does not find those that a Keras 3 model keeps behind its own objects.
+        self._variables = [variable.value for variable in model.variables]
+        self._taps = keras.Model(
+            model.inputs, {name: model.get_layer(name).output for name in features}
+        )
+        self._transform = transform.transform_features_layer()
+        self._mean = tf.constant(mean)
+        self._preprocess = preprocess
+        self._labels_file = tf.saved_model.Asset(_labels_file(labels))
+        self._labels = tf.constant(list(labels))
+
+    def save(self, folder: str) -> None:
+        """Writes the SavedModel with its signatures."""
+        encoded = tf.TensorSpec([None], tf.string, name="examples")
+        height, width, channels = self._mean.shape
+        image = tf.TensorSpec([None, height, width, channels], tf.float32, name="image")
+        signatures = {
+            "serving_default": self.serve.get_concrete_function(encoded),
+            "predict": self.predict.get_concrete_function(image),
+        }
+        if self._taps.outputs:
+            signatures["features"] = self.tap.get_concrete_function(encoded)
+        tf.saved_model.save(self, folder, signatures=signatures)
+
+    @tf.function
+    def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialised tf.Examples or encoded images, string [N], to scores and classes."""
+        return self._answer(self._pixels(examples))
+
+    @tf.function
+    def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Pixels 0..255, float32 [N, H, W, C], to scores and classes."""
+        return self._answer(image)
+
+    @tf.function
+    def tap(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialised tf.Examples or encoded images, string [N], to the tapped layers' outputs."""
+        outputs = self._taps(self._normalized(self._pixels(examples)), training=False)
+        return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+
+    def _pixels(self, examples: tf.Tensor) -> tf.Tensor:
+        encoded = _encoded_images(examples)
+        return self._transform({_ENCODED: tf.expand_dims(encoded, 1)})[PIXELS]
+
+    def _normalized(self, pixels: tf.Tensor) -> tf.Tensor:
+        return normalize(pixels, self._mean, self._preprocess)
+
+    def _answer(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = self._network(self._normalized(pixels), training=False)
+        scores = tf.nn.softmax(tf.cast(logits, tf.float32))
+        return {"scores": scores, "classes": tf.gather(self._labels, tf.argmax(scores, axis=1))}
+
+
+def _encoded_images(examples: tf.Tensor) -> tf.Tensor:
+    """Takes the encoded image out of each element that is not one already."""
+    bare = tf.strings.substr(examples, 0, 4) == _PNG
+    bare |= tf.strings.substr(examples, 0, 3) == _JPEG
+    spec = {_ENCODED: tf.io.FixedLenFeature([], tf.string, default_value="")}
+    parsed = tf.io.parse_example(tf.where(bare, "", examples), spec)[_ENCODED]
+    return tf.where(bare, examples, parsed)
+
+
+def _labels_file(labels: Sequence[str]) -> str:
+    path = os.path.join(tempfile.mkdtemp(), LABELS_ASSET)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("".join(f"{label}\n" for label in labels))
+    return path

@@ -1,0 +1,40 @@
+"""The tf.distribute strategies that a recipe can name."""
+
+import tensorflow as tf
+
+
+def _one_device() -> tf.distribute.Strategy:
+    gpu = tf.config.list_logical_devices("GPU")
+    return tf.distribute.OneDeviceStrategy(gpu[0].name if gpu else "/cpu:0")
+
+
+def strategy(name: str) -> tf.distribute.Strategy:
+    """The strategy of a recipe's `strategy` field.
+
+    Args:
+      name: `one_device` (the first GPU, or the processor), `mirrored` (all GPUs of this machine)
+        or `multi_worker` (the cluster that the TF_CONFIG environment variable describes).
+
+    Raises:
+      KeyError: another name.
+    """
+    return _STRATEGIES[name]()
+
+
+def is_chief(active: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes checkpoints and the model."""
+    resolver = active.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    return resolver.task_type == "chief" or (
+        resolver.task_type == "worker"
+        and resolver.task_id == 0
+        and "chief" not in resolver.cluster_spec().jobs
+    )
+
+
+_STRATEGIES = {
+    "one_device": _one_device,
+    "mirrored": tf.distribute.MirroredStrategy,
+    "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+}
