@@ -1,0 +1,1 @@
+"""Recipes, the TFX pipeline built from them, the runners and the command line."""

@@ -1,0 +1,172 @@
+"""A recipe to a TFX pipeline."""
+
+from __future__ import annotations
+
+import tensorflow_model_analysis as tfma
+from tfx import v1 as tfx
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+
+from components.baseline import PreviousBlessedModel
+from components.canary.component import Canary
+from components.ingest.component import ImageExampleGen
+from components.ingest.sources import Source
+from components.judge.component import Judge
+from components.push.executor import Executor as PushExecutor
+from components.report.component import Report
+from pipelines.paths import Paths
+from pipelines.recipe import Recipe
+
+# One process: for data that fits on one machine's disk, starting more of them (each imports
+# TensorFlow) takes longer than they save.
+_BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
+
+
+def create_pipeline(
+    recipe: Recipe, source: Source, paths: Paths, metadata: bool = True
+) -> tfx.dsl.Pipeline:
+    """The road from images to a served model.
+
+    Args:
+      recipe: what is trained, and how it is judged.
+      source: the images, prepared.
+      paths: where artifacts, checkpoints and served models go.
+      metadata: whether the pipeline brings its own SQLite metadata store and compares with the
+        newest blessed model other than the candidate. Kubeflow has a store of its own, and knows
+        TFX's two built-in resolver strategies only.
+
+    Returns:
+      The pipeline; its components' ids are their class names, and `Baseline` for the resolver.
+    """
+    examples = ImageExampleGen(source)
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    schema = tfx.components.SchemaGen(
+        statistics=statistics.outputs["statistics"], infer_feature_shape=True
+    )
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    transform = _transform(recipe, examples, schema)
+    trainer = _trainer(recipe, paths, examples, schema, transform)
+    baseline = _baseline(trainer, by_content=metadata)
+    evaluator = tfx.components.Evaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        example_splits=["test"],
+        eval_config=_eval_config(recipe),
+    )
+    judge = Judge(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        protocol=recipe.protocol,
+        benchmarks=recipe.benchmarks,
+        recipe={
+            key: getattr(recipe, key) for key in ("name", "size", "dataset", "full_data", "seed")
+        },
+    )
+    report = Report(
+        examples=examples.outputs["examples"],
+        model_run=trainer.outputs["model_run"],
+        judgement=judge.outputs["judgement"],
+    )
+    canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=canary.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(
+                base_directory=paths.served(recipe.name)
+            )
+        ),
+        custom_executor_spec=ExecutorClassSpec(PushExecutor),
+    )
+    components = [
+        examples,
+        statistics,
+        schema,
+        validator,
+        transform,
+        trainer,
+        baseline,
+        evaluator,
+        judge,
+        report,
+        canary,
+        pusher,
+    ]
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(paths.metadata)
+    return tfx.dsl.Pipeline(
+        pipeline_name=recipe.name,
+        pipeline_root=paths.pipeline(recipe.name),
+        components=components,
+        enable_cache=True,
+        metadata_connection_config=connection if metadata else None,
+        beam_pipeline_args=list(_BEAM_ARGS),
+    )
+
+
+def _transform(recipe: Recipe, examples, schema):
+    return tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="components.preprocess.transform.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=[]),
+        # The images stay encoded on disk; the trainer applies the graph as it reads them.
+        materialize=False,
+        disable_statistics=True,
+        custom_config={"preprocess": dict(recipe.preprocess)},
+    )
+
+
+def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform):
+    return tfx.components.Trainer(
+        run_fn="components.train.run.run_fn",
+        examples=examples.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["test"]),
+        custom_config={
+            "recipe": recipe.to_json(),
+            "checkpoints": f"{paths.pipeline(recipe.name)}/checkpoints",
+        },
+    )
+
+
+def _baseline(trainer, by_content: bool):
+    channels = {
+        "model": tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        "model_blessing": tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    }
+    if by_content:
+        strategy = PreviousBlessedModel
+        channels["candidate"] = trainer.outputs["model"]
+    else:
+        strategy = tfx.dsl.experimental.LatestBlessedModelStrategy
+    return tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("Baseline")
+
+
+def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
+    threshold = tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(
+            lower_bound={"value": recipe.thresholds["accuracy"]}
+        ),
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+            absolute={"value": -recipe.thresholds["change"]},
+        ),
+    )
+    metrics = [
+        tfma.MetricConfig(class_name="ExampleCount"),
+        tfma.MetricConfig(class_name="SparseCategoricalAccuracy", threshold=threshold),
+    ]
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="serving_default", label_key="label", prediction_key="scores"
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec()],
+        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+    )

@@ -1,0 +1,185 @@
+"""A recipe: one paper's network on one data set, as pure data.
+
+A recipe names everything that a run needs (data, network, augmentation, optimizer, protocol) and
+nothing that a machine decides (paths, workers). It goes to JSON and back without loss, so that it
+can travel inside a compiled pipeline and be stored beside the model that it made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SIZES = ("small", "paper")
+STRATEGIES = ("one_device", "mirrored", "multi_worker")
+
+
+class RecipeError(ValueError):
+    """A recipe, a size, a key or a value that does not exist; the text names the near matches."""
+
+
+def near_matches(word: str, known: Iterable[str]) -> str:
+    """Ends an error message: the known names nearest to `word`, or all of them where none is."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One paper's network on one data set.
+
+    Objects are named by import path (`"keras_models.classification.lenet:LeNet5"`), with their
+    arguments beside them.
+
+    Attributes:
+      name: what the command line calls it; also the name of the served model.
+      paper: the citation.
+      summary: one line for `convnets list`.
+      dataset: `"mnist"` (in the box), `"tfds:NAME"`, or a folder.
+      full_data: whether the data set is used whole; a figure measured on a part is never
+        compared with a published one.
+      model: import path of a function `(input_shape, classes, **model_args) -> keras.Model` whose
+        output is logits.
+      preprocess: `size` [height, width] in pixels, `channels` 1 or 3, `fit` ("pad" or
+        "stretch"), `range` [lowest, highest] that 0..255 is mapped to, and `mean`
+        ("none", or "per_pixel": the mean of the training images is subtracted).
+      augment: the random distortions of the training images, in order: `[{"step": NAME, ...}]`.
+      loss, optimizer: `{"class": import path, ...arguments}`; an optimizer's `learning_rate` may be
+        such an object too (a schedule).
+      steps_per_execution: batches per call of the compiled training function.
+      protocol, benchmarks: how the judge measures and the ids of the published figures beside
+        which it sets the result.
+      thresholds: `accuracy`, the least accuracy with which a model is blessed, and `change`, how
+        much less than the last blessed model's is let through (0.002: two tenths of a percent).
+      features: names of the layers whose outputs the `features` signature serves.
+    """
+
+    name: str
+    paper: str
+    summary: str
+    dataset: str
+    model: str
+    loss: Mapping[str, Any]
+    optimizer: Mapping[str, Any]
+    epochs: int
+    batch_size: int
+    preprocess: Mapping[str, Any]
+    size: str = "small"
+    task: str = "classification"
+    full_data: bool = True
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    augment: tuple[Mapping[str, Any], ...] = ()
+    strategy: str = "one_device"
+    mixed_precision: bool = False
+    jit_compile: bool = False
+    steps_per_execution: int = 1
+    seed: int = 0
+    protocol: str = "1-crop"
+    benchmarks: tuple[str, ...] = ()
+    thresholds: Mapping[str, float] = field(
+        default_factory=lambda: {"accuracy": 0.0, "change": 0.002}
+    )
+    features: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_choice("size", self.size, SIZES)
+        _check_choice("strategy", self.strategy, STRATEGIES)
+        for key in ("epochs", "batch_size", "steps_per_execution"):
+            if getattr(self, key) < 1:
+                raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")
+        for key in ("augment", "benchmarks", "features"):
+            object.__setattr__(self, key, tuple(getattr(self, key)))
+
+    def to_json(self) -> str:
+        """The recipe as JSON, keys sorted."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """The recipe written by `to_json`.
+
+        Raises:
+          RecipeError: a key that recipes do not have.
+        """
+        values = json.loads(text)
+        for key in values:
+            _check_choice("key", key, _FIELDS)
+        return cls(**values)
+
+    def override(self, assignments: Iterable[str]) -> Recipe:
+        """A copy with values changed, as `--set key=value` gives them.
+
+        Args:
+          assignments: texts such as `epochs=3`, `optimizer.learning_rate=0.01` or
+            `model_args.classifier=softmax`; a value is JSON, or a plain string where it is not.
+
+        Raises:
+          RecipeError: an unknown key (near matches named) or a value of the wrong type.
+        """
+        values = dataclasses.asdict(self)
+        for assignment in assignments:
+            path, separator, text = assignment.partition("=")
+            if not separator:
+                raise RecipeError(f"--set takes key=value, not {assignment!r}")
+            _assign(values, path.strip(), _parse(text.strip()))
+        return Recipe(**values)
+
+
+_FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
+# What may be added to a mapping that has not named it: only these are open-ended.
+_OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
+
+
+def _check_choice(what: str, value: str, allowed: Iterable[str]) -> None:
+    if value not in allowed:
+        raise RecipeError(f"unknown {what} {value!r}: {near_matches(str(value), allowed)}")
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False}.get(text, text)
+
+
+def _assign(values: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    target = values
+    for depth, key in enumerate(parents):
+        _check_choice("key", key, target)
+        target = target[key]
+        if not isinstance(target, dict):
+            raise RecipeError(f"{'.'.join(parents[: depth + 1])} has no parts to set")
+    if last not in target:
+        if not (parents and parents[0] in _OPEN_MAPPINGS):
+            _check_choice("key", last, target)
+        target[last] = value
+        return
+    target[last] = _converted(path, value, target[last])
+
+
+def _converted(path: str, value: Any, old: Any) -> Any:
+    """`value` in the type of the value that it replaces; a mapping may also take a number."""
+    if isinstance(old, bool) or isinstance(value, bool):
+        fits = isinstance(old, bool) and isinstance(value, bool)
+    elif isinstance(old, int):
+        fits = isinstance(value, int)
+    elif isinstance(old, float):
+        fits, value = isinstance(value, (int, float)), value
+    elif isinstance(old, (list, tuple)):
+        fits = isinstance(value, list)
+    elif isinstance(old, str):
+        fits = isinstance(value, (str, int, float))
+        value = str(value)
+    else:
+        fits = True
+    if not fits:
+        raise RecipeError(f"{path} takes a value such as {old!r}, not {value!r}")
+    return value

@@ -1,0 +1,31 @@
+"""One module a paper; each lists its recipes in `RECIPES`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from pipelines.recipe import SIZES, Recipe, RecipeError, near_matches
+
+
+def all_recipes() -> dict[str, dict[str, Recipe]]:
+    """Every recipe by name, then by size."""
+    recipes: dict[str, dict[str, Recipe]] = {}
+    for module in pkgutil.iter_modules(__path__):
+        for recipe in importlib.import_module(f"{__name__}.{module.name}").RECIPES:
+            recipes.setdefault(recipe.name, {})[recipe.size] = recipe
+    return dict(sorted(recipes.items()))
+
+
+def find(name: str, size: str = "small") -> Recipe:
+    """The recipe called `name` in the given size.
+
+    Raises:
+      RecipeError: no such recipe or size; the near matches are named.
+    """
+    recipes = all_recipes()
+    if name not in recipes:
+        raise RecipeError(f"unknown recipe {name!r}: {near_matches(name, recipes)}")
+    if size not in recipes[name]:
+        raise RecipeError(f"unknown size {size!r}: {near_matches(size, SIZES)}")
+    return recipes[name][size]

@@ -1,0 +1,83 @@
+"""LeNet-5 on MNIST.
+
+Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document
+recognition. Proceedings of the IEEE 86(11), 1998. Section II describes the network, section III
+the training on MNIST with and without distortions.
+"""
+
+from dataclasses import replace
+
+from pipelines.recipe import Recipe
+
+_PAPER = (
+    "LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition"
+)
+
+# Section III.B: "combinations of horizontal and vertical translations, scaling, squeezing
+# (simultaneous horizontal compression and vertical elongation, or the reverse), and horizontal
+# shearing"; the paper gives no ranges.
+_DISTORTIONS = (
+    {
+        "step": "affine",
+        "translate": 2.0,
+        "scale": 0.1,
+        "squeeze": 0.1,
+        "shear": 0.15,
+    },
+)
+
+_LENET = Recipe(
+    name="lenet",
+    paper=_PAPER,
+    summary="LeNet-5 as published in 1998, with the paper's distortions, on MNIST",
+    dataset="mnist",
+    model="keras_models.classification.lenet:LeNet5",
+    model_args={"classifier": "rbf"},
+    # Section II.B: the background is -0.1 and the foreground 1.175, which makes the mean of the
+    # input roughly 0 and its variance roughly 1.
+    preprocess={
+        "size": [32, 32],
+        "channels": 1,
+        "fit": "pad",
+        "range": [-0.1, 1.175],
+        "mean": "none",
+    },
+    augment=_DISTORTIONS,
+    loss={"class": "keras_models.losses.classification:MAPCriterion"},
+    optimizer={
+        "class": "keras.optimizers:Adam",
+        "learning_rate": {
+            "class": "keras.optimizers.schedules:CosineDecay",
+            "initial_learning_rate": 2e-3,
+            "decay_steps": "$steps",
+        },
+    },
+    batch_size=128,
+    epochs=20,
+    benchmarks=("lecun1998-lenet5-distortions", "lecun1998-lenet5"),
+    thresholds={"accuracy": 0.97, "change": 0.002},
+    features=("F6",),
+)
+
+_LENET_RELU = replace(
+    _LENET,
+    name="lenet-relu",
+    summary="LeNet-5's shape with ReLU, max pooling and softmax, on MNIST",
+    model="keras_models.classification.lenet:LeNet5ReLU",
+    model_args={},
+    preprocess={
+        "size": [32, 32],
+        "channels": 1,
+        "fit": "pad",
+        "range": [0.0, 1.0],
+        "mean": "per_pixel",
+    },
+    loss={"class": "keras.losses:SparseCategoricalCrossentropy", "from_logits": True},
+)
+
+RECIPES = (
+    _LENET,
+    replace(_LENET, size="paper", epochs=20),
+    _LENET_RELU,
+    replace(_LENET_RELU, size="paper", epochs=20),
+)

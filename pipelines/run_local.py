@@ -1,0 +1,179 @@
+"""Runs a recipe's pipeline on this machine, in a process of its own.
+
+`python -m pipelines.run_local REQUEST.json` is what the command line starts: TFX is imported here
+and not there. What happens is told line by line in the file named by CONVNETS_EVENTS, and summed
+up in ROOT/runs/RUN_ID.json.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components import progress
+from pipelines.paths import Paths
+from pipelines.recipe import Recipe
+
+STAGES = (
+    "ImageExampleGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "Baseline",
+    "Evaluator",
+    "Judge",
+    "Report",
+    "Canary",
+    "Pusher",
+)
+
+
+@dataclass
+class _Run:
+    """What has happened so far."""
+
+    recipe: Recipe
+    run_id: str
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    # Output artifacts (ML Metadata protos) by stage and output type.
+    artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    error: str | None = None
+
+
+def main(request_path: str) -> int:
+    """Runs what the request file asks for; returns the exit code."""
+    request = json.loads(Path(request_path).read_text(encoding="utf-8"))
+    recipe = Recipe.from_json(json.dumps(request["recipe"]))
+    paths = Paths(request["root"])
+    run = _Run(recipe, request["run_id"])
+    started, clock = datetime.datetime.now(), time.monotonic()
+    _emit({"event": "stages", "stages": STAGES})
+    try:
+        _run_stages(run, request["data"], paths)
+    except Exception as error:
+        traceback.print_exc()
+        run.error = readable(error)
+        if not run.stages or run.stages[-1]["state"] != "failed":
+            _emit({"event": "stage", "stage": STAGES[0], "state": "failed", "error": run.error})
+    summary = _summary(run) | {
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": time.monotonic() - clock,
+    }
+    Path(paths.runs).mkdir(parents=True, exist_ok=True)
+    Path(paths.runs, f"{run.run_id}.json").write_text(json.dumps(summary, indent=1))
+    return 1 if run.error else 0
+
+
+def _run_stages(run: _Run, data: str | None, paths: Paths) -> None:
+    from components.ingest.sources import prepare, resolve
+    from pipelines.build import create_pipeline
+    from pipelines.local_runner import LocalRunner
+
+    Path(paths.root).mkdir(parents=True, exist_ok=True)
+    source = prepare(resolve(run.recipe.dataset, data))
+    pipeline = create_pipeline(run.recipe, source, paths)
+    LocalRunner(_recorder(run)).run(pipeline)
+
+
+def _recorder(run: _Run) -> Callable[..., None]:
+    """The function that the runner calls as stages start and end."""
+
+    def record(stage: str, state: str, seconds: float = 0.0, artifacts=None, error=None) -> None:
+        event = {"event": "stage", "stage": stage, "state": state, "seconds": seconds}
+        if error is not None:
+            event["error"] = readable(error)
+        _emit(event)
+        if state != "running":
+            run.stages.append({"stage": stage, "state": state, "seconds": seconds})
+            run.artifacts[stage] = artifacts or {}
+
+    return record
+
+
+def _emit(event: Mapping[str, Any]) -> None:
+    path = os.environ.get(progress.EVENTS)
+    if path:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+
+
+def readable(error: BaseException) -> str:
+    """The innermost message that was written for a reader, without Beam's and TFX's wrappings."""
+    cause = error
+    while cause.__cause__ is not None:
+        if cause.__class__.__module__.startswith(("components", "pipelines", "serving")):
+            break
+        cause = cause.__cause__
+    text = re.sub(r"\s*\[while running .*", "", str(cause), flags=re.DOTALL).strip()
+    return text or type(cause).__name__
+
+
+def _summary(run: _Run) -> dict[str, Any]:
+    from_stage = run.artifacts.get
+    examples = from_stage("ImageExampleGen", {}).get("Examples")
+    judgement = from_stage("Judge", {}).get("components.Judgement")
+    report = from_stage("Report", {}).get("components.Report")
+    model = from_stage("Trainer", {}).get("Model")
+    pushed = from_stage("Pusher", {}).get("PushedModel")
+    blessed, why = _verdict(run)
+    return {
+        "run_id": run.run_id,
+        "recipe": run.recipe.name,
+        "size": run.recipe.size,
+        "dataset": run.recipe.dataset,
+        "stages": run.stages,
+        "blessed": blessed,
+        "why": why,
+        "judgement": _inside(judgement, "judgement.json"),
+        "report": _inside(report, "index.html"),
+        "pushed": _text(pushed, "pushed_destination"),
+        "version": _text(pushed, "pushed_version"),
+        "model": _inside(model, "Format-Serving"),
+        "dead_letters": _number(examples, "dead_letters"),
+        "error": run.error,
+    }
+
+
+def _inside(artifact: Any, name: str) -> str | None:
+    return f"{artifact.uri}/{name}" if artifact is not None else None
+
+
+def _text(artifact: Any, key: str) -> str | None:
+    if artifact is None or key not in artifact.custom_properties:
+        return None
+    return artifact.custom_properties[key].string_value
+
+
+def _number(artifact: Any, key: str) -> int:
+    return artifact.custom_properties[key].int_value if artifact is not None else 0
+
+
+def _verdict(run: _Run) -> tuple[bool | None, list[str]]:
+    """Whether evaluation and canary blessed the model, and what each said."""
+    evaluation = run.artifacts.get("Evaluator", {}).get("ModelEvaluation")
+    blessing = run.artifacts.get("Evaluator", {}).get("ModelBlessing")
+    canary = run.artifacts.get("Canary", {}).get("InfraBlessing")
+    if blessing is None or canary is None:
+        return None, []
+    evaluated = blessing.custom_properties["blessed"].int_value == 1
+    served = canary.custom_properties["blessed"].int_value == 1
+    from pipelines.verdict import canary_reasons, evaluation_reasons
+
+    canary_why = canary_reasons(canary.uri)
+    reasons = evaluation_reasons(evaluation.uri, run.recipe) + canary_why
+    return evaluated and served, reasons
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
