@@ -121,7 +121,7 @@ def run(
     on_log = click.echo if verbose else None
     try:
         with display.watching(console, board, plain=verbose) as on_event:
-            code = process.execute(this, plain, data, on_event, on_log)
+            code = process.execute(this, plain, data, process.RUNNER, on_event, on_log)
     except (process.RootBusy, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt as error:

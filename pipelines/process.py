@@ -103,9 +103,9 @@ def execute(
     run: Run,
     recipe: Mapping[str, Any],
     data: str | None,
+    command: Sequence[str],
     on_event: Callable[[Mapping[str, Any]], None],
     on_log: Callable[[str], None] | None = None,
-    command: Sequence[str] = RUNNER,
 ) -> int:
     """Runs a recipe in a child process and tells what happens in it.
 
@@ -113,10 +113,10 @@ def execute(
       run: the run's id and root.
       recipe: the recipe as plain data.
       data: the user's own data (absolute path, `tfds:NAME` or URI), or None for the recipe's.
+      command: the child's command line (`RUNNER`); the request's path is added to it.
       on_event: called with each event of the child; with `{"event": "stopping"}` when the user
         has interrupted the run.
       on_log: called with each line that the libraries log.
-      command: the child's command line; the request's path is added to it.
 
     Returns:
       the child's exit code; negative where a signal ended it.

@@ -1,0 +1,200 @@
+import ast
+import csv
+import importlib.util
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines import recipes
+from pipelines.recipe import SIZES, Recipe, RecipeError
+
+TREE = Path(__file__).parents[2]
+LENET = recipes.find("lenet")
+EVERY = [recipe for sizes in recipes.all_recipes().values() for recipe in sizes.values()]
+BENCHMARKS = {
+    row["id"]
+    for table in (TREE / "components/judge/benchmarks").glob("*.csv")
+    for row in csv.DictReader(table.open(encoding="utf-8"))
+}
+
+
+def names(recipe):
+    return f"{recipe.name}-{recipe.size}"
+
+
+def import_paths(value):
+    """Every `module:name` inside a recipe's values."""
+    if isinstance(value, dict):
+        yield from itertools.chain.from_iterable(map(import_paths, value.values()))
+    elif isinstance(value, list):
+        yield from itertools.chain.from_iterable(map(import_paths, value))
+    elif isinstance(value, str) and ":" in value and not value.startswith("tfds:"):
+        module, _, name = value.partition(":")
+        if "." in module and " " not in value:
+            yield module, name
+
+
+def source_of(module):
+    """The file of a module, found without importing it or its parents."""
+    root, *rest = module.split(".")
+    base = Path(importlib.util.find_spec(root).submodule_search_locations[0]).joinpath(*rest)
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def top_level_names(path):
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.ImportFrom, ast.Import)):
+            yield from (alias.asname or alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("recipe", EVERY, ids=names)
+class TestEveryRecipe:
+    def test_json_both_ways(self, recipe):
+        assert Recipe.from_json(recipe.to_json()) == recipe
+        assert Recipe.from_json(recipe.to_json()).to_json() == recipe.to_json()
+
+    def test_names_objects_that_exist(self, recipe):
+        found = list(import_paths(json.loads(recipe.to_json())))
+        assert ("keras_models" in recipe.model) and found
+        for module, name in found:
+            path = source_of(module)
+            assert path.is_file(), f"{module}: no such module"
+            assert name in set(top_level_names(path)), f"{path} has no {name}"
+
+    def test_names_published_figures_that_exist(self, recipe):
+        assert set(recipe.benchmarks) <= BENCHMARKS
+        assert recipe.benchmarks
+
+    def test_says_what_to_do_with_the_pixels(self, recipe):
+        assert recipe.preprocess.keys() == {"size", "channels", "fit", "range", "mean"}
+        height, width = recipe.preprocess["size"]
+        low, high = recipe.preprocess["range"]
+        assert height > 0 < width
+        assert low < high
+        assert recipe.preprocess["channels"] in (1, 3)
+        assert recipe.preprocess["fit"] in ("pad", "stretch")
+        assert recipe.preprocess["mean"] in ("none", "per_pixel")
+
+    def test_has_thresholds_and_a_summary_of_one_line(self, recipe):
+        assert recipe.thresholds.keys() == {"accuracy", "change"}
+        assert recipe.summary and "\n" not in recipe.summary
+
+
+def test_every_recipe_has_every_size():
+    for name, sizes in recipes.all_recipes().items():
+        assert set(sizes) == set(SIZES), name
+        assert all(recipe.name == name for recipe in sizes.values())
+
+
+def test_the_table_is_written_once_per_name_and_size():
+    pairs = [names(recipe) for module in recipe_modules() for recipe in module.RECIPES]
+    assert len(pairs) == len(set(pairs))
+
+
+def recipe_modules():
+    for path in sorted((TREE / "pipelines/recipes").glob("*.py")):
+        if path.stem != "__init__":
+            yield importlib.import_module(f"pipelines.recipes.{path.stem}")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("lennet", "small", ["'lennet'", "lenet"]),
+        ("lenet_relu", "small", ["lenet-relu"]),
+        ("qqqqqqqq", "small", ["known:", "lenet"]),
+        ("lenet", "smal", ["'smal'", "small"]),
+        ("lenet", "huge", ["'huge'", "paper", "small"]),
+    ],
+)
+def test_unknown_recipe_or_size_names_the_near_ones(name, size, words):
+    with pytest.raises(RecipeError) as error:
+        recipes.find(name, size)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key", "value"),
+    [
+        ("epochs=3", "epochs", 3),
+        (" epochs = 3 ", "epochs", 3),
+        ("mixed_precision=true", "mixed_precision", True),
+        ("jit_compile=True", "jit_compile", True),
+        ("dataset=photos/of=birds", "dataset", "photos/of=birds"),
+        ("summary=7", "summary", "7"),
+        ("features=[]", "features", ()),
+        ('augment=[{"step": "flip"}]', "augment", ({"step": "flip"},)),
+    ],
+)
+def test_set_takes_values_of_the_right_type(assignment, key, value):
+    changed = LENET.override([assignment])
+    assert getattr(changed, key) == value
+    assert type(getattr(changed, key)) is type(value)
+    assert changed == Recipe.from_json(changed.to_json())
+
+
+def test_set_reaches_inside_and_changes_nothing_else():
+    before = LENET.to_json()
+    changed = LENET.override(
+        [
+            "optimizer.learning_rate.initial_learning_rate=0.01",
+            "model_args.classifier=softmax",
+            "model_args.anything=1",
+            "thresholds.accuracy=1",
+            "preprocess.size=[28, 28]",
+        ]
+    )
+    assert changed.optimizer["learning_rate"]["initial_learning_rate"] == 0.01
+    assert changed.model_args == {**LENET.model_args, "classifier": "softmax", "anything": 1}
+    assert changed.thresholds == {"accuracy": 1, "change": LENET.thresholds["change"]}
+    assert changed.preprocess["size"] == [28, 28]
+    assert LENET.to_json() == before
+
+
+def test_a_schedule_may_become_a_number():
+    changed = LENET.override(["optimizer.learning_rate=0.5"])
+    assert changed.optimizer["learning_rate"] == 0.5
+
+
+def test_the_last_assignment_holds():
+    assert LENET.override(["epochs=3", "epochs=4"]).epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("epoch=3", ["'epoch'", "epochs"]),
+        ("epochs", ["key=value", "'epochs'"]),
+        ("epochs=three", ["epochs", "'three'"]),
+        ("epochs=2.5", ["epochs", "2.5"]),
+        ("epochs=true", ["epochs", "True"]),
+        ("epochs=0", ["epochs", "1 or more"]),
+        ("batch_size=-8", ["batch_size", "-8"]),
+        ("mixed_precision=yes", ["mixed_precision", "'yes'"]),
+        ("dataset=true", ["dataset", "True"]),
+        ("augment=flip", ["augment", "'flip'"]),
+        ("preprocess.siz=[28,28]", ["'siz'", "size"]),
+        ("preprocess.channels=red", ["preprocess.channels", "'red'"]),
+        ("thresholds.acuracy=0.5", ["'acuracy'", "accuracy"]),
+        ("thresholds.accuracy=high", ["thresholds.accuracy", "'high'"]),
+        ("epochs.more=1", ["epochs", "no parts"]),
+        ("strategy=mirored", ["'mirored'", "mirrored"]),
+        ("=3", ["''"]),
+    ],
+)
+def test_set_refuses_what_does_not_fit(assignment, words):
+    with pytest.raises(RecipeError) as error:
+        LENET.override([assignment])
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_json_with_an_unknown_key_is_refused():
+    values = {**json.loads(LENET.to_json()), "epoch": 3}
+    with pytest.raises(RecipeError, match="'epoch'.*epochs"):
+        Recipe.from_json(json.dumps(values))
