@@ -1,0 +1,5 @@
+"""What a net costs, sees and is sensitive to."""
+
+from keras_models.analysis.cost import LayerCost, layer_costs
+
+__all__ = ["LayerCost", "layer_costs"]

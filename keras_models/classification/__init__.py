@@ -1,0 +1,19 @@
+"""Classification nets: functions `Name(input_shape, classes, ..., weights=None, name=...)`.
+
+The contract of all of them, so that training, export and judging need not know which net it is:
+
+- Input: one float tensor [N, H, W, channels], channels last, already normalised as the net's
+  docstring says.
+- Output: one float32 tensor [N, classes] of logits, in every dtype policy. `softmax(output)` are
+  the scores of the classes, in label order; argmax is the answer.
+- Nets that put out penalties y_i (smaller is better, as the RBF units of LeNet-5) negate them:
+  the logits are -y_i, and softmax(-y) the scores.
+- So the loss is one that takes logits: `SparseCategoricalCrossentropy(from_logits=True)`, or for
+  penalties `keras_models.losses.MAPCriterion`.
+- `weights` is the path of a `.weights.h5` or `.keras` file of the same net, or None.
+- A wrong argument is a ValueError that says what is allowed.
+"""
+
+from keras_models.classification.lenet import LeNet5, LeNet5ReLU
+
+__all__ = ["LeNet5", "LeNet5ReLU"]
