@@ -1,0 +1,20 @@
+"""Artifact types of ours; everything else on the road is of TFX' standard types."""
+
+from tfx.types.artifact import Artifact
+
+
+class Judgement(Artifact):
+    """A model measured by a protocol, beside the published figures.
+
+    Holds `judgement.json` (metrics and rows, see `components.judge.executor`) and
+    `predictions.npz` (scores [N, C] float32, label [N] int64, id [N] text).
+    """
+
+    # Kubeflow imports the type by this name: one dot, so the package's root answers for it.
+    TYPE_NAME = "components.Judgement"
+
+
+class Report(Artifact):
+    """One page about one run: `index.html`, which needs no other file."""
+
+    TYPE_NAME = "components.Report"
