@@ -17,9 +17,9 @@ from components.ingest.sources import Source
 
 DEAD = "dead"
 STAGE = "ImageExampleGen"
-# IDX files are cut into pieces of this many images: enough pieces for every core, few enough that
-# unpacking the file once per piece costs nothing that shows.
-_IDX_PIECE = 5000
+# Sources without a file an image are cut into pieces of this many: enough pieces for every core,
+# few enough that opening the source once per piece costs nothing that shows.
+_PIECE = 5000
 
 
 def dead_letter(identifier: str, reason: str) -> beam.pvalue.TaggedOutput:
@@ -77,7 +77,7 @@ class _IdxPieceToExamples(beam.DoFn):
     def process(self, start: int) -> Iterator[tf.train.Example]:
         pixels, labels = _idx_split(*self._source)
         prefix = self._source[1].partition("-")[0]
-        for index in range(start, min(start + _IDX_PIECE, len(pixels))):
+        for index in range(start, min(start + _PIECE, len(pixels))):
             height, width = pixels[index].shape
             encoded = images.png(pixels[index])
             label = int(labels[index])
@@ -148,7 +148,7 @@ def _read_folder(pipeline, source, split, pattern, labels):
 
 def _read_idx(pipeline, source, split, pattern, labels):
     count = len(_idx_split(source.base, pattern)[0])
-    pieces = list(range(0, count, _IDX_PIECE))
+    pieces = list(range(0, count, _PIECE))
     to_examples = _IdxPieceToExamples(source.base, pattern, labels)
     return (
         pipeline
@@ -164,10 +164,13 @@ def _read_tfds(pipeline, source, split, pattern, labels):
     builder = tfds.builder_from_directory(source.base)
     # The patterns are made by sources.prepare: "*-SPLIT.*".
     tfds_split = pattern.removeprefix("*-").removesuffix(".*")
-    pieces = tfds.even_splits(tfds_split, n=min(16, builder.info.splits[tfds_split].num_examples))
+    count = builder.info.splits[tfds_split].num_examples
+    pieces = [
+        f"{tfds_split}[{start}:{min(start + _PIECE, count)}]" for start in range(0, count, _PIECE)
+    ]
     return (
         pipeline
-        | f"Pieces[{split}]" >> beam.Create([str(piece) for piece in pieces])
+        | f"Pieces[{split}]" >> beam.Create(pieces)
         | f"Spread[{split}]" >> beam.Reshuffle()
         | f"Load[{split}]" >> beam.FlatMap(_load_tfds, source.base)
         | f"Decode[{split}]" >> beam.ParDo(_TfdsToExample(labels)).with_outputs(DEAD)

@@ -5,6 +5,7 @@ Imports nothing heavy, so that the command line can refuse bad data at once.
 
 from __future__ import annotations
 
+import difflib
 import importlib.resources
 import os
 from dataclasses import dataclass, replace
@@ -76,8 +77,10 @@ def prepare(source: Source) -> Source:
 
     try:
         builder = tfds.builder(source.name)
-    except (tfds.core.DatasetNotFoundError, tfds.core.registered.DatasetNotFoundError) as error:
-        raise SourceError(f"tfds:{source.name}: {error}") from error
+    except tfds.core.DatasetNotFoundError as error:
+        close = difflib.get_close_matches(source.name, tfds.list_builders(), n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise SourceError(f"tfds:{source.name}: TFDS has no such data set{hint}") from error
     builder.download_and_prepare()
     held_out = next((name for name in ("test", "validation") if name in builder.info.splits), None)
     if "train" not in builder.info.splits or held_out is None:

@@ -1,0 +1,84 @@
+import gzip
+import hashlib
+import importlib.resources
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from components.ingest.idx import read_idx, read_split
+from components.ingest.sources import SourceError, prepare, resolve
+
+MNIST = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
+
+
+def test_mnist_in_the_box_is_the_published_data():
+    source = resolve("mnist")
+    assert source.kind == "idx"
+    assert [split for split, _ in source.patterns] == ["train", "test"]
+    sums = dict(
+        reversed(line.split(maxsplit=1))
+        for line in (MNIST / "SHA256SUMS").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    for path in MNIST.glob("*.gz"):
+        assert sums[path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
+    images, labels = read_split(source.base, "t10k-*")
+    assert images.shape == (10_000, 28, 28)
+    assert labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    images, labels = read_split(source.base, "train-*")
+    assert images.shape == (60_000, 28, 28)
+    # Section III.A of the paper: the training set has about 6,000 examples of each digit.
+    assert np.bincount(labels).min() > 5_400
+
+
+def test_idx_files_of_ones_own(tmp_path):
+    for path in MNIST.glob("*.gz"):
+        shutil.copy(path, tmp_path)
+    assert resolve("mnist", str(tmp_path)).kind == "idx"
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(SourceError, match="no labels-idx1 file of the test split"):
+        resolve("mnist", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\x00\x00\x0d\x01" + struct.pack(">I", 1) + b"\0\0\0\0", "no IDX file of unsigned"),
+        (b"\x00\x00\x08\x01" + struct.pack(">I", 5) + b"abc", "3 values where the header says"),
+        (b"", "no IDX file"),
+    ],
+)
+def test_damaged_idx(tmp_path, data, message):
+    path = tmp_path / "damaged"
+    path.write_bytes(gzip.compress(data))
+    with pytest.raises(ValueError, match=message):
+        read_idx(path)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(SourceError, match="no such folder"):
+        resolve("mnist", str(tmp_path / "missing"))
+
+
+def test_a_folder_without_images(tmp_path):
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "notes.txt").write_text("none")
+    with pytest.raises(SourceError, match="no images; expected a folder per class"):
+        resolve("mnist", str(tmp_path))
+
+
+def test_one_class(tmp_path):
+    (tmp_path / "cats").mkdir()
+    Image.fromarray(skimage.data.chelsea()).save(tmp_path / "cats" / "1.png")
+    with pytest.raises(SourceError, match=r"one class only \(cats\)"):
+        resolve("mnist", str(tmp_path))
+
+
+def test_unknown_tfds_name():
+    with pytest.raises(SourceError, match="did you mean mnist"):
+        prepare(resolve("tfds:mnits"))
