@@ -7,17 +7,22 @@ before TensorFlow or TFX is touched.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import importlib.util
 import json
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines import recipes
+from pipelines import recipes, served
 from pipelines.recipe import SIZES, Recipe, RecipeError
+from pipelines.served import GRPC_PORT, REST_PORT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +63,7 @@ def list_recipes() -> None:
     """The recipes."""
     from pipelines import screens
 
-    _console().print(screens.recipes_table(recipes.all_recipes()))
+    console().print(screens.recipes_table(recipes.all_recipes()))
 
 
 @main.command("show")
@@ -69,7 +74,7 @@ def show_recipe(recipe: str, size: str, settings: Sequence[str]) -> None:
     """A recipe, and the published figures that its result is set beside."""
     from pipelines import screens
 
-    _console().print(screens.recipe_screen(_recipe(recipe, size, settings)))
+    console().print(screens.recipe_screen(_recipe(recipe, size, settings)))
 
 
 @main.command("run")
@@ -95,14 +100,12 @@ def run_recipe(
     """
     if seed is not None:
         settings = (*settings, f"seed={seed}")
-    chosen = _recipe(recipe, size, settings)
-    if run(chosen, _data(chosen, data), root, _console(), verbose)["error"]:
+    chosen = _with_data(_recipe(recipe, size, settings), data)
+    if run(chosen, root, console(), verbose)["error"]:
         sys.exit(1)
 
 
-def run(
-    recipe: Recipe, data: str | None, root: Path, console: Console, verbose: bool = False
-) -> dict[str, Any]:
+def run(recipe: Recipe, root: Path, screen: Console, verbose: bool = False) -> dict[str, Any]:
     """Runs a recipe, shows its progress and, at the end, what it came to.
 
     Returns:
@@ -120,16 +123,16 @@ def run(
     plain = json.loads(recipe.to_json())
     on_log = click.echo if verbose else None
     try:
-        with display.watching(console, board, plain=verbose) as on_event:
-            code = process.execute(this, plain, data, process.RUNNER, on_event, on_log)
+        with display.watching(screen, board, plain=verbose) as on_event:
+            code = process.execute(this, plain, process.RUNNER, on_event, on_log)
     except (process.RootBusy, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt as error:
-        console.print("stopped; the same command goes on from where this run came to")
+        screen.print("stopped; the same command goes on from where this run came to")
         raise click.Abort from error
     summary = process.outcome(this, plain, code, board.rows())
     summary["seconds"] = summary["seconds"] or board.seconds
-    console.print(screens.end_screen(summary, _next_commands(summary, root), this.log))
+    screen.print(screens.end_screen(summary, _next_commands(summary, root), this.log))
     return summary
 
 
@@ -153,12 +156,12 @@ def judge(recipe: str | None, root: Path, model: Path | None) -> None:
     else:
         from pipelines import judging
 
-        with _user_errors(), _console().status("loading TensorFlow and judging"):
+        with _user_errors(), console().status("loading TensorFlow and judging"):
             latest = {known.name: judging.judge_model(model, known, root.absolute())}
     if not latest:
         raise click.ClickException(_nothing_run(recipe, root))
     for judgement in latest.values():
-        _console().print(screens.judgement_screen(judgement))
+        console().print(screens.judgement_screen(judgement))
 
 
 @main.command("papers")
@@ -167,10 +170,126 @@ def papers(root: Path) -> None:
     """Every published figure, beside what has been run so far."""
     from pipelines import runs, screens
 
-    _console().print(screens.papers_screen(runs.judgements(root)))
+    console().print(screens.papers_screen(runs.judgements(root)))
 
 
-def _console() -> Console:
+@main.command("serve")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_root
+@click.option("--port", default=GRPC_PORT, show_default=True, help="gRPC port; 0: a free one.")
+@click.option("--rest-port", default=REST_PORT, show_default=True, help="REST port; 0: a free one.")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--engine",
+    type=click.Choice(["embedded", "tfserving"]),
+    default="embedded",
+    show_default=True,
+    help="tfserving: tensorflow_model_server, from PATH.",
+)
+def serve(
+    names: Sequence[str], root: Path, port: int, rest_port: int, host: str | None, engine: str
+) -> None:
+    """Serves the pushed models, all or those named, over gRPC and REST.
+
+    A model that is pushed later takes the place of its older version at once.
+    """
+    if engine == "tfserving" and host is not None:
+        raise click.UsageError("tensorflow_model_server listens on every address; leave --host out")
+    with _user_errors():
+        models = served.pushed(root, names)
+        if engine == "tfserving":
+            config = root.absolute() / "models.config"
+            served.replace_by_tensorflow_serving(models, port, rest_port, config)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    screen = console()
+    with _user_errors(), contextlib.ExitStack() as stack:
+        with screen.status("loading TensorFlow and the models"):
+            server = stack.enter_context(
+                served.server(models, port, rest_port, host or "127.0.0.1")
+            )
+        for name in models:
+            screen.print(f"{name}: http://{server.host}:{server.rest_port}/v1/models/{name}")
+        screen.print(f"gRPC on {server.host}:{server.grpc_port}; Ctrl-C ends the server")
+        stop.wait()
+
+
+@main.command("predict")
+@click.argument(
+    "images",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@_root
+@click.option("--model", help="Its name; needed where more than one has been pushed.")
+@click.option(
+    "--server",
+    metavar="HOST:PORT",
+    help="The server to ask (gRPC). Without it, the one on this machine's port "
+    f"{GRPC_PORT} or, where there is none, one for this call alone.",
+)
+def predict(images: Sequence[Path], root: Path, model: str | None, server: str | None) -> None:
+    """What a served model takes images for (PNG or JPEG, of any size)."""
+    from pipelines import screens
+
+    screen = console()
+    with _user_errors(), contextlib.ExitStack() as stack:
+        if server is None and served.listens(local := f"127.0.0.1:{GRPC_PORT}"):
+            server = local
+        model = model or served.only_model(root)
+        if server is None:
+            models = served.pushed(root, [model])
+            with screen.status("no server is running: loading TensorFlow and the model"):
+                embedded = stack.enter_context(served.server(models))
+            server = f"127.0.0.1:{embedded.grpc_port}"
+        answers = served.ask(server, model, images)
+        screen.print(screens.answers_table([str(image) for image in images], answers))
+
+
+@main.command("compile")
+@click.argument("recipe")
+@_size
+@_settings
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write.",
+)
+@click.option("--data", metavar="URI", help="Where the cluster finds the images.")
+@click.option("--root", metavar="URI", help="Where the cluster keeps artifacts and models.")
+@click.option("--image", metavar="NAME", help="Container image with this package in it.")
+def compile_recipe(
+    recipe: str,
+    size: str,
+    settings: Sequence[str],
+    output: Path,
+    data: str | None,
+    root: str | None,
+    image: str | None,
+) -> None:
+    """Writes a recipe's pipeline for Kubeflow Pipelines."""
+    chosen = _recipe(recipe, size, settings)
+    if importlib.util.find_spec("kfp") is None:
+        raise click.ClickException(
+            "the Kubeflow compiler needs kfp, which is not installed here; it comes with "
+            "pip install 'convnets[kubeflow]' on Python 3.10 or 3.11"
+        )
+    screen = console()
+    with _user_errors(), screen.status("loading TFX and compiling"):
+        from pipelines import run_kubeflow
+
+        if data is not None:
+            chosen = dataclasses.replace(chosen, dataset=data)
+        run_kubeflow.compile_recipe(chosen, output, data, root, image)
+    screen.print(f"wrote {output}")
+
+
+def console() -> Console:
+    """Where everything is printed: texts as they are, no markup in them."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
@@ -179,9 +298,11 @@ def _console() -> Console:
 @contextlib.contextmanager
 def _user_errors() -> Iterator[None]:
     """What the user can put right is one line, without a traceback."""
+    from serving.errors import ServingError
+
     try:
         yield
-    except (RecipeError, ValueError, OSError) as error:
+    except (ValueError, OSError, ServingError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -192,17 +313,26 @@ def _recipe(name: str, size: str, settings: Sequence[str] = ()) -> Recipe:
         raise click.ClickException(str(error)) from error
 
 
-def _data(recipe: Recipe, data: str | None) -> str | None:
-    """`--data` in a form that holds in every process; checked, as is the recipe's own data."""
+def _with_data(recipe: Recipe, data: str | None) -> Recipe:
+    """The recipe on the user's data; checked, and named so that it holds in every process.
+
+    The data set becomes part of the recipe: a result on other images than the paper's is then
+    never taken for comparable with it.
+    """
     from components.ingest import sources
 
     try:
-        sources.resolve(recipe.dataset, data)
+        source = sources.resolve(recipe.dataset, data)
     except (sources.SourceError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    if data is None or "://" in data or data.startswith("tfds:"):
-        return data
-    return str(Path(data).expanduser().resolve())
+    if data is None and recipe.dataset == "mnist":
+        return recipe
+    named = data or recipe.dataset
+    return dataclasses.replace(recipe, dataset=named if _is_uri(named) else source.base)
+
+
+def _is_uri(data: str) -> bool:
+    return "://" in data or data.startswith("tfds:")
 
 
 def _nothing_run(recipe: str | None, root: Path) -> str:

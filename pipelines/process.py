@@ -102,7 +102,6 @@ def locked(root: Path) -> Iterator[IO[str]]:
 def execute(
     run: Run,
     recipe: Mapping[str, Any],
-    data: str | None,
     command: Sequence[str],
     on_event: Callable[[Mapping[str, Any]], None],
     on_log: Callable[[str], None] | None = None,
@@ -112,7 +111,6 @@ def execute(
     Args:
       run: the run's id and root.
       recipe: the recipe as plain data.
-      data: the user's own data (absolute path, `tfds:NAME` or URI), or None for the recipe's.
       command: the child's command line (`RUNNER`); the request's path is added to it.
       on_event: called with each event of the child; with `{"event": "stopping"}` when the user
         has interrupted the run.
@@ -128,7 +126,7 @@ def execute(
     with locked(run.root) as lock:
         for folder in (run.log.parent, run.summary.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        request = {"run_id": run.run_id, "recipe": recipe, "data": data, "root": str(run.root)}
+        request = {"run_id": run.run_id, "recipe": recipe, "data": None, "root": str(run.root)}
         run.request.write_text(json.dumps(request, indent=2) + "\n")
         run.events.touch()
         with run.log.open("wb") as log:

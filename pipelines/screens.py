@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.judge import benchmarks
-from components.judge.results import judged_table, row_text
+from components.judge.results import METRICS, judged_table, row_text
 from pipelines.display import WORK, duration
 from pipelines.recipe import Recipe
 
@@ -63,7 +63,12 @@ def recipe_screen(recipe: Recipe) -> Group:
     figures = _table("published", "where", "protocol", "metric", "value", "note")
     for row in benchmarks.find(recipe.benchmarks):
         figures.add_row(
-            row.model, row.table, row.protocol, row.metric, f"{row.value:g} {row.unit}", row.note
+            row.model,
+            row.table,
+            row.protocol,
+            METRICS[row.metric],
+            f"{row.value:g} {row.unit}",
+            row.note,
         )
     return Group(
         Text(f"{recipe.name} ({recipe.size}): {recipe.summary}", style="bold"),
@@ -87,7 +92,7 @@ def judged(judgements: Iterable[Mapping[str, Any]]) -> RenderableType:
             columns = ("paper", "ours", "difference", "comparable")
             tables[row["paper"]] = _figures(row["paper"], *columns)
         verdict = Text("yes", "green") if row["comparable"] else Text(f"no: {row['why']}", "yellow")
-        tables[row["paper"]].add_row(_published(row), *row_text(row).values(), verdict)
+        tables[row["paper"]].add_row(_published(row), *_beside(row), verdict)
     if not tables:
         return Text("no published figures belong to this recipe", style="dim")
     return Group(*tables.values())
@@ -107,15 +112,19 @@ def _figures(paper: str, *columns: str) -> Table:
 
 def _published(row: Mapping[str, Any]) -> Text:
     """What was published, and where."""
-    metric = row["metric"].replace("_", " ")
     about = ", ".join(filter(None, (row["table"], row["note"])))
-    return Text(f"{row['model']}, {metric}").append(f"\n{about}", style="dim")
+    return Text(f"{row['model']}, {METRICS[row['metric']]}").append(f"\n{about}", style="dim")
+
+
+def _beside(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    texts = row_text(row)
+    return texts["paper"], texts["ours"], texts["difference"]
 
 
 def judgement_screen(judgement: Mapping[str, Any]) -> Group:
     """One judgement: what was measured, and the published figures beside it."""
     measured = ", ".join(
-        f"{name.replace('_', ' ')} " + (f"{value:.4f}" if name in _NATS else f"{value:.2%}")
+        f"{METRICS[name]} " + (f"{value:.4f}" if name in _NATS else f"{value:.2%}")
         for name, value in judgement["metrics"].items()
         if value is not None
     )
@@ -139,7 +148,7 @@ def papers_screen(judgements: Iterable[Mapping[str, Any]]) -> Group:
             run = Text(f"{row['recipe']} ({row['size']})")
             if not row["comparable"]:
                 run.append(f"\nnot comparable: {row['why']}", style="yellow")
-            table.add_row(_published(row), *row_text(row).values(), run)
+            table.add_row(_published(row), *_beside(row), run)
         if figure.id not in ours:
             published = _published(dataclasses.asdict(figure))
             table.add_row(published, f"{figure.value:g} {figure.unit}", style="dim")
@@ -204,4 +213,18 @@ def _places(summary: Mapping[str, Any], log: Path) -> Table:
         version = f"version {summary['version']} in {nearby(summary['pushed'])}"
         table.add_row("Served as", f"{summary['recipe']}, {version}")
     table.add_row("Log", nearby(log))
+    return table
+
+
+def answers_table(
+    images: Sequence[str],
+    by_grpc: Sequence[tuple[str, float]],
+    by_rest: Sequence[tuple[str, float]] | None = None,
+) -> Table:
+    """What the server takes each image for, and with which score; over one API or both."""
+    table = _table("image", "answer", "score", *(("over REST", "score") if by_rest else ()))
+    for row in zip(images, by_grpc, *([by_rest] if by_rest else []), strict=True):
+        image, *answers = row
+        cells = [cell for label, score in answers for cell in (Text(label, "bold"), f"{score:.4f}")]
+        table.add_row(image, *cells)
     return table

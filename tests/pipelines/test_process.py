@@ -20,9 +20,9 @@ def run(tmp_path):
     return process.new_run("lenet", tmp_path / "root")
 
 
-def execute(run, command, data=None, on_event=None, on_log=None):
+def execute(run, command, on_event=None, on_log=None):
     events = []
-    code = process.execute(run, RECIPE, data, command, on_event or events.append, on_log)
+    code = process.execute(run, RECIPE, command, on_event or events.append, on_log)
     return code, events
 
 
@@ -38,7 +38,7 @@ def test_the_child_is_told_what_to_do_and_heard(run, stand_in):
         summary()
         """
     )
-    code, events = execute(run, command, data="/photos")
+    code, events = execute(run, command)
     assert code == 0
     assert events == [
         {"event": "stages", "stages": ["A", "B"]},
@@ -49,7 +49,7 @@ def test_the_child_is_told_what_to_do_and_heard(run, stand_in):
             "request": {
                 "run_id": run.run_id,
                 "recipe": RECIPE,
-                "data": "/photos",
+                "data": None,
                 "root": str(run.root),
             },
         },
@@ -122,7 +122,7 @@ def test_a_second_run_on_the_root_is_refused_and_names_the_first(run, stand_in):
     def meanwhile(_):
         other = process.new_run("lenet", run.root)
         with pytest.raises(process.RootBusy) as error:
-            process.execute(other, RECIPE, None, command, print)
+            process.execute(other, RECIPE, command, print)
         errors.append(str(error.value))
         (run.root / "refused").touch()
 
@@ -282,7 +282,7 @@ from pathlib import Path
 from pipelines import process
 run_id, root, recipe, *command = sys.argv[1:]
 process.execute(
-    process.Run(run_id, Path(root)), json.loads(recipe), None, command, lambda _: None
+    process.Run(run_id, Path(root)), json.loads(recipe), command, lambda _: None
 )
 """
 

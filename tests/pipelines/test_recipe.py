@@ -196,5 +196,5 @@ def test_set_refuses_what_does_not_fit(assignment, words):
 
 def test_json_with_an_unknown_key_is_refused():
     values = {**json.loads(LENET.to_json()), "epoch": 3}
-    with pytest.raises(RecipeError, match="'epoch'.*epochs"):
+    with pytest.raises(RecipeError, match=r"'epoch'.*epochs"):
         Recipe.from_json(json.dumps(values))

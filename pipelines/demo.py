@@ -1,0 +1,62 @@
+"""`make demo`: LeNet-5 on MNIST from the first stage to answers over gRPC and over REST."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines import cli, recipes, screens, served
+
+RECIPE = "lenet"
+IMAGES = 10
+
+
+def main(root: Path = cli.DEFAULT_ROOT) -> int:
+    """Runs the recipe, serves what it pushed, and asks about real test images.
+
+    Returns:
+      the exit code.
+    """
+    console = cli.console()
+    summary = cli.run(recipes.find(RECIPE), root, console)
+    if summary["error"]:
+        return 1
+    console.print()
+    models = served.pushed(root, [RECIPE])
+    with console.status("loading TensorFlow and the model"):
+        pngs, labels = test_images(IMAGES)
+        with served.server(models) as server:
+            by_grpc = served.ask(f"{server.host}:{server.grpc_port}", RECIPE, pngs)
+            url = f"http://{server.host}:{server.rest_port}/v1/models/{RECIPE}:predict"
+            by_rest = ask_rest(url, pngs)
+    names = [f"t10k-images#{index} is a {label}" for index, label in enumerate(labels)]
+    console.print(f"{IMAGES} test images, answered by the server over gRPC and over REST:")
+    console.print(screens.answers_table(names, by_grpc, by_rest))
+    console.print(f"The report: {screens.nearby(summary['report'])}")
+    return 0
+
+
+def test_images(count: int) -> tuple[list[bytes], list[int]]:
+    """The first MNIST test images as PNG, and what they show."""
+    from components.ingest import idx, images, sources
+
+    source = sources.resolve("mnist")
+    pixels, labels = idx.read_split(source.base, dict(source.patterns)["test"])
+    return [images.png(image) for image in pixels[:count]], [int(each) for each in labels[:count]]
+
+
+def ask_rest(url: str, pngs: Sequence[bytes]) -> list[tuple[str, float]]:
+    """Label and score of each image, asked in plain HTTP as any program can."""
+    body = {"instances": [{"b64": base64.b64encode(png).decode()} for png in pngs]}
+    request = urllib.request.Request(url, json.dumps(body).encode())
+    with urllib.request.urlopen(request) as response:
+        predictions = json.load(response)["predictions"]
+    return [(each["classes"], max(each["scores"])) for each in predictions]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

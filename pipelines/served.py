@@ -1,0 +1,143 @@
+"""The models that a root serves, and a server to ask about them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pipelines.recipe import near_matches
+
+if TYPE_CHECKING:
+    from serving.server import Server
+
+# TensorFlow Serving's own ports.
+GRPC_PORT = 8500
+REST_PORT = 8501
+_LOAD_SECONDS = 120.0
+# The first bytes of PNG and JPEG files.
+_ENCODINGS = (b"\x89PNG", b"\xff\xd8\xff")
+
+
+def pushed(root: Path, names: Sequence[str] = ()) -> dict[str, str]:
+    """The folder of versions of each model that has been pushed below `root`.
+
+    Args:
+      root: the runs' root.
+      names: the models wanted; none for all.
+
+    Raises:
+      ValueError: nothing has been pushed, or not under one of these names.
+    """
+    folders = {
+        folder.name: str(folder.absolute())
+        for folder in sorted((root / "serving").glob("*"))
+        if any(version.name.isdigit() for version in folder.glob("*/"))
+    }
+    if not folders:
+        raise ValueError(f"{root} holds no pushed model; first: convnets run lenet")
+    for name in names:
+        if name not in folders:
+            raise ValueError(f"no model {name!r} in {root}: {near_matches(name, folders)}")
+    return {name: folders[name] for name in names or folders}
+
+
+def only_model(root: Path) -> str:
+    """The name of the one model pushed below `root`.
+
+    Raises:
+      ValueError: there is none, or more than one.
+    """
+    names = list(pushed(root))
+    if len(names) > 1:
+        raise ValueError(f"say which model with --model: {', '.join(names)}")
+    return names[0]
+
+
+@contextlib.contextmanager
+def server(
+    models: Mapping[str, str],
+    grpc_port: int = 0,
+    rest_port: int = 0,
+    host: str = "127.0.0.1",
+) -> Iterator[Server]:
+    """An embedded server that has loaded every one of `models`, for as long as the block lasts.
+
+    Raises:
+      OSError: a port cannot be had.
+      serving.errors.ServingError: a model cannot be loaded.
+    """
+    # For before TensorFlow's import: its start-up messages say nothing to a user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from serving.server import Server
+
+    with Server(models, grpc_port, rest_port, host=host) as embedded:
+        for name in models:
+            embedded.wait_until_available(name, _LOAD_SECONDS)
+        yield embedded
+
+
+def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[tuple[str, float]]:
+    """Label and score of each image, from the server at `HOST:PORT`.
+
+    Raises:
+      ValueError: a file that is neither PNG nor JPEG; the server does not answer, or refuses.
+    """
+    from serving.client import Client
+    from serving.errors import ServingError
+
+    contents = [image if isinstance(image, bytes) else _read(image) for image in images]
+    try:
+        with Client(address) as client:
+            return [(answer.label, answer.score) for answer in client.predict(model, contents)]
+    except ServingError as error:
+        raise ValueError(f"{address}: {error}") from error
+
+
+def _read(image: Path) -> bytes:
+    content = image.read_bytes()
+    if not content.startswith(_ENCODINGS):
+        raise ValueError(f"{image}: neither PNG nor JPEG")
+    return content
+
+
+def listens(address: str) -> bool:
+    """Whether anything takes connections at `HOST:PORT`."""
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1.0):
+        return True
+    return False
+
+
+def replace_by_tensorflow_serving(
+    models: Mapping[str, str], grpc_port: int, rest_port: int, config: Path
+) -> NoReturn:
+    """This process becomes `tensorflow_model_server`.
+
+    Args:
+      models: folder of versions by name.
+      grpc_port, rest_port: where it listens, on every address of this machine.
+      config: the file that it is told the models by; written here.
+
+    Raises:
+      ValueError: the program is not on PATH.
+    """
+    program = shutil.which("tensorflow_model_server")
+    if program is None:
+        raise ValueError(
+            "tensorflow_model_server is not on PATH; --engine embedded serves the same API"
+        )
+    # A JSON string is a string of protobuf's text format too.
+    entries = (
+        f"config {{ name: {json.dumps(name)} base_path: {json.dumps(folder)} "
+        'model_platform: "tensorflow" }'
+        for name, folder in models.items()
+    )
+    config.write_text(f"model_config_list {{ {' '.join(entries)} }}\n", encoding="utf-8")
+    flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}", f"--model_config_file={config}"]
+    os.execv(program, [program, *flags])

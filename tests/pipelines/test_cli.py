@@ -1,0 +1,428 @@
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipelines import cli, process
+
+TREE = Path(__file__).parents[2]
+COMMANDS = ["list", "show", "run", "judge", "papers", "serve", "predict", "compile"]
+HEAVY = {"tensorflow", "tfx", "apache_beam", "numpy", "matplotlib", "grpc", "keras", "PIL", "kfp"}
+
+JUDGEMENT = {
+    "recipe": "lenet",
+    "size": "small",
+    "dataset": "mnist",
+    "protocol": "1-crop",
+    "examples": 10000,
+    "metrics": {"error": 0.0087, "top5_error": 0.0001, "cross_entropy": 0.031},
+    "labels": list("0123456789"),
+    "rows": [
+        {
+            "id": "lecun1998-lenet5",
+            "paper": "LeCun, Bottou, Bengio, Haffner 1998",
+            "table": "Figure 9",
+            "model": "LeNet-5",
+            "data": "mnist",
+            "split": "test",
+            "protocol": "1-crop",
+            "metric": "error",
+            "unit": "%",
+            "note": "[quoted] note",
+            "paper_value": 0.95,
+            "ours": 0.87,
+            "difference": -0.08,
+            "comparable": True,
+            "why": "",
+        }
+    ],
+}
+INCOMPARABLE = {
+    **JUDGEMENT,
+    "dataset": "/photos",
+    "rows": [
+        {
+            **JUDGEMENT["rows"][0],
+            "comparable": False,
+            "why": "other data: the paper's is mnist, ours /photos",
+        }
+    ],
+}
+
+
+@pytest.fixture
+def convnets(monkeypatch, tmp_path):
+    """Runs the command line on a wide screen, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def run(*arguments, code=0):
+        result = CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name in ("cat", "dog"):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        (folder / "1.png").touch()
+    return tmp_path / "photos"
+
+
+def remember(root, run_id, judgement=None, **more):
+    """Puts a run's summary, and its judgement, where a run leaves them."""
+    path = None
+    if judgement is not None:
+        path = root / "pipelines" / f"{run_id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(judgement))
+    summary = {
+        "run_id": run_id,
+        "recipe": "lenet",
+        "size": "small",
+        "dataset": "mnist",
+        "started": f"2026-11-23T{run_id}",
+        "judgement": path and str(path),
+        **more,
+    }
+    (root / "runs").mkdir(parents=True, exist_ok=True)
+    (root / "runs" / f"{run_id}.json").write_text(json.dumps(summary))
+
+
+class TestHelp:
+    @pytest.mark.parametrize("arguments", [[], *([command] for command in COMMANDS)])
+    def test_imports_nothing_heavy(self, arguments):
+        script = (
+            "import sys, atexit\n"
+            "from pipelines.cli import main\n"
+            "atexit.register(lambda: print('loaded', *sys.modules))\n"
+            "main(prog_name='convnets')\n"
+        )
+        child = subprocess.run(
+            [sys.executable, "-c", script, *arguments, "--help"],
+            cwd=TREE,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        text, _, loaded = child.stdout.partition("loaded")
+        assert text.startswith("Usage: convnets")
+        assert HEAVY.isdisjoint(loaded.split())
+
+    def test_names_every_command(self, convnets):
+        text = convnets("--help")
+        for command in COMMANDS:
+            assert f"  {command} " in text
+
+    def test_python_m_pipelines_is_the_same(self):
+        child = subprocess.run(
+            [sys.executable, "-m", "pipelines", "-h"],
+            cwd=TREE,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert child.stdout.startswith("Usage: convnets")
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", "lenet"], ["judge"], ["papers"]])
+def test_tables_need_no_tensorflow(arguments, tmp_path):
+    remember(tmp_path, "12:00:00", JUDGEMENT)
+    root = ["--root", str(tmp_path)] if arguments[0] in ("judge", "papers") else []
+    script = (
+        "import sys\n"
+        "from pipelines.cli import main\n"
+        "main(sys.argv[1:], standalone_mode=False)\n"
+        "assert not {'tensorflow', 'tfx', 'apache_beam', 'keras'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, *arguments, *root], cwd=TREE, check=True)
+
+
+class TestRecipes:
+    def test_list(self, convnets):
+        text = convnets("list")
+        assert "lenet" in text
+        assert "small, paper" in text
+        assert "mnist" in text
+        assert "Gradient-based learning" in text
+
+    def test_show_sets_the_published_figures_beside(self, convnets):
+        text = convnets("show", "lenet")
+        assert "LeNet5" in text
+        assert "0.95 %" in text
+        assert "0.8 %" in text
+
+    def test_show_with_changes(self, convnets):
+        text = convnets("show", "lenet", "--set", "epochs=77", "--size", "paper")
+        assert "77" in text
+        assert "lenet (paper)" in text
+
+    @pytest.mark.parametrize("command", ["show", "run", "judge"])
+    def test_unknown_recipe(self, convnets, command):
+        text = convnets(command, "lennet", code=1)
+        assert text == "Error: unknown recipe 'lennet': did you mean lenet or lenet-relu?\n"
+
+    @pytest.mark.parametrize("command", ["show", "run"])
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--set", "epoch=3"], ["'epoch'", "epochs"]),
+            (["--set", "epochs=three"], ["epochs", "'three'"]),
+            (["--size", "smal"], ["'smal'", "small"]),
+        ],
+    )
+    def test_unknown_key_or_size(self, convnets, command, arguments, words):
+        text = convnets(command, "lenet", *arguments, code=1)
+        assert text.startswith("Error: ")
+        assert text.count("\n") == 1
+        for word in words:
+            assert word in text
+
+
+class TestRun:
+    @pytest.fixture
+    def runner(self, stand_in, monkeypatch):
+        """Lets `convnets run` start a stand-in."""
+
+        def use(body):
+            monkeypatch.setattr(process, "RUNNER", stand_in(body))
+
+        return use
+
+    def test_ends_with_one_screen(self, convnets, runner, tmp_path):
+        (tmp_path / "judgement.json").write_text(json.dumps(JUDGEMENT))
+        runner(
+            """
+            stages = [
+                {"stage": "ImageExampleGen", "state": "cached", "seconds": 0.1},
+                {"stage": "Trainer", "state": "done", "seconds": 65.0},
+            ]
+            for each in stages:
+                say(event="stage", **each)
+            summary(
+                stages=stages, blessed=True, why=["accuracy 0.9913 >= 0.97"], dead_letters=3,
+                judgement="judgement.json", report=str(root / "report/index.html"),
+                pushed=str(root / "serving/lenet/173"), version="173",
+            )
+            """
+        )
+        text = convnets("run", "lenet")
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        assert "ImageExampleGen: cached" in lines
+        assert "lenet (small) on mnist, 1 min 15 s" in lines
+        assert "ImageExampleGen read the images cached" in lines
+        assert "Trainer train 1 min 05 s" in lines
+        assert "Blessed: accuracy 0.9913 >= 0.97" in lines
+        assert "lenet (small) on 10,000 test images of mnist, protocol 1-crop" in lines
+        assert "error 0.87%, top-5 error 0.01%, cross-entropy 0.0310" in lines
+        assert "LeNet-5, error 0.95 % 0.87 % -0.08 yes" in lines
+        assert "Figure 9, [quoted] note" in lines
+        assert "Dead letters 3 images could not be used" in lines
+        assert "Report runs/report/index.html" in lines
+        assert "Served as lenet, version 173 in runs/serving/lenet/173" in lines
+        assert lines[-4:] == [
+            "Next",
+            "convnets serve",
+            "convnets predict IMAGE...",
+            "convnets papers",
+        ]
+
+    def test_another_root_is_in_what_to_type_next(self, convnets, runner, tmp_path):
+        runner('summary(pushed="p", version="1", blessed=True)')
+        text = convnets("run", "lenet", "--root", tmp_path / "my runs")
+        assert f"convnets serve --root '{tmp_path}/my runs'" in text
+
+    def test_a_refused_model_says_why(self, convnets, runner):
+        runner('summary(blessed=False, why=["accuracy 0.5 < 0.97"])')
+        text = convnets("run", "lenet")
+        assert "Not blessed, so not pushed: accuracy 0.5 < 0.97" in text
+        assert "convnets serve" not in text
+
+    def test_the_child_gets_the_recipe_as_asked(self, convnets, runner, photos):
+        runner('(root / "request").write_text(json.dumps(request)); summary()')
+        convnets(
+            *("run", "lenet", "--set", "epochs=3", "--seed", 7, "--size", "paper"),
+            *("--data", "photos"),
+        )
+        request = json.loads(Path("runs/request").read_text())
+        assert request["root"] == str(Path("runs").absolute())
+        assert request["recipe"]["epochs"] == 3
+        assert request["recipe"]["seed"] == 7
+        assert request["recipe"]["size"] == "paper"
+        assert request["recipe"]["dataset"] == str(photos), "never compared with MNIST's figures"
+
+    def test_a_failure_names_stage_error_and_log(self, convnets, runner):
+        runner(
+            """
+            stages = [{"stage": "Trainer", "state": "failed", "seconds": 2.0}]
+            say(event="stage", error="loss is not finite [inf]", **stages[0])
+            summary(stages=stages, error="loss is not finite [inf]")
+            sys.exit(1)
+            """
+        )
+        text = convnets("run", "lenet", code=1)
+        assert "Failed in Trainer: loss is not finite [inf]" in text
+        (log,) = Path("runs/logs").glob("*.log")
+        assert str(log) in text
+
+    def test_a_child_that_dies_early_leaves_its_last_words(self, convnets, runner):
+        runner("import no_such_module")
+        text = convnets("run", "lenet", code=1)
+        assert "No module named 'no_such_module'" in text
+
+    def test_verbose_shows_the_log(self, convnets, runner):
+        runner('print("a library speaks"); summary()')
+        assert "a library speaks" in convnets("run", "lenet", "--verbose")
+        assert "a library speaks" not in convnets("run", "lenet")
+
+    def test_ctrl_c_stops_the_run(self, convnets, runner):
+        runner(
+            """
+            stage("Trainer", "running")
+            os.kill(os.getppid(), signal.SIGINT)
+            time.sleep(600)
+            """
+        )
+        # A shell that starts the tests in the background lets them ignore SIGINT.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            text = convnets("run", "lenet", code=1)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert "stopping the run" in text
+        assert "the same command goes on" in text
+
+    def test_a_busy_root_is_refused(self, convnets, runner):
+        with process.locked(Path("runs")):
+            text = convnets("run", "lenet", code=1)
+        assert f"process {os.getpid()}" in text
+
+    @pytest.mark.parametrize(
+        ("make", "words"),
+        [
+            (lambda folder: None, "no such folder"),
+            (lambda folder: (folder / "cat").mkdir(parents=True), "no images"),
+            (
+                lambda folder: [
+                    (folder / "cat").mkdir(parents=True),
+                    (folder / "cat/1.png").touch(),
+                ],
+                "one class only (cat)",
+            ),
+        ],
+    )
+    def test_bad_data_is_refused_at_once(self, convnets, make, words):
+        make(Path("pictures"))
+        text = convnets("run", "lenet", "--data", "pictures", code=1)
+        assert words in text
+        assert text.count("\n") == 1
+        assert not Path("runs").exists()
+
+    def test_a_root_that_is_a_file_is_refused(self, convnets):
+        Path("runs").touch()
+        assert "runs" in convnets("run", "lenet", code=2)
+
+    def test_in_a_terminal_the_board_is_drawn_and_taken_away(self, stand_in, tmp_path):
+        command = stand_in(
+            """
+            say(event="stages", stages=["Trainer", "Pusher"])
+            stage("Trainer", "running")
+            time.sleep(0.5)
+            stage("Trainer", "done", seconds=1.0)
+            summary(stages=[{"stage": "Trainer", "state": "done", "seconds": 1.0}])
+            """
+        )
+        script = (
+            "import sys\n"
+            "from pipelines import cli, process\n"
+            "process.RUNNER = sys.argv[1].split('|')\n"
+            "cli.main(['run', 'lenet', '--root', sys.argv[2]])\n"
+        )
+        arguments = ["|".join(command), str(tmp_path / "root")]
+        screen = in_terminal([sys.executable, "-c", script, *arguments])
+        assert "starting TFX" in screen
+        assert "hand to the server" in screen
+        assert "\x1b[?25h" in screen, "the cursor is shown again"
+        assert "lenet (small) on mnist" in screen
+
+
+def in_terminal(command):
+    """What a program writes to a terminal."""
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+    process_ = subprocess.Popen(
+        command, cwd=TREE, stdin=child, stdout=child, stderr=child, env=environment
+    )
+    os.close(child)
+    written = b""
+    try:
+        while chunk := os.read(parent, 4096):
+            written += chunk
+    except OSError:
+        # Linux' way of saying that the terminal's other side is closed.
+        pass
+    finally:
+        os.close(parent)
+    assert process_.wait() == 0, written.decode()
+    return written.decode()
+
+
+class TestJudgements:
+    def test_nothing_run_yet(self, convnets):
+        assert "convnets run lenet" in convnets("judge", code=1)
+        assert "no run of lenet" in convnets("judge", "lenet", code=1)
+
+    def test_the_last_judgement_of_the_recipe(self, convnets):
+        remember(Path("runs"), "12:00:00", JUDGEMENT)
+        remember(Path("runs"), "13:00:00", INCOMPARABLE)
+        remember(Path("runs"), "14:00:00", None, error="failed before the judge")
+        text = convnets("judge", "lenet")
+        assert "on 10,000 test images of /photos" in text
+        assert "no: other data" in text
+        assert "test images of mnist" not in text
+
+    def test_a_damaged_summary_is_passed_over(self, convnets):
+        remember(Path("runs"), "12:00:00", JUDGEMENT)
+        Path("runs/runs/broken.json").write_text('{"recipe": "le')
+        assert "LeNet-5" in convnets("judge")
+
+    def test_papers_sets_every_figure_beside_what_was_run(self, convnets):
+        remember(Path("runs"), "12:00:00", JUDGEMENT)
+        remember(Path("runs"), "13:00:00", INCOMPARABLE)
+        text = convnets("papers")
+        assert "tangent distance" in text
+        assert text.count("0.87 %") == 2
+        assert "not comparable: other data" in text
+
+    def test_papers_counts_a_cached_judgement_once(self, convnets):
+        remember(Path("runs"), "12:00:00", JUDGEMENT)
+        same = json.loads(Path("runs/runs/12:00:00.json").read_text())
+        same["started"] = "2026-11-23T15:00:00"
+        Path("runs/runs/again.json").write_text(json.dumps(same))
+        assert convnets("papers").count("0.87 %") == 1
+
+    def test_papers_before_anything_was_run(self, convnets):
+        assert "LeNet-5" in convnets("papers")
+
+    def test_a_model_needs_a_recipe_and_images(self, convnets):
+        Path("model").mkdir()
+        assert "RECIPE" in convnets("judge", "--model", "model", code=2)
+        assert "no SavedModel" in convnets("judge", "lenet", "--model", "model", code=1)
+        Path("model/saved_model.pb").touch()
+        assert "convnets run lenet" in convnets("judge", "lenet", "--model", "model", code=1)
+
+
+def test_compile_without_kfp_says_what_to_install(convnets, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kfp", None)
+    text = convnets("compile", "lenet", "--output", "lenet.yaml", code=1)
+    assert "convnets[kubeflow]" in text
