@@ -1,0 +1,1 @@
+"""Serving: an embedded server that speaks TensorFlow Serving's API, and its client."""

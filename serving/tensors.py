@@ -1,0 +1,141 @@
+"""numpy arrays to and from TensorProto without TensorFlow, and fast for floats."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from serving.errors import invalid
+from serving.protos import tensor_pb2, types_pb2
+
+# TensorFlow's dtype: numpy's dtype and the TensorProto field that holds its values
+# (tensorflow/core/framework/tensor.proto).
+_TYPES = {
+    types_pb2.DT_FLOAT: (np.dtype(np.float32), "float_val"),
+    types_pb2.DT_DOUBLE: (np.dtype(np.float64), "double_val"),
+    types_pb2.DT_HALF: (np.dtype(np.float16), "half_val"),
+    types_pb2.DT_INT8: (np.dtype(np.int8), "int_val"),
+    types_pb2.DT_INT16: (np.dtype(np.int16), "int_val"),
+    types_pb2.DT_INT32: (np.dtype(np.int32), "int_val"),
+    types_pb2.DT_INT64: (np.dtype(np.int64), "int64_val"),
+    types_pb2.DT_UINT8: (np.dtype(np.uint8), "int_val"),
+    types_pb2.DT_UINT16: (np.dtype(np.uint16), "int_val"),
+    types_pb2.DT_UINT32: (np.dtype(np.uint32), "uint32_val"),
+    types_pb2.DT_UINT64: (np.dtype(np.uint64), "uint64_val"),
+    types_pb2.DT_BOOL: (np.dtype(np.bool_), "bool_val"),
+    types_pb2.DT_STRING: (np.dtype(object), "string_val"),
+}
+_NUMBERS = {dtype: number for number, (dtype, _) in _TYPES.items()}
+# Packed fixed-width fields: on the wire the values are exactly the array's little-endian bytes, so
+# a field is filled by parsing (tag, length, bytes). 80 times faster than extend() for a feature
+# map.
+_PACKED_TAGS = {
+    types_pb2.DT_FLOAT: bytes([5 << 3 | 2]),
+    types_pb2.DT_DOUBLE: bytes([6 << 3 | 2]),
+}
+
+
+def numpy_dtype(number: int) -> np.dtype:
+    """The numpy dtype of a TensorFlow DataType; bytes live in object arrays.
+
+    Raises ServingError(INVALID_ARGUMENT) for types that do not travel as plain arrays.
+    """
+    if number not in _TYPES:
+        raise invalid(f"tensors of type {dtype_name(number)} are not supported")
+    return _TYPES[number][0]
+
+
+def dtype_name(number: int) -> str:
+    """TensorFlow's name of a DataType: `float`, `string`, `int32`."""
+    if number not in types_pb2.DataType.values():
+        return f"unknown dtype enum ({number})"
+    return types_pb2.DataType.Name(number).removeprefix("DT_").lower()
+
+
+def to_proto(array: np.ndarray) -> tensor_pb2.TensorProto:
+    """The TensorProto of `array`, values in their typed field as TensorFlow Serving sends them."""
+    array = np.asarray(array)
+    if array.dtype.kind in "SU":
+        array = np.array([_as_bytes(value) for value in array.ravel()], object).reshape(array.shape)
+    if array.dtype not in _NUMBERS:
+        raise invalid(f"arrays of type {array.dtype} have no TensorProto")
+    number = _NUMBERS[array.dtype]
+    proto = tensor_pb2.TensorProto(dtype=number)
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    if number in _PACKED_TAGS:
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        proto.MergeFromString(_PACKED_TAGS[number] + _varint(array.nbytes) + little.tobytes())
+        return proto
+    flat = array.ravel()
+    if _TYPES[number][1] == "half_val":
+        flat = flat.view(np.uint16)
+    getattr(proto, _TYPES[number][1]).extend(flat.tolist())
+    return proto
+
+
+def from_proto(proto: tensor_pb2.TensorProto, name: str, max_bytes: int) -> np.ndarray:
+    """The array in `proto`. As in TensorFlow, a short list of values is filled up with its last
+    one.
+
+    Raises ServingError(INVALID_ARGUMENT) where the content does not fit the shape, and where the
+    shape claims more than `max_bytes` (a few bytes on the wire could otherwise ask for all the
+    memory).
+    """
+    dtype, field = _TYPES.get(proto.dtype, (None, None))
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if dtype is None or proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise invalid(f"tensor parsing error: {name}")
+    count = math.prod(shape)
+    if count * dtype.itemsize > max_bytes:
+        raise invalid(
+            f"tensor parsing error: {name} claims the shape {shape}, over {max_bytes} bytes"
+        )
+    if proto.tensor_content:
+        return _from_content(proto.tensor_content, dtype, shape, name)
+    values = getattr(proto, field)
+    if len(values) > count or (count and not len(values)):
+        raise invalid(
+            f"tensor parsing error: {name} has {len(values)} values for the shape {shape}"
+        )
+    return _fill_up(_values(values, dtype, field), count).reshape(shape)
+
+
+def _from_content(content: bytes, dtype: np.dtype, shape: list[int], name: str) -> np.ndarray:
+    if dtype.hasobject or len(content) != math.prod(shape) * dtype.itemsize:
+        raise invalid(
+            f"tensor parsing error: {name} has {len(content)} bytes for {dtype.name} {shape}"
+        )
+    return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+
+
+def _values(values: object, dtype: np.dtype, field: str) -> np.ndarray:
+    if dtype.hasobject:
+        array = np.empty(len(values), object)
+        array[:] = list(values)
+        return array
+    if field == "half_val":
+        return np.fromiter(values, np.int64, len(values)).astype(np.uint16).view(dtype)
+    if field == "int_val":
+        return np.fromiter(values, np.int32, len(values)).astype(dtype)
+    return np.fromiter(values, dtype, len(values))
+
+
+def _fill_up(values: np.ndarray, count: int) -> np.ndarray:
+    if len(values) == count:
+        return values
+    return np.concatenate([values, np.repeat(values[-1:], count - len(values))])
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _varint(number: int) -> bytes:
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
