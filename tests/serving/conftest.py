@@ -1,0 +1,165 @@
+"""A small served model with the signatures of our exports, real pictures, and a running server."""
+
+import io
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from skimage import data
+
+from serving.client import Client
+from serving.engine import EXECUTABLE, TensorFlowModelServer
+from serving.server import Server
+
+SIZE = 28
+LABELS = ("astronaut", "coffee", "cat", "rocket")
+POLL_SECONDS = {"embedded": 0.05, "tfserving": 1}
+
+
+class SmallNet(tf.Module):
+    """A tiny net with the served signatures: encoded images or tf.Examples, pixels, features."""
+
+    def __init__(self, seed: int, labels_file: str):
+        super().__init__()
+        keras.utils.set_random_seed(seed)
+        self._net = keras.Sequential(
+            [
+                keras.Input((SIZE, SIZE, 3)),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Conv2D(6, 5, activation="tanh", name="c1"),
+                keras.layers.AveragePooling2D(2),
+                keras.layers.Conv2D(8, 5, activation="tanh", name="c3"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(len(LABELS), activation="softmax"),
+            ]
+        )
+        self._taps = keras.Model(self._net.inputs, {"c1": self._net.get_layer("c1").output})
+        # A session, and with it TensorFlow Serving, restores only variables tracked as such.
+        self._variables = [variable.value for variable in self._net.variables]
+        self._labels_file = tf.saved_model.Asset(labels_file)
+        self._labels = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                self._labels_file,
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+            ),
+            "?",
+        )
+
+    def decode(self, examples):
+        encoded = tf.strings.substr(examples, 0, 4) == b"\x89PNG"
+        encoded |= tf.strings.substr(examples, 0, 3) == b"\xff\xd8\xff"
+        spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string, "")}
+        parsed = tf.io.parse_example(tf.where(encoded, "", examples), spec)["image/encoded"]
+        return tf.map_fn(
+            lambda one: tf.image.resize(
+                tf.io.decode_image(one, 3, expand_animations=False), (SIZE, SIZE)
+            ),
+            tf.where(encoded, examples, parsed),
+            fn_output_signature=tf.float32,
+        )
+
+    def answer(self, pixels):
+        scores = self._net(pixels)
+        return {"scores": scores, "classes": self._labels.lookup(tf.argmax(scores, axis=1))}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serve(self, examples):
+        return self.answer(self.decode(examples))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, SIZE, SIZE, 3], tf.float32, name="image")])
+    def predict(self, image):
+        return self.answer(image)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def features(self, examples):
+        return self._taps(self.decode(examples))
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory) -> list[Path]:
+    """Two SavedModels of the same net with different weights."""
+    folder = tmp_path_factory.mktemp("exports")
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
+    for seed in (1, 2):
+        net = SmallNet(seed, str(folder / "labels.txt"))
+        signatures = {
+            "serving_default": net.serve,
+            "predict": net.predict,
+            "features": net.features,
+        }
+        tf.saved_model.save(net, str(folder / str(seed)), signatures=signatures)
+    return [folder / "1", folder / "2"]
+
+
+@pytest.fixture(scope="session")
+def photographs() -> dict[str, bytes]:
+    """Real photographs, PNG and JPEG in turn, by the name of what they show."""
+    pictures = (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())
+    encoded = {}
+    for number, (label, pixels) in enumerate(zip(LABELS, pictures, strict=True)):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).resize((96, 64)).save(buffer, ("PNG", "JPEG")[number % 2])
+        encoded[label] = buffer.getvalue()
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def pixels(photographs) -> np.ndarray:
+    """The photographs at the net's size, float32 [4, SIZE, SIZE, 3]."""
+    return np.stack(
+        [
+            np.asarray(Image.open(io.BytesIO(image)).convert("RGB").resize((SIZE, SIZE)))
+            for image in photographs.values()
+        ]
+    ).astype("float32")
+
+
+@pytest.fixture
+def base_path(tmp_path, exports) -> Path:
+    """A directory of versions as a push leaves it, with version 1."""
+    shutil.copytree(exports[0], tmp_path / "small" / "1")
+    return tmp_path / "small"
+
+
+@pytest.fixture(scope="module", params=["embedded", "tfserving"])
+def engine(request):
+    """What starts a server: the embedded one, and the real one where it is installed."""
+    poll_seconds = POLL_SECONDS[request.param]
+    if request.param == "embedded":
+        return lambda models, **options: Server(models, poll_seconds=poll_seconds, **options)
+    if shutil.which(EXECUTABLE) is None:
+        pytest.skip(f"{EXECUTABLE} is not on PATH")
+    return lambda models, **options: TensorFlowModelServer(
+        models, poll_seconds=poll_seconds, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def server(engine, exports, tmp_path_factory):
+    """A server with the model `small` at version 1, for questions that change nothing."""
+    base_path = tmp_path_factory.mktemp("small")
+    shutil.copytree(exports[0], base_path / "1")
+    with engine({"small": base_path}) as server:
+        server.wait_until_available("small", 60)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with Client(f"127.0.0.1:{server.grpc_port}") as client:
+        yield client
+
+
+@pytest.fixture
+def embedded(base_path):
+    """The embedded server with the model `small` at version 1."""
+    with Server({"small": base_path}, poll_seconds=POLL_SECONDS["embedded"]) as server:
+        server.wait_until_available("small", 60)
+        yield server
