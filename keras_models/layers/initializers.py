@@ -32,8 +32,8 @@ class FanInUniform(keras.initializers.Initializer):
         self._unit = keras.initializers.RandomUniform(-1.0, 1.0, seed=seed)
 
     def __call__(self, shape, dtype=None):
-        limit = keras.ops.convert_to_tensor(2.4 / np.asarray(self.fan_in, "float32"), dtype=dtype)
-        return self._unit(shape, dtype=dtype) * limit
+        draw = self._unit(shape, dtype=dtype)
+        return draw * keras.ops.convert_to_tensor(2.4 / np.asarray(self.fan_in), draw.dtype)
 
     def get_config(self):
         return {"fan_in": self.fan_in, "seed": self.seed}

@@ -54,7 +54,8 @@ class Subsampling2D(keras.layers.Layer):
     def call(self, inputs):
         # The window's average, which every backend has a fast kernel for, stands for its sum;
         # the number of inputs goes into the coefficient.
-        average = ops.average_pool(inputs, self.pool_size, data_format=self.data_format)
+        window = (self.pool_size, self.pool_size)
+        average = ops.average_pool(inputs, window, window, data_format=self.data_format)
         coefficient, bias = self.coefficient * self.pool_size**2, self.bias
         if self.data_format == "channels_first":
             coefficient = ops.reshape(coefficient, (-1, 1, 1))

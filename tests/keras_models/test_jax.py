@@ -1,0 +1,70 @@
+"""The room on the JAX backend: the same numbers as on TensorFlow, and a training step."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_models.classification import LeNet5, LeNet5ReLU
+
+pytestmark = pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+
+ON_JAX = """
+import json, sys
+import keras, numpy as np
+assert keras.backend.backend() == "jax"
+from keras_models.classification import LeNet5, LeNet5ReLU
+from keras_models.layers import Subsampling2D, TableConv2D
+from keras_models.losses import MAPCriterion
+
+folder, answers = sys.argv[1], {}
+x, labels = np.load(f"{folder}/images.npy"), np.arange(4)
+for name, loss in [
+    ("LeNet5", MAPCriterion()),
+    ("LeNet5ReLU", keras.losses.SparseCategoricalCrossentropy(from_logits=True)),
+]:
+    model = keras.models.load_model(f"{folder}/{name}.keras")
+    answers[name] = np.asarray(model(x)).tolist()
+    model.compile(keras.optimizers.SGD(1e-3), loss)
+    answers[name + " losses"] = model.fit(
+        x, labels, batch_size=4, epochs=5, verbose=0
+    ).history["loss"]
+for layer in (
+    TableConv2D([(0, 1), (2,)], 3, data_format="channels_first"),
+    Subsampling2D(data_format="channels_first"),
+):
+    y = layer(np.zeros((2, 3, 8, 8), "float32"))
+    assert tuple(y.shape) == layer.compute_output_shape((2, 3, 8, 8))
+assert "tensorflow" not in sys.modules, "imports TensorFlow"
+print(json.dumps(answers))
+"""
+
+
+def test_same_answers_and_training_on_jax(tmp_path):
+    x = np.random.default_rng(0).uniform(-0.1, 1.175, (4, 32, 32, 1)).astype("float32")
+    np.save(tmp_path / "images.npy", x)
+    nets = {"LeNet5": LeNet5(), "LeNet5ReLU": LeNet5ReLU()}
+    for name, net in nets.items():
+        net.save(tmp_path / f"{name}.keras")
+    root = str(Path(__file__).parents[2])
+    ran = subprocess.run(
+        [sys.executable, "-c", ON_JAX, str(tmp_path)],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    answers = json.loads(ran.stdout.splitlines()[-1])
+    for name, net in nets.items():
+        np.testing.assert_allclose(
+            answers[name], keras.ops.convert_to_numpy(net(x)), rtol=1e-3, atol=1e-3
+        )
+        losses = answers[f"{name} losses"]
+        assert losses[-1] < losses[0]

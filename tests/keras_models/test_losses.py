@@ -1,0 +1,65 @@
+"""The losses against their formulas in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_models.losses import MAPCriterion
+
+
+@pytest.fixture
+def penalties():
+    return np.random.default_rng(0).uniform(0, 30, (6, 10)).astype("float32")
+
+
+LABELS = np.array([3, 1, 4, 1, 5, 9])
+
+
+def eqn_9(y, labels, j):
+    return np.array(
+        [
+            row[label] + np.log(np.exp(-j) + np.exp(-row).sum())
+            for row, label in zip(y.astype("float64"), labels, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("rubbish", [0.1, 1.0, 20.0])
+@pytest.mark.parametrize("shape", [(6,), (6, 1)])
+def test_map_criterion_is_equation_9(penalties, rubbish, shape):
+    loss = MAPCriterion(rubbish, reduction="none")
+    np.testing.assert_allclose(
+        loss(LABELS.reshape(shape), -penalties), eqn_9(penalties, LABELS, rubbish), rtol=1e-5
+    )
+    mean = MAPCriterion(rubbish)(LABELS.reshape(shape), -penalties)
+    np.testing.assert_allclose(mean, eqn_9(penalties, LABELS, rubbish).mean(), rtol=1e-5)
+
+
+def test_map_criterion_is_finite_for_huge_penalties_and_pulls_the_right_one_down():
+    y = tf.constant([[900.0, 800.0, 700.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(y)
+        loss = MAPCriterion()(np.array([0]), -y)
+    np.testing.assert_allclose(loss, 899.0)
+    # All three are "rubbish": only the penalty of the right class moves.
+    np.testing.assert_allclose(tape.gradient(loss, y), [[1.0, 0.0, 0.0]], atol=1e-6)
+
+
+def test_map_criterion_computes_in_float32_from_short_types(penalties):
+    halves = tf.cast(-penalties, tf.float16)
+    loss = MAPCriterion()(LABELS, halves)
+    assert loss.dtype == tf.float32
+    expected = eqn_9(-np.asarray(halves, "float32"), LABELS, 1.0).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_map_criterion_is_rebuilt_from_its_config():
+    loss = keras.losses.deserialize(keras.losses.serialize(MAPCriterion(2.5)))
+    assert isinstance(loss, MAPCriterion) and loss.rubbish == 2.5
+
+
+@pytest.mark.parametrize("rubbish", [0, -1.0])
+def test_the_rubbish_penalty_is_positive(rubbish):
+    with pytest.raises(ValueError, match="positive"):
+        MAPCriterion(rubbish)
