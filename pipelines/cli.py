@@ -156,6 +156,7 @@ def judge(recipe: str | None, root: Path, model: Path | None) -> None:
     else:
         from pipelines import judging
 
+        served.quiet_libraries()
         with _user_errors(), console().status("loading TensorFlow and judging"):
             latest = {known.name: judging.judge_model(model, known, root.absolute())}
     if not latest:
@@ -279,6 +280,7 @@ def compile_recipe(
             "pip install 'convnets[kubeflow]' on Python 3.10 or 3.11"
         )
     screen = console()
+    served.quiet_libraries()
     with _user_errors(), screen.status("loading TFX and compiling"):
         from pipelines import run_kubeflow
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import socket
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -59,6 +61,13 @@ def only_model(root: Path) -> str:
     return names[0]
 
 
+def quiet_libraries() -> None:
+    """Keeps what the libraries say as they are imported off the screen: nothing in it is news."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    warnings.simplefilter("ignore")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
 @contextlib.contextmanager
 def server(
     models: Mapping[str, str],
@@ -72,8 +81,7 @@ def server(
       OSError: a port cannot be had.
       serving.errors.ServingError: a model cannot be loaded.
     """
-    # For before TensorFlow's import: its start-up messages say nothing to a user.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_libraries()
     from serving.server import Server
 
     with Server(models, grpc_port, rest_port, host=host) as embedded:
