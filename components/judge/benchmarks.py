@@ -1,0 +1,64 @@
+"""The figures that papers publish, kept as tables.
+
+`benchmarks/*.csv` has one row a figure: id, paper, table, model, data, split, protocol, metric,
+value, unit, note. `metric` is a key of the judge's metrics, `data` the name of a recipe's data set.
+"""
+
+import csv
+import difflib
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One published figure; `value` is in `unit`."""
+
+    id: str
+    paper: str
+    table: str
+    model: str
+    data: str
+    split: str
+    protocol: str
+    metric: str
+    value: float
+    unit: str
+    note: str
+
+
+@functools.cache
+def all_benchmarks() -> dict[str, Benchmark]:
+    """Every published figure by its id, in the order of the tables.
+
+    Raises:
+      ValueError: two rows of the tables share an id.
+    """
+    rows: dict[str, Benchmark] = {}
+    tables = resources.files(__package__) / "benchmarks"
+    for table in sorted(tables.iterdir(), key=lambda entry: entry.name):
+        if not table.name.endswith(".csv"):
+            continue
+        for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
+            if row["id"] in rows:
+                raise ValueError(f"{table.name}: benchmark {row['id']!r} is there twice")
+            rows[row["id"]] = Benchmark(**{**row, "value": float(row["value"])})
+    return rows
+
+
+def find(ids: Iterable[str]) -> list[Benchmark]:
+    """The published figures with these ids, in the order asked for.
+
+    Raises:
+      KeyError: an id that is in no table; the near matches are named.
+    """
+    known = all_benchmarks()
+    return [known[name] if name in known else _unknown(name, known) for name in ids]
+
+
+def _unknown(name: str, known: Iterable[str]) -> Benchmark:
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else "no id in the tables is like it"
+    raise KeyError(f"unknown benchmark {name!r}: {hint}")

@@ -1,0 +1,57 @@
+"""Reads an Examples artifact as ingest writes it: splits, label names, dead letters."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+from tfx.dsl.io import fileio
+
+# More readers than this do not help: the records of a split lie in few files.
+_READERS = 4
+
+
+def records(uri: str, split: str) -> tf.data.Dataset:
+    """The serialised tf.Examples of a split, always in the same order.
+
+    Raises:
+      ValueError: the artifact has no file of that split.
+    """
+    files = sorted(fileio.glob(os.path.join(uri, f"Split-{split}", "*")))
+    if not files:
+        raise ValueError(f"{uri} has no {split} split: there is no file in Split-{split}")
+    return tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=_READERS)
+
+
+def count(dataset: tf.data.Dataset) -> int:
+    """How many elements a data set has; reads it once."""
+    return int(dataset.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
+
+
+def label_names(uri: str) -> list[str]:
+    """The names of the classes, in the order of the labels."""
+    with fileio.open(os.path.join(uri, "labels.txt"), "rb") as file:
+        return file.read().decode("utf-8").splitlines()
+
+
+def images(uri: str, split: str, ids: Iterable[str]) -> dict[str, bytes]:
+    """The encoded images with these ids."""
+    wanted = set(ids)
+    found: dict[str, bytes] = {}
+    for record in records(uri, split).as_numpy_iterator() if wanted else ():
+        features = tf.train.Example.FromString(record).features.feature
+        name = features["image/id"].bytes_list.value[0].decode("utf-8", "replace")
+        if name in wanted:
+            found[name] = features["image/encoded"].bytes_list.value[0]
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def dead_letters(uri: str) -> Iterator[Mapping[str, Any]]:
+    """`{"id", "reason"}` of each input that ingest could not use."""
+    for path in sorted(fileio.glob(os.path.join(uri, "dead_letters", "*.jsonl"))):
+        with fileio.open(path, "rb") as file:
+            for line in file.read().decode("utf-8").splitlines():
+                yield json.loads(line)

@@ -1,0 +1,185 @@
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx import types
+from tfx import v1 as tfx
+from tfx.types import standard_artifacts
+
+from components import progress
+from components.artifacts import Judgement
+from components.judge import executor, results
+from components.judge.component import Judge
+
+
+def _artifact(kind, uri):
+    artifact = kind()
+    artifact.uri = str(uri)
+    return artifact
+
+
+def _judge(examples, model, output, protocol="1-crop", benchmarks=(), recipe=None):
+    Path(output).mkdir()
+    executor.Executor().Do(
+        {
+            "examples": [_artifact(standard_artifacts.Examples, examples)],
+            "model": [_artifact(standard_artifacts.Model, model)],
+        },
+        {"judgement": [_artifact(Judgement, output)]},
+        {
+            "protocol": protocol,
+            "benchmarks": json.dumps(list(benchmarks)),
+            "recipe": json.dumps(recipe),
+        },
+    )
+    return results.read_judgement(output)
+
+
+@pytest.fixture
+def judgement(digits_run, tmp_path):
+    return _judge(
+        digits_run.examples,
+        digits_run.model,
+        tmp_path / "out",
+        benchmarks=["lecun1998-lenet5"],
+        recipe=digits_run.recipe,
+    )
+
+
+def test_measures_what_keras_measures(judgement, digits_run, digits):
+    images, labels = (part[-digits_run.test_images :] for part in digits)
+    logits = digits_run.network.predict(images[..., None] / 16.0, verbose=0)
+    assert judgement["metrics"]["error"] == pytest.approx((logits.argmax(axis=1) != labels).mean())
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert judgement["metrics"]["cross_entropy"] == pytest.approx(
+        float(loss(labels, logits)), rel=1e-4
+    )
+    assert 0 < judgement["metrics"]["error"] < 0.5
+    assert judgement["metrics"]["top5_error"] < judgement["metrics"]["error"]
+    assert judgement["examples"] == digits_run.test_images
+    assert judgement["not_finite"] == 0
+
+
+def test_says_what_was_judged(judgement, digits_run):
+    assert judgement["recipe"] == "digits"
+    assert judgement["labels"] == list(digits_run.names)
+    (row,) = judgement["rows"]
+    assert row["ours"] == pytest.approx(100 * judgement["metrics"]["error"])
+    assert not row["comparable"]
+    assert row["why"] == "other data: the paper's is mnist, ours digits"
+
+
+def test_keeps_every_answer(judgement, digits_run, digits, tmp_path):
+    saved = np.load(tmp_path / "out" / "predictions.npz")
+    assert saved["scores"].shape == (digits_run.test_images, 10)
+    assert saved["scores"].dtype == np.float32
+    places = [int(name.removeprefix("test#")) for name in saved["id"]]
+    assert sorted(places) == list(range(digits_run.test_images))
+    assert (saved["label"] == digits[1][-digits_run.test_images :][places]).all()
+    assert (saved["scores"].argmax(axis=1) != saved["label"]).mean() == pytest.approx(
+        judgement["metrics"]["error"]
+    )
+
+
+def test_reports_progress_to_the_last_image(digits_run, tmp_path, monkeypatch):
+    events = tmp_path / "events.jsonl"
+    monkeypatch.setenv(progress.EVENTS, str(events))
+    _judge(digits_run.examples, digits_run.model, tmp_path / "out", recipe=digits_run.recipe)
+    last = json.loads(events.read_text().splitlines()[-1])
+    assert (last["stage"], last["done"], last["total"]) == ("Judge", 300, 300)
+
+
+def test_a_model_of_nan_is_wrong_everywhere(digits_run, untrained_network, export_model, tmp_path):
+    network = untrained_network()
+    network.set_weights([weights * np.nan for weights in network.get_weights()])
+    export_model(network, list(digits_run.names), str(tmp_path / "model"))
+    judgement = _judge(
+        digits_run.examples, tmp_path / "model", tmp_path / "out", recipe=digits_run.recipe
+    )
+    assert judgement["metrics"]["error"] == 1.0
+    assert judgement["metrics"]["cross_entropy"] is None
+    assert judgement["not_finite"] == digits_run.test_images
+
+
+def test_a_model_of_other_classes_is_refused(digits_run, untrained_network, export_model, tmp_path):
+    export_model(untrained_network(7), list("abcdefg"), str(tmp_path / "model"))
+    with pytest.raises(ValueError, match="gives 7 scores an image, the examples have 10 classes"):
+        _judge(digits_run.examples, tmp_path / "model", tmp_path / "out", recipe=digits_run.recipe)
+
+
+def test_a_label_without_a_name_is_refused(digits_run, digits, write_images, tmp_path):
+    write_images(tmp_path / "examples", "test", digits[0][:4], [0, 1, 2, 10])
+    (tmp_path / "examples" / "labels.txt").write_text("\n".join(digits_run.names))
+    with pytest.raises(ValueError, match="labels from 0 to 10, but names for 0 to 9 only"):
+        _judge(tmp_path / "examples", digits_run.model, tmp_path / "out", recipe=digits_run.recipe)
+
+
+def test_an_empty_split_is_refused(digits_run, digits, write_images, tmp_path):
+    examples = tmp_path / "examples"
+    write_images(examples, "test", digits[0][:0], [])
+    (examples / "labels.txt").write_text("\n".join(digits_run.names))
+    with pytest.raises(ValueError, match="the test split is empty"):
+        _judge(examples, digits_run.model, tmp_path / "out", recipe=digits_run.recipe)
+
+
+def test_a_missing_split_is_refused(digits_run, digits, write_images, tmp_path):
+    examples = tmp_path / "examples"
+    write_images(examples, "train", digits[0][:4], digits[1][:4])
+    (examples / "labels.txt").write_text("\n".join(digits_run.names))
+    with pytest.raises(ValueError, match="has no test split"):
+        _judge(examples, digits_run.model, tmp_path / "out", recipe=digits_run.recipe)
+
+
+def _component(**changes):
+    channels = {
+        "examples": types.Channel(type=standard_artifacts.Examples),
+        "model": types.Channel(type=standard_artifacts.Model),
+    }
+    values = {"protocol": "1-crop", "benchmarks": ["lecun1998-lenet5"], "recipe": {"name": "x"}}
+    return Judge(**channels, **{**values, **changes})
+
+
+def test_the_component_refuses_unknown_names_before_anything_runs():
+    with pytest.raises(KeyError, match="did you mean 1-crop"):
+        _component(protocol="1crop")
+    with pytest.raises(KeyError, match="did you mean lecun1998-lenet5"):
+        _component(benchmarks=["lecun1998-lenet-5"])
+    assert _component().exec_properties["benchmarks"] == '["lecun1998-lenet5"]'
+
+
+def test_runs_in_a_pipeline(digits_run, tmp_path):
+    examples = tfx.dsl.Importer(digits_run.examples, standard_artifacts.Examples)
+    model = tfx.dsl.Importer(digits_run.model, standard_artifacts.Model)
+    judge = Judge(
+        examples=examples.outputs["result"],
+        model=model.outputs["result"],
+        protocol="1-crop",
+        benchmarks=["lecun1998-lenet5"],
+        recipe=digits_run.recipe,
+    )
+    tfx.orchestration.LocalDagRunner().run(
+        tfx.dsl.Pipeline(
+            pipeline_name="judging",
+            pipeline_root=str(tmp_path / "root"),
+            components=[examples.with_id("examples"), model.with_id("model"), judge],
+            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                str(tmp_path / "metadata.sqlite")
+            ),
+        )
+    )
+    (written,) = (tmp_path / "root" / "Judge" / "judgement").iterdir()
+    assert results.read_judgement(written)["examples"] == digits_run.test_images
+    assert tf.io.gfile.exists(str(written / "predictions.npz"))
+
+
+def test_kubeflow_finds_the_artifact_types_by_name():
+    """A Kubeflow step imports the type of an artifact by the type's name."""
+    from tfx.utils import import_utils
+
+    import components.artifacts
+
+    for kind in (components.artifacts.Judgement, components.artifacts.Report):
+        assert import_utils.import_class_by_path(kind.TYPE_NAME) is kind

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, top_k_accuracy_score, zero_one_loss
+
+from components.judge import metrics, results
+
+
+@pytest.fixture
+def answers():
+    random = np.random.default_rng(1)
+    logits = random.normal(size=(500, 12))
+    labels = random.integers(0, 12, 500)
+    logits[np.arange(500), labels] += 1.5
+    scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return scores.astype(np.float32), labels
+
+
+def test_errors_agree_with_scikit_learn(answers):
+    scores, labels = answers
+    measured = metrics.measure(scores, labels)
+    assert measured["error"] == pytest.approx(zero_one_loss(labels, scores.argmax(axis=1)))
+    assert measured["top5_error"] == pytest.approx(1 - top_k_accuracy_score(labels, scores, k=5))
+    assert measured["cross_entropy"] == pytest.approx(log_loss(labels, scores), rel=1e-5)
+
+
+def test_a_case_worked_by_hand():
+    scores = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.25, 0.25, 0.5]], np.float32)
+    labels = np.array([0, 0, 2])
+    assert metrics.top_k_error(scores, labels) == pytest.approx(1 / 3)
+    assert metrics.top_k_error(scores, labels, 2) == 0.0
+    assert metrics.cross_entropy(scores, labels) == pytest.approx(
+        -(np.log(0.7) + np.log(0.4) + np.log(0.5)) / 3, rel=1e-6
+    )
+
+
+def test_every_metric_has_a_name_for_tables(answers):
+    assert metrics.measure(*answers).keys() == results.METRICS.keys()
+
+
+def test_top_five_needs_more_than_five_classes():
+    assert metrics.measure(np.eye(5, dtype=np.float32), np.arange(5))["top5_error"] is None
+
+
+def test_between_equal_scores_the_lower_label_is_the_answer():
+    scores = np.full((2, 4), 0.25, np.float32)
+    assert metrics.top_k_error(scores, np.array([0, 1])) == 0.5
+
+
+def test_rejection_by_the_margin_of_the_top_two():
+    # The margins are 0.8, 0.6, 0.4 and 0.2; the answers right, wrong, right, right.
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]], np.float32)
+    labels = np.array([0, 1, 0, 0])
+    assert metrics.rejected_at_error(scores, labels, 0.0) == pytest.approx(0.75)
+    assert metrics.rejected_at_error(scores, labels, 0.25) == 0.0
+    assert metrics.rejected_at_error(scores, 1 - labels, 0.0) is None
+
+
+def test_rejection_agrees_with_trying_every_threshold(answers):
+    scores, labels = answers
+    ordered = np.sort(scores, axis=1)
+    margin = ordered[:, -1] - ordered[:, -2]
+    wrong = scores.argmax(axis=1) != labels
+    kept = [margin >= threshold for threshold in margin]
+    fewest = min(1 - keep.mean() for keep in kept if wrong[keep].mean() <= 0.1)
+    assert metrics.rejected_at_error(scores, labels, 0.1) == pytest.approx(fewest)
+
+
+def test_scores_that_are_not_finite_are_wrong():
+    scores = np.array([[np.nan] * 6, [np.inf, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]], np.float32)
+    measured = metrics.measure(scores, np.zeros(3, int))
+    assert measured["error"] == pytest.approx(2 / 3)
+    assert measured["top5_error"] == pytest.approx(2 / 3)
+    assert measured["cross_entropy"] is None
+    assert measured["rejected_at_0.5_error"] is None
+
+
+def test_a_certain_and_wrong_answer_has_a_finite_cost():
+    assert metrics.cross_entropy(np.array([[1.0, 0.0]], np.float32), np.array([1])) == (
+        pytest.approx(-np.log(np.finfo(np.float32).eps))
+    )
