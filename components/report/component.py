@@ -1,0 +1,49 @@
+"""The report as a TFX component."""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter
+
+from components import artifacts
+from components.report import executor
+
+
+class ReportSpec(types.ComponentSpec):
+    """Interface of `Report`."""
+
+    PARAMETERS = {}
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+        "judgement": ChannelParameter(type=artifacts.Judgement),
+    }
+    OUTPUTS = {"report": ChannelParameter(type=artifacts.Report)}
+
+
+class Report(base_component.BaseComponent):
+    """Makes one self-contained page about a run: figures, curves, mistakes, filters."""
+
+    SPEC_CLASS = ReportSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        model_run: types.BaseChannel,
+        judgement: types.BaseChannel,
+    ):
+        """
+        Args:
+          examples: Examples with a `test` split: the mistakes are shown from it.
+          model_run: the Trainer's ModelRun with history.json, recipe.json and model.keras.
+          judgement: the Judge's Judgement.
+        """
+        super().__init__(
+            spec=ReportSpec(
+                examples=examples,
+                model_run=model_run,
+                judgement=judgement,
+                report=types.Channel(type=artifacts.Report),
+            )
+        )

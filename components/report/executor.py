@@ -1,0 +1,228 @@
+"""Gathers what a run left behind and sets it on one page."""
+
+import datetime
+import importlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import jinja2
+import keras
+import numpy as np
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components import progress
+from components.judge import examples, results
+from components.report import mistakes, pictures
+
+_STAGE = "Report"
+_MISTAKES = 24
+_CLASSES = 40
+_CONFUSIONS = 10
+_DEAD_LETTERS = 10
+_BAR_REM = 6.0
+
+_PAGE = jinja2.Environment(
+    loader=jinja2.PackageLoader("components.report"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of `components.report.component.Report`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes `index.html`.
+
+        Args:
+          input_dict: `examples`, `model_run` and `judgement`, one artifact each.
+          output_dict: `report`; its folder gets `index.html`, which needs no other file.
+          exec_properties: none.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        page = render(
+            artifact_utils.get_single_uri(input_dict["examples"]),
+            artifact_utils.get_single_uri(input_dict["model_run"]),
+            artifact_utils.get_single_uri(input_dict["judgement"]),
+            datetime.datetime.now().astimezone(),
+        )
+        folder = artifact_utils.get_single_uri(output_dict["report"])
+        with fileio.open(os.path.join(folder, "index.html"), "wb") as file:
+            file.write(page.encode("utf-8"))
+
+
+def render(
+    examples_uri: str, model_run_uri: str, judgement_uri: str, date: datetime.datetime
+) -> str:
+    """The page about one run.
+
+    Args:
+      examples_uri, model_run_uri, judgement_uri: folders of the artifacts.
+      date: when the page is made.
+    """
+    judgement = _read_json(judgement_uri, "judgement.json")
+    recipe = _read_json(model_run_uri, "recipe.json")
+    history = _read_json(model_run_uri, "history.json")
+    scores, labels, ids = _read_predictions(judgement_uri)
+    names = judgement["labels"]
+
+    progress.report(_STAGE, 1, 4, "drawing curves and filters")
+    model = _load_model(model_run_uri, recipe)
+    kernel = first_kernel(model)
+    curves = pictures.curves(history)
+    progress.report(_STAGE, 2, 4, "finding the worst mistakes")
+    worst = _worst(scores, labels, ids, names, examples_uri)
+    progress.report(_STAGE, 3, 4, "drawing the confusion matrix")
+    matrix = mistakes.confusion_matrix(scores, labels)
+    classes = _classes(mistakes.by_class(matrix, labels), names)
+    low, high = mistakes.interval(_wrong(judgement), judgement["examples"])
+    page = _PAGE.get_template("index.html").render(
+        recipe={"summary": "", **recipe},
+        recipe_json=json.dumps(recipe, indent=2, ensure_ascii=False),
+        judgement=judgement,
+        error=_percent(judgement["metrics"]["error"]),
+        wrong=_wrong(judgement),
+        interval=f"{100 * low:.2f} to {100 * high:.2f} %",
+        facts=_facts(recipe, judgement, history, model.count_params(), date),
+        rows=[{**row, "text": results.row_text(row)} for row in judgement["rows"]],
+        curves=curves,
+        mistakes=worst,
+        confusion=pictures.confusion(matrix, names),
+        confusions=[
+            (names[true], names[given], number)
+            for true, given, number in mistakes.confusions(matrix, _CONFUSIONS)
+        ],
+        classes=classes[:_CLASSES],
+        classes_left=max(len(classes) - _CLASSES, 0),
+        filters=None if kernel is None else pictures.filters(kernel),
+        dead=_dead_letters(examples_uri),
+    )
+    progress.report(_STAGE, 4, 4, "")
+    return page
+
+
+def first_kernel(model: keras.Model) -> np.ndarray | None:
+    """The kernel [height, width, channels, filters] of the first convolution, if there is one."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            kernel = first_kernel(layer)
+        else:
+            kernel = getattr(layer, "kernel", None)
+        if kernel is not None and len(kernel.shape) == 4:
+            return keras.ops.convert_to_numpy(kernel)
+    return None
+
+
+def _load_model(uri: str, recipe: dict[str, Any]) -> keras.Model:
+    # The module that built the network registers the layers that reading it needs.
+    importlib.import_module(recipe["model"].partition(":")[0])
+    with tempfile.TemporaryDirectory() as folder:
+        # Keras reads from a disk, the artifact may lie elsewhere.
+        path = os.path.join(folder, "model.keras")
+        io_utils.copy_file(os.path.join(uri, "model.keras"), path)
+        return keras.models.load_model(path, compile=False)
+
+
+def _read_json(uri: str, name: str) -> Any:
+    with fileio.open(os.path.join(uri, name), "rb") as file:
+        return json.loads(file.read())
+
+
+def _read_predictions(uri: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with fileio.open(os.path.join(uri, "predictions.npz"), "rb") as file:
+        predictions = np.load(io.BytesIO(file.read()))
+    return predictions["scores"], predictions["label"], predictions["id"]
+
+
+def _wrong(judgement: dict[str, Any]) -> int:
+    return round(judgement["metrics"]["error"] * judgement["examples"])
+
+
+def _facts(
+    recipe: dict[str, Any],
+    judgement: dict[str, Any],
+    history: Sequence[dict[str, float]],
+    parameters: int,
+    date: datetime.datetime,
+) -> list[tuple[str, str]]:
+    measured = judgement["metrics"]
+    facts = [
+        ("Data", f"{recipe['dataset']}, {len(judgement['labels'])} classes"),
+        ("Size", recipe["size"]),
+        ("Seed", str(recipe["seed"])),
+        ("Protocol", judgement["protocol"]),
+        ("Parameters", f"{parameters:,}"),
+        ("Training", f"{len(history)} epochs, {_duration(history)}"),
+        ("Date", f"{date:%-d %b %Y, %H:%M}"),
+    ]
+    if measured["top5_error"] is not None:
+        facts.insert(4, ("Top-5 error", _percent(measured["top5_error"])))
+    if measured["cross_entropy"] is not None:
+        facts.insert(4, ("Cross-entropy", f"{measured['cross_entropy']:.4f} nats"))
+    return facts
+
+
+def _duration(history: Sequence[dict[str, float]]) -> str:
+    seconds = round(sum(epoch.get("seconds", 0.0) for epoch in history))
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _worst(
+    scores: np.ndarray, labels: np.ndarray, ids: np.ndarray, names: Sequence[str], uri: str
+) -> list[dict[str, Any]]:
+    found = mistakes.worst(scores, labels, ids, _MISTAKES)
+    encoded = examples.images(uri, "test", [mistake.id for mistake in found])
+    return [
+        {
+            "id": mistake.id,
+            "label": names[mistake.label],
+            "given": names[mistake.given],
+            "score": f"{100 * mistake.score:.1f} %",
+            "picture": pictures.thumbnail(encoded[mistake.id]),
+        }
+        for mistake in found
+    ]
+
+
+def _classes(rows: Sequence[mistakes.ClassErrors], names: Sequence[str]) -> list[dict[str, Any]]:
+    """In label order, or the highest errors first where there are many."""
+    if len(rows) > _CLASSES:
+        rows = sorted(rows, key=lambda row: -row.error)
+    highest = max(row.error for row in rows) or 1.0
+    return [
+        {
+            **asdict(row),
+            "name": names[row.label],
+            "error": _percent(row.error),
+            "bar": f"{_BAR_REM * row.error / highest:.2f}",
+            "taken_for": "" if row.taken_for is None else names[row.taken_for],
+        }
+        for row in rows
+    ]
+
+
+def _dead_letters(uri: str) -> dict[str, Any]:
+    letters = examples.dead_letters(uri)
+    first = list(islice(letters, _DEAD_LETTERS))
+    return {"first": first, "number": len(first) + sum(1 for _ in letters)}

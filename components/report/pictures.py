@@ -1,0 +1,257 @@
+"""The pictures of the report, as text that stands inside the page.
+
+Drawings are SVG whose colours are the page's own (CSS variables), so that they follow it from light
+to dark; photographs and filters are PNG or JPEG in data URIs.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+# What a drawing is drawn in, and what the page puts in its place.
+_INK, _LINE, _TRAIN, _TEST, _RIGHT, _WRONG = (
+    "#000001",
+    "#000002",
+    "#000003",
+    "#000004",
+    "#000005",
+    "#000006",
+)
+_PAGE_COLOURS = {
+    _INK: "currentColor",
+    _LINE: "var(--line)",
+    _TRAIN: "var(--train)",
+    _TEST: "var(--test)",
+    _RIGHT: "var(--right)",
+    _WRONG: "var(--wrong)",
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.edgecolor": _LINE,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _LINE,
+    "ytick.color": _LINE,
+    "xtick.labelcolor": _INK,
+    "ytick.labelcolor": _INK,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": _LINE,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+}
+_READABLE_CLASSES = 30
+_THUMBNAIL = 160
+_PIXELATED = 64
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: a heading, what it shows in words, and the markup that shows it."""
+
+    title: str
+    alt: str
+    markup: str
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small image as a data URI; `pixelated` where it is so small that its pixels should show."""
+
+    uri: str
+    pixelated: bool
+
+
+def curves(history: Sequence[Mapping[str, float]]) -> list[Picture]:
+    """Loss, error and learning rate against the epoch.
+
+    Args:
+      history: one mapping an epoch with epoch, loss, accuracy, val_loss, val_accuracy and
+        learning_rate; a curve of which no epoch has a value is left out.
+    """
+    error = [
+        {**epoch, **{f"{part}error": _percent_wrong(epoch, part) for part in ("", "val_")}}
+        for epoch in history
+    ]
+    drawn = (
+        _curve(error, "Loss", {"loss": ("train", _TRAIN), "val_loss": ("test", _TEST)}),
+        _curve(error, "Error, %", {"error": ("train", _TRAIN), "val_error": ("test", _TEST)}),
+        _curve(error, "Learning rate", {"learning_rate": ("", _TRAIN)}),
+    )
+    return [picture for picture in drawn if picture]
+
+
+def _percent_wrong(epoch: Mapping[str, float], part: str) -> float | None:
+    accuracy = epoch.get(f"{part}accuracy")
+    return None if accuracy is None else 100.0 * (1.0 - accuracy)
+
+
+def _curve(
+    history: Sequence[Mapping[str, float | None]], title: str, series: dict[str, tuple[str, str]]
+) -> Picture | None:
+    present = {
+        key: [(row["epoch"], row[key]) for row in history if row.get(key) is not None]
+        for key in series
+    }
+    present = {key: points for key, points in present.items() if points}
+    if not present:
+        return None
+    said = []
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.6, 2.5), layout="constrained")
+        axes = figure.add_subplot()
+        for key, points in present.items():
+            name, colour = series[key]
+            epochs, values = zip(*points, strict=True)
+            axes.plot(
+                epochs, values, color=colour, linewidth=1.8, marker="o", markersize=3, label=name
+            )
+            said.append(f"{name} from {values[0]:.4g} to {values[-1]:.4g}".strip())
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        axes.set_ylim(bottom=0)
+        if len(present) > 1:
+            axes.legend(frameon=False, borderpad=0, loc="upper right")
+        alt = f"{title} over {len(history)} epochs: {', '.join(said)}"
+        return Picture(title, alt, _svg(figure, alt))
+
+
+def confusion(matrix: np.ndarray, names: Sequence[str]) -> Picture:
+    """The confusion matrix [C, C]: true labels in rows, given labels in columns.
+
+    Up to thirty classes each cell is numbered; beyond that only the shade is left. The shade of
+    the mistakes is relative to the most frequent mistake: the diagonal would drown them.
+    """
+    classes = len(matrix)
+    mistakes = matrix * (1 - np.eye(classes, dtype=np.int64))
+    alt = (
+        f"Confusion matrix of {classes} classes: {int(np.trace(matrix)):,} right, "
+        f"{int(mistakes.sum()):,} wrong"
+    )
+    with matplotlib.rc_context({**_STYLE, "axes.grid": False}):
+        side = 4.8 if classes <= 12 else 6.4
+        figure = Figure(figsize=(side, side), layout="constrained")
+        axes = figure.add_subplot()
+        if classes <= _READABLE_CLASSES:
+            _numbered_cells(axes, matrix, mistakes, side)
+            rotation = 0 if max(map(len, names)) * classes <= 40 else 90
+            axes.set_xticks(range(classes), [_short(name) for name in names], rotation=rotation)
+            axes.set_yticks(range(classes), [_short(name) for name in names])
+        else:
+            axes.imshow(_shades(matrix, mistakes), interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+        axes.set_xlabel("given")
+        axes.set_ylabel("true")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_aspect("equal")
+        return Picture("Confusion matrix", alt, _svg(figure, alt))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else name[:13] + "…"
+
+
+def _numbered_cells(axes, matrix: np.ndarray, mistakes: np.ndarray, side: float) -> None:
+    classes, most = len(matrix), max(mistakes.max(), 1)
+    size = min(10.0, 60 * side / classes / max(len(str(matrix.max())), 2))
+    for i, j in np.ndindex(*matrix.shape):
+        colour, shade = (
+            (_RIGHT, 0.22) if i == j else (_WRONG, 0.75 * (mistakes[i, j] / most) ** 0.5)
+        )
+        axes.add_patch(
+            matplotlib.patches.Rectangle(
+                (j - 0.47, i - 0.47), 0.94, 0.94, facecolor=colour, alpha=shade, linewidth=0
+            )
+        )
+        if matrix[i, j]:
+            axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=size)
+    axes.set_xlim(-0.5, classes - 0.5)
+    axes.set_ylim(classes - 0.5, -0.5)
+
+
+def _shades(matrix: np.ndarray, mistakes: np.ndarray) -> np.ndarray:
+    """RGBA [C, C, 4] in colours that can be seen on white and on black."""
+    shades = np.zeros((*matrix.shape, 4))
+    shades[..., :3] = (0.84, 0.33, 0.29)
+    shades[..., 3] = (mistakes / max(mistakes.max(), 1)) ** 0.5
+    right = np.arange(len(matrix))
+    shades[right, right] = (0.30, 0.55, 0.75, 1.0)
+    shades[right, right, 3] = np.diag(matrix) / np.maximum(matrix.sum(axis=1), 1) * 0.6
+    return shades
+
+
+def filters(kernel: np.ndarray) -> Picture | None:
+    """The filters of a first layer, each stretched to its own range; grey is zero.
+
+    Args:
+      kernel: [height, width, channels, filters]. None comes back where the channels are neither
+        grey (1) nor colour (3): such a filter cannot be shown as an image.
+    """
+    height, width, channels, number = kernel.shape
+    if channels not in (1, 3):
+        return None
+    scale, gap = max(1, 48 // height), 6
+    columns = min(number, 8 if number <= 32 else 16)
+    rows = -(-number // columns)
+    tall, wide = height * scale + gap, width * scale + gap
+    mosaic = np.zeros((rows * tall - gap, columns * wide - gap, 4), np.uint8)
+    for place in range(number):
+        weights = kernel[..., place]
+        grey = 127.5 + 127.5 * weights / max(np.abs(weights).max(), 1e-12)
+        tile = np.repeat(np.repeat(grey, scale, axis=0), scale, axis=1).astype(np.uint8)
+        top, left = place // columns * tall, place % columns * wide
+        mosaic[top : top + tall - gap, left : left + wide - gap, :3] = tile
+        mosaic[top : top + tall - gap, left : left + wide - gap, 3] = 255
+    alt = f"The {number} filters of the first layer, {height} by {width} pixels each"
+    uri = _data_uri(Image.fromarray(mosaic), "PNG")
+    return Picture(
+        "First-layer filters",
+        alt,
+        f'<img src="{uri}" alt="{alt}" width="{mosaic.shape[1]}" height="{mosaic.shape[0]}">',
+    )
+
+
+def thumbnail(encoded: bytes) -> Thumbnail:
+    """A PNG or JPEG made small enough for a page."""
+    with Image.open(io.BytesIO(encoded)) as opened:
+        image = opened.convert("L" if opened.mode in ("1", "L") else "RGB")
+    pixelated = max(image.size) <= _PIXELATED
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    return Thumbnail(_data_uri(image, "PNG" if pixelated else "JPEG"), pixelated)
+
+
+def _data_uri(image: Image.Image, kind: str) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **({"quality": 85} if kind == "JPEG" else {"optimize": True}))
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _svg(figure: Figure, alt: str) -> str:
+    """A figure as an SVG element in the page's colours and letters."""
+    buffer = io.StringIO()
+    # The salt makes the ids inside the drawing its own: several stand on one page.
+    with matplotlib.rc_context({"svg.hashsalt": alt}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    markup = buffer.getvalue()
+    markup = markup[markup.index("<svg") :]
+    markup = re.sub(r"<metadata>.*?</metadata>", "", markup, flags=re.DOTALL)
+    markup = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", markup)
+    markup = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", markup)
+    for drawn, shown in _PAGE_COLOURS.items():
+        markup = markup.replace(drawn, shown)
+    return markup.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)

@@ -1,0 +1,261 @@
+import base64
+import datetime
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import confusion_matrix
+from tfx import v1 as tfx
+from tfx.types import standard_artifacts
+
+from components.artifacts import Judgement
+from components.judge import benchmarks, metrics, results
+from components.report import executor, mistakes, pictures
+from components.report.component import Report
+
+NOON = datetime.datetime(2026, 3, 1, 12, 0)
+
+
+def _write_judgement(folder, run, digits, scores=None, figures=("lecun1998-lenet5",)):
+    images, labels = (part[-run.test_images :] for part in digits)
+    if scores is None:
+        logits = run.network.predict(images[..., None] / 16.0, verbose=0)
+        scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    measured = metrics.measure(scores, labels)
+    judgement = {
+        "recipe": "digits",
+        "size": "small",
+        "dataset": "digits",
+        "protocol": "1-crop",
+        "examples": len(labels),
+        "metrics": measured,
+        "not_finite": int((~np.isfinite(scores).all(axis=1)).sum()),
+        "labels": list(run.names),
+        "rows": [
+            results.compare(row, measured, run.recipe, "1-crop") for row in benchmarks.find(figures)
+        ],
+    }
+    Path(folder).mkdir()
+    Path(folder, "judgement.json").write_text(json.dumps(judgement))
+    ids = np.array([f"test#{index}" for index in range(len(labels))])
+    np.savez(Path(folder, "predictions.npz"), scores=scores, label=labels, id=ids)
+    return scores, labels
+
+
+class _Page(HTMLParser):
+    """Collects what a browser would have to fetch, the images and the text."""
+
+    def __init__(self, markup):
+        super().__init__()
+        self.fetched, self.images, self.text, self.open = [], [], [], []
+        self.feed(markup)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag not in ("meta", "img", "use", "path", "rect"):
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(attrs)
+        for key in ("src", "href", "xlink:href"):
+            if key in attrs and not attrs[key].startswith(("data:", "#")):
+                self.fetched.append(attrs[key])
+
+    def handle_endtag(self, tag):
+        if tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append(data.strip())
+
+
+@pytest.fixture
+def page(digits_run, digits, tmp_path):
+    _write_judgement(tmp_path / "judgement", digits_run, digits)
+    return _rendered(digits_run, tmp_path)
+
+
+def _rendered(run, tmp_path):
+    return executor.render(run.examples, run.model_run, str(tmp_path / "judgement"), NOON)
+
+
+def test_the_page_needs_nothing_else(page):
+    parsed = _Page(page)
+    assert parsed.fetched == []
+    assert "<script" not in page and "@import" not in page
+    assert "url(http" not in page
+
+
+def test_the_page_says_what_was_run(page, digits_run):
+    text = " ".join(_Page(page).text)
+    for said in ("digits", "1-crop", "small", "1 Mar 2026, 12:00", "6 epochs, 9 s"):
+        assert said in text
+    assert "other data: the paper's is mnist, ours digits" in text
+    assert "0.95 %" in text
+    assert f"{digits_run.network.count_params():,}" in text
+
+
+def test_every_picture_has_words(page):
+    parsed = _Page(page)
+    assert len(parsed.images) > 2
+    assert all(image["alt"] for image in parsed.images)
+    drawings = re.findall(r"<svg [^>]*>", page)
+    assert len(drawings) == 4
+    assert all('role="img"' in drawing and "aria-label=" in drawing for drawing in drawings)
+
+
+def test_drawings_take_the_page_colours(page):
+    drawings = "".join(re.findall(r"<svg .*?</svg>", page, re.DOTALL))
+    assert "currentColor" in drawings and "var(--test)" in drawings
+    assert not re.search(r"#0000\d\d", drawings)
+
+
+def test_dead_letters_are_counted_and_the_first_named(page):
+    text = " ".join(_Page(page).text)
+    assert "12 inputs could not be used" in text
+    assert "The first 10" in text
+    assert "broken/0009.png" in text and "broken/0010.png" not in text
+    assert "truncated &lt;PNG&gt;" in page
+
+
+def test_the_worst_mistakes_are_shown_with_their_images(digits_run, digits, tmp_path):
+    scores, labels = _write_judgement(tmp_path / "judgement", digits_run, digits)
+    shown = _Page(_rendered(digits_run, tmp_path)).images
+    given = scores.argmax(axis=1)
+    wrong = np.flatnonzero(given != labels)
+    first = wrong[scores[wrong, given[wrong]].argmax()]
+    names = digits_run.names
+    assert shown[0]["alt"] == f"{names[labels[first]]}, taken for {names[given[first]]}"
+    decoded = np.array(Image.open(io.BytesIO(base64.b64decode(shown[0]["src"].split(",")[1]))))
+    assert (decoded == digits[0][-digits_run.test_images :][first]).all()
+
+
+def test_a_perfect_model_has_no_mistakes(digits_run, digits, tmp_path):
+    perfect = np.eye(10)[digits[1][-digits_run.test_images :]]
+    _write_judgement(tmp_path / "judgement", digits_run, digits, perfect, figures=())
+    text = " ".join(_Page(_rendered(digits_run, tmp_path)).text)
+    assert "0.00 %" in text
+    assert "every answer on the test split is right" in text
+    assert "The recipe names no published figure" in text
+
+
+def test_a_model_of_nan_still_has_a_page(digits_run, digits, tmp_path):
+    _write_judgement(
+        tmp_path / "judgement", digits_run, digits, np.full((digits_run.test_images, 10), np.nan)
+    )
+    text = " ".join(_Page(_rendered(digits_run, tmp_path)).text)
+    assert "100.00 %" in text
+    assert "For 300 images the model gave scores that are not finite" in text
+
+
+def test_confusion_agrees_with_scikit_learn(digits_run, digits, tmp_path):
+    scores, labels = _write_judgement(tmp_path / "judgement", digits_run, digits)
+    matrix = mistakes.confusion_matrix(scores, labels)
+    assert (matrix == confusion_matrix(labels, scores.argmax(axis=1), labels=range(10))).all()
+    rows = mistakes.by_class(matrix, labels)
+    assert sum(row.wrong for row in rows) == (scores.argmax(axis=1) != labels).sum()
+    assert sum(row.examples for row in rows) == len(labels)
+
+
+def test_mistakes_of_a_case_worked_by_hand():
+    scores = np.array([[0.1, 0.9, 0], [0.2, 0.2, 0.6], [0, 0.3, 0.7], [0, 0, 1], [0, 0, np.nan]])
+    labels = np.array([0, 0, 0, 2, 1])
+    found = mistakes.worst(scores, labels, np.array(["a", "b", "c", "d", "e"]), 2)
+    assert [(mistake.id, mistake.given) for mistake in found] == [("a", 1), ("c", 2)]
+    matrix = mistakes.confusion_matrix(scores, labels)
+    assert matrix.tolist() == [[0, 1, 2], [0, 0, 0], [0, 0, 1]]
+    assert mistakes.confusions(matrix, 5) == [(0, 2, 2), (0, 1, 1)]
+    rows = mistakes.by_class(matrix, labels)
+    assert [(row.examples, row.wrong, row.taken_for) for row in rows] == [
+        (3, 3, 2),
+        (1, 1, None),
+        (1, 0, None),
+    ]
+
+
+def test_interval_of_an_error_rate():
+    # Newcombe 1998, Statistics in Medicine 17, table I: 81 of 263 and 0 of 20, Wilson's score.
+    assert mistakes.interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert mistakes.interval(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+
+
+def test_a_history_without_validation_has_fewer_curves():
+    history = [{"epoch": 1, "loss": 0.5, "accuracy": 0.9}]
+    drawn = pictures.curves(history)
+    assert [picture.title for picture in drawn] == ["Loss", "Error, %"]
+    assert "train from 10 to 10" in drawn[1].alt
+
+
+def test_many_classes_lose_their_numbers_but_not_their_shades():
+    names = [f"class {label}" for label in range(60)]
+    drawn = pictures.confusion(np.eye(60, dtype=np.int64) * 50, names)
+    assert "<image" in drawn.markup
+    assert "class 59" not in drawn.markup
+    assert drawn.alt == "Confusion matrix of 60 classes: 3,000 right, 0 wrong"
+
+
+def test_filters_of_grey_and_of_colour():
+    kernel = np.zeros((3, 3, 1, 2), np.float32)
+    kernel[..., 0, 0] = np.linspace(-1, 1, 9).reshape(3, 3)
+    image = _decoded(pictures.filters(kernel).markup)
+    assert image.shape == (48, 48 + 6 + 48, 4)
+    assert image[0, 0, 0] == 0 and image[-1, 47, 0] == 255
+    assert (image[:, 54:, :3] == 127).all()
+    assert (image[:, 48:54, 3] == 0).all()
+    assert pictures.filters(np.random.default_rng(0).normal(size=(11, 11, 3, 96)))
+    assert pictures.filters(np.zeros((3, 3, 16, 8))) is None
+
+
+def _decoded(markup):
+    encoded = re.search(r"base64,([^\"]+)", markup).group(1)
+    return np.array(Image.open(io.BytesIO(base64.b64decode(encoded))))
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("CMYK", "JPEG"), ("I;16", "PNG"), ("LA", "PNG")])
+def test_thumbnails_of_unusual_images(mode, kind):
+    buffer = io.BytesIO()
+    Image.new(mode, (400, 200)).save(buffer, kind)
+    shown = pictures.thumbnail(buffer.getvalue())
+    assert not shown.pixelated
+    small = Image.open(io.BytesIO(base64.b64decode(shown.uri.split(",")[1])))
+    assert small.size == (160, 80)
+
+
+def test_the_first_convolution_is_found_inside_another_model():
+    inner = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Conv2D(4, 5)])
+    flat = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten()])
+    outer = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.ReLU(), inner])
+    assert executor.first_kernel(outer).shape == (5, 5, 3, 4)
+    assert executor.first_kernel(flat) is None
+
+
+def test_runs_in_a_pipeline(digits_run, digits, tmp_path):
+    _write_judgement(tmp_path / "judgement", digits_run, digits)
+    imported = {
+        name: tfx.dsl.Importer(uri, kind).with_id(name)
+        for name, uri, kind in (
+            ("examples", digits_run.examples, standard_artifacts.Examples),
+            ("model_run", digits_run.model_run, standard_artifacts.ModelRun),
+            ("judgement", str(tmp_path / "judgement"), Judgement),
+        )
+    }
+    report = Report(**{name: node.outputs["result"] for name, node in imported.items()})
+    tfx.orchestration.LocalDagRunner().run(
+        tfx.dsl.Pipeline(
+            pipeline_name="reporting",
+            pipeline_root=str(tmp_path / "root"),
+            components=[*imported.values(), report],
+            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                str(tmp_path / "metadata.sqlite")
+            ),
+        )
+    )
+    (page,) = (tmp_path / "root" / "Report" / "report").glob("*/index.html")
+    assert "digits" in page.read_text(encoding="utf-8")
