@@ -1,0 +1,248 @@
+"""Serves a candidate for a moment and asks it about real images."""
+
+import base64
+import json
+import os
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components import progress
+from components.canary.checks import Answers, difference, reasons
+from components.judge import examples
+from serving.client import Client, Prediction
+from serving.server import Server
+
+_STAGE = "Canary"
+_SPLIT = "test"
+_SIGNATURE = "serving_default"
+_QUESTIONS = 16
+_LOADING_SECONDS = 120.0
+_ANSWER_SECONDS = 60.0
+_LONGEST_REASON = 400
+# What TFX's InfraValidator writes and its Pusher looks for.
+_BLESSED_PROPERTY = "blessed"
+_BLESSED_FILE = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One image of the test split, with the tf.Example that it came in."""
+
+    id: str
+    encoded: bytes
+    example: bytes
+
+
+class Executor(base_executor.BaseExecutor):
+    """Executor of `components.canary.component.Canary`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Blesses a model that answers well, and withholds the blessing from any other.
+
+        A bad model is no failure of this component: it says why in `canary.json`, as TFX's
+        InfraValidator only says it in the log, and the Pusher then pushes nothing.
+
+        Args:
+          input_dict: `model` and `examples`, one artifact each.
+          output_dict: `blessing`. Its folder gets INFRA_BLESSED or INFRA_NOT_BLESSED and
+            `canary.json` (what `examine` returns); its custom property `blessed` is 1 or 0.
+          exec_properties: none.
+
+        Raises:
+          ValueError: the examples have no test split, or an empty one: there is nothing to ask.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
+        uri = artifact_utils.get_single_uri(input_dict["examples"])
+        found = examine(path, questions(uri), examples.label_names(uri))
+        if found["blessed"]:
+            logging.info("Blessed after %d questions: %s", found["asked"], path)
+        else:
+            logging.error("No blessing for %s: %s", path, "; ".join(found["reasons"]))
+        _write(artifact_utils.get_single_instance(output_dict["blessing"]), found)
+
+
+def questions(uri: str, number: int = _QUESTIONS) -> list[Question]:
+    """The first examples of the test split.
+
+    Raises:
+      ValueError: there is none.
+    """
+    asked = []
+    for record in examples.records(uri, _SPLIT).take(number).as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        name, encoded = (features[key].bytes_list.value[0] for key in ("image/id", "image/encoded"))
+        asked.append(Question(name.decode("utf-8", "replace"), encoded, record))
+    if not asked:
+        raise ValueError(f"{uri}: the {_SPLIT} split is empty, there is nothing to ask the canary")
+    return asked
+
+
+def examine(path: str, asked: Sequence[Question], names: Sequence[str]) -> dict[str, Any]:
+    """Loads a SavedModel in the server, asks it in every way and looks at the answers.
+
+    Args:
+      path: folder of the SavedModel.
+      asked: images to ask about.
+      names: class names of the examples, in label order.
+
+    Returns:
+      blessed, reasons, asked (how many images), ids and labels (of the images, and what the model
+      said over gRPC), latency (milliseconds by API: median and highest of single images),
+      agreement (largest difference between the scores of each way to ask and those of the
+      SavedModel called directly).
+    """
+    answers: dict[str, Answers] = {}
+    seconds: dict[str, list[float]] = {}
+    try:
+        _ask_in_every_way(path, asked, answers, seconds)
+        why = reasons(answers, len(asked), names)
+    # Whatever goes wrong here would go wrong on the real server.
+    except Exception as error:
+        logging.exception("The canary could not be asked")
+        why = [_in_short(error)]
+    served = answers.get("gRPC")
+    return {
+        "blessed": not why,
+        "reasons": why,
+        "asked": len(asked),
+        "ids": [question.id for question in asked],
+        "labels": list(served.labels) if served else [],
+        "latency": {
+            api: {"median_ms": 1e3 * float(np.median(each)), "highest_ms": 1e3 * max(each)}
+            for api, each in seconds.items()
+        },
+        "agreement": _agreement(answers) if not why else {},
+    }
+
+
+def _in_short(error: Exception) -> str:
+    """The first line: TensorFlow's errors go on with a stack trace of the graph."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:_LONGEST_REASON]}"
+
+
+def _agreement(answers: Mapping[str, Answers]) -> dict[str, float]:
+    reference = answers["SavedModel"]
+    return {way: difference(given, reference) for way, given in answers.items()}
+
+
+def _ask_in_every_way(
+    path: str,
+    asked: Sequence[Question],
+    answers: dict[str, Answers],
+    seconds: dict[str, list[float]],
+) -> None:
+    """Fills `answers`, and `seconds` with the time of each single request, as far as it comes."""
+    encoded = [question.encoded for question in asked]
+    # As the judge asks: tf.Examples in, all at once. The server is asked for bare images.
+    progress.report(_STAGE, 0, 4, "asking the SavedModel")
+    answers["SavedModel"] = _ask_saved_model(path, [question.example for question in asked])
+    progress.report(_STAGE, 1, 4, "loading the model in the server")
+    with _serve(path) as server, Client(f"{server.host}:{server.grpc_port}") as client:
+        progress.report(_STAGE, 2, 4, "asking over gRPC")
+        answers["gRPC"], seconds["gRPC"] = _one_by_one(
+            encoded, lambda image: _predictions(client.predict(_STAGE, [image]))
+        )
+        answers["gRPC, in one batch"] = _predictions(client.predict(_STAGE, encoded))
+        progress.report(_STAGE, 3, 4, "asking over REST")
+        url = f"http://{server.host}:{server.rest_port}/v1/models/{_STAGE}:predict"
+        answers["REST"], seconds["REST"] = _one_by_one(
+            encoded, lambda image: _ask_rest(url, [image])
+        )
+    progress.report(_STAGE, 4, 4, f"{len(asked)} images answered")
+
+
+@contextmanager
+def _serve(path: str) -> Iterator[Server]:
+    """The server on free ports of this machine, with the model as version 1."""
+    with tempfile.TemporaryDirectory() as base:
+        version = os.path.join(base, "1")
+        if os.path.isdir(path):
+            os.symlink(os.path.abspath(path), version)
+        else:
+            io_utils.copy_dir(path, version)
+        with Server({_STAGE: base}, grpc_port=0, rest_port=0) as server:
+            server.wait_until_available(_STAGE, _LOADING_SECONDS)
+            yield server
+
+
+def _one_by_one(
+    images: Sequence[bytes], ask: Callable[[bytes], Answers]
+) -> tuple[Answers, list[float]]:
+    given, seconds = [], []
+    for image in images:
+        begun = time.perf_counter()
+        given.append(ask(image))
+        seconds.append(time.perf_counter() - begun)
+    return (
+        Answers(
+            np.concatenate([each.scores for each in given]),
+            [label for each in given for label in each.labels],
+        ),
+        seconds,
+    )
+
+
+def _ask_saved_model(path: str, records: Sequence[bytes]) -> Answers:
+    # The name keeps the model: its functions hold no reference to its variables.
+    model = tf.saved_model.load(path)
+    if _SIGNATURE not in model.signatures:
+        raise ValueError(f"the SavedModel has no signature {_SIGNATURE}")
+    outputs = model.signatures[_SIGNATURE](examples=tf.constant(list(records)))
+    return Answers(
+        outputs["scores"].numpy(), [name.decode() for name in outputs["classes"].numpy()]
+    )
+
+
+def _predictions(given: Sequence[Prediction]) -> Answers:
+    return Answers(np.stack([each.scores for each in given]), [each.label for each in given])
+
+
+def _ask_rest(url: str, images: Sequence[bytes]) -> Answers:
+    """Asks as any HTTP client would.
+
+    Raises:
+      RuntimeError: the server refused; the text is what it answered.
+    """
+    instances = [{"b64": base64.b64encode(image).decode()} for image in images]
+    body = json.dumps({"instances": instances}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    # The address is of this machine: a proxy of the environment has no part in it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=_ANSWER_SECONDS) as response:
+            rows = json.load(response)["predictions"]
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(f"REST: {error.code} {error.read().decode(errors='replace')}") from error
+    return Answers(
+        np.array([row["scores"] for row in rows], np.float32), [row["classes"] for row in rows]
+    )
+
+
+def _write(blessing: types.Artifact, found: dict[str, Any]) -> None:
+    io_utils.write_string_file(
+        os.path.join(blessing.uri, "canary.json"), json.dumps(found, indent=1, ensure_ascii=False)
+    )
+    io_utils.write_string_file(os.path.join(blessing.uri, _BLESSED_FILE[found["blessed"]]), "")
+    blessing.set_int_custom_property(_BLESSED_PROPERTY, int(found["blessed"]))

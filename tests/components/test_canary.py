@@ -1,0 +1,181 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx import v1 as tfx
+from tfx.components.pusher.executor import Executor as PusherExecutor
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components.canary import checks, executor
+from components.canary.component import Canary
+
+
+def _artifact(kind, uri):
+    artifact = kind()
+    artifact.uri = str(uri)
+    return artifact
+
+
+def _canary(model, examples, output):
+    Path(output).mkdir()
+    blessing = _artifact(standard_artifacts.InfraBlessing, output)
+    executor.Executor().Do(
+        {
+            "model": [_artifact(standard_artifacts.Model, model)],
+            "examples": [_artifact(standard_artifacts.Examples, examples)],
+        },
+        {"blessing": [blessing]},
+        {},
+    )
+    return blessing, json.loads(Path(output, "canary.json").read_text(encoding="utf-8"))
+
+
+def _pusher_takes(blessing):
+    return PusherExecutor().CheckBlessing({"infra_blessing": [blessing]})
+
+
+def test_a_good_model_is_blessed(digits_run, digits, tmp_path):
+    blessing, found = _canary(digits_run.model, digits_run.examples, tmp_path / "out")
+    assert found["reasons"] == []
+    assert found["blessed"] and _pusher_takes(blessing)
+    assert (tmp_path / "out" / "INFRA_BLESSED").exists()
+    assert found["asked"] == 16
+    places = [int(name.removeprefix("test#")) for name in found["ids"]]
+    labels = [digits_run.names[digits[1][-digits_run.test_images :][place]] for place in places]
+    assert sum(map(str.__eq__, labels, found["labels"])) > 12
+    assert set(found["latency"]) == {"gRPC", "REST"}
+    assert all(0 < each["median_ms"] <= each["highest_ms"] for each in found["latency"].values())
+    assert set(found["agreement"]) == {"SavedModel", "gRPC", "gRPC, in one batch", "REST"}
+    assert max(found["agreement"].values()) < 1e-4
+
+
+def _refused(model, digits_run, tmp_path):
+    blessing, found = _canary(model, digits_run.examples, tmp_path / "out")
+    assert not found["blessed"] and not _pusher_takes(blessing)
+    assert blessing.get_int_custom_property("blessed") == 0
+    assert (tmp_path / "out" / "INFRA_NOT_BLESSED").exists()
+    assert not (tmp_path / "out" / "INFRA_BLESSED").exists()
+    assert found["reasons"]
+    return "\n".join(found["reasons"])
+
+
+@pytest.fixture
+def nan_model(digits_run, untrained_network, export_model, tmp_path):
+    network = untrained_network()
+    network.set_weights([weights * np.nan for weights in network.get_weights()])
+    export_model(network, list(digits_run.names), str(tmp_path / "nan"))
+    return str(tmp_path / "nan")
+
+
+def test_a_model_of_nan_is_not_blessed(nan_model, digits_run, tmp_path):
+    why = _refused(nan_model, digits_run, tmp_path)
+    assert "gRPC: scores that are not finite for 16 of 16 images" in why
+
+
+def test_a_model_of_too_few_classes_is_not_blessed(
+    digits_run, untrained_network, export_model, tmp_path
+):
+    export_model(untrained_network(7), list(digits_run.names[:7]), str(tmp_path / "model"))
+    why = _refused(tmp_path / "model", digits_run, tmp_path)
+    assert "gRPC: scores of shape [16, 7], not [16, 10]" in why
+
+
+def test_a_model_of_other_names_is_not_blessed(digits_run, export_model, tmp_path):
+    names = [name.upper() for name in digits_run.names]
+    export_model(digits_run.network, names, str(tmp_path / "model"))
+    why = _refused(tmp_path / "model", digits_run, tmp_path)
+    assert "labels that the examples do not have: " in why
+
+
+def test_a_model_with_names_in_another_order_is_not_blessed(digits_run, export_model, tmp_path):
+    export_model(digits_run.network, list(digits_run.names[::-1]), str(tmp_path / "model"))
+    why = _refused(tmp_path / "model", digits_run, tmp_path)
+    assert "has the highest score" in why
+
+
+def test_a_folder_without_a_model_is_not_blessed(digits_run, tmp_path):
+    (tmp_path / "model").mkdir()
+    why = _refused(tmp_path / "model", digits_run, tmp_path)
+    assert "SavedModel file does not exist" in why
+
+
+def test_a_model_without_the_signature_is_not_blessed(digits_run, tmp_path):
+    tf.saved_model.save(tf.Module(), path_utils.serving_model_dir(str(tmp_path / "model")))
+    why = _refused(tmp_path / "model", digits_run, tmp_path)
+    assert why == "ValueError: the SavedModel has no signature serving_default"
+
+
+def test_an_empty_split_is_no_fault_of_the_model(digits_run, digits, write_images, tmp_path):
+    write_images(tmp_path / "examples", "test", digits[0][:0], [])
+    (tmp_path / "examples" / "labels.txt").write_text("\n".join(digits_run.names))
+    with pytest.raises(ValueError, match="the test split is empty, there is nothing to ask"):
+        _canary(digits_run.model, tmp_path / "examples", tmp_path / "out")
+
+
+_NAMES = ["cat", "dog", "owl"]
+_RIGHT = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], np.float32)
+_BELOW = np.array([[1.0, 0.1, -0.1], [0.1, 0.1, 0.8]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "reason"),
+    [
+        (_RIGHT, ["cat", "owl"], None),
+        (_RIGHT[:1], ["cat"], "1 answers to 2 questions"),
+        (_RIGHT * 2, ["cat", "owl"], "scores that sum to 2, not to 1"),
+        (_BELOW, ["cat", "owl"], "a score below zero: -0.1"),
+        (_RIGHT, ["cat", "fox"], "labels that the examples do not have: fox"),
+        (_RIGHT, ["cat", "dog"], "label dog where owl has the highest score"),
+        (_RIGHT[:, 0], ["cat", "owl"], "scores of shape [2], not [2, 3]"),
+    ],
+)
+def test_each_objection(scores, labels, reason):
+    found = checks.reasons({"gRPC": checks.Answers(scores, labels)}, 2, _NAMES)
+    assert found == ([f"gRPC: {reason}"] if reason else [])
+
+
+def test_between_equal_scores_either_label_is_right():
+    scores = np.array([[0.4, 0.4, 0.2]], np.float32)
+    for label in ("cat", "dog"):
+        assert checks.reasons({"REST": checks.Answers(scores, [label])}, 1, _NAMES) == []
+
+
+def test_ways_that_disagree_are_named():
+    answers = {
+        "SavedModel": checks.Answers(_RIGHT, ["cat", "owl"]),
+        "gRPC": checks.Answers(_RIGHT + np.float32(1e-6), ["cat", "owl"]),
+        "REST": checks.Answers(_RIGHT[::-1], ["owl", "cat"]),
+    }
+    assert checks.reasons(answers, 2, _NAMES) == [
+        "REST and SavedModel disagree: scores differ by 0.7"
+    ]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_the_pusher_listens_to_the_canary(good, digits_run, nan_model, tmp_path):
+    model = tfx.dsl.Importer(digits_run.model if good else nan_model, standard_artifacts.Model)
+    examples = tfx.dsl.Importer(digits_run.examples, standard_artifacts.Examples)
+    canary = Canary(model=model.outputs["result"], examples=examples.outputs["result"])
+    pusher = tfx.components.Pusher(
+        model=model.outputs["result"],
+        infra_blessing=canary.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(
+                base_directory=str(tmp_path / "serving")
+            )
+        ),
+    )
+    tfx.orchestration.LocalDagRunner().run(
+        tfx.dsl.Pipeline(
+            pipeline_name="canary",
+            pipeline_root=str(tmp_path / "root"),
+            components=[model.with_id("model"), examples.with_id("examples"), canary, pusher],
+            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                str(tmp_path / "metadata.sqlite")
+            ),
+        )
+    )
+    assert bool(list(tmp_path.glob("serving/*/saved_model.pb"))) == good
