@@ -70,18 +70,18 @@ def affine(
 
 
 def _inverse_matrix(grow, squeezed, sheared, angle):
-    """Output to input coordinates: the rows (a, b), (c, d) of the inverse of scale * shear * turn.
+    """Output to input coordinates (x, y), as rows (a, b), (c, d); all values float32 [N].
 
-    All arguments are float32 [N].
+    Forward, the image is turned, then its rows are sheared, then its sides are stretched.
     """
     width = 1.0 / ((1.0 + grow) * (1.0 + squeezed))
     height = (1.0 + squeezed) / (1.0 + grow)
     cosine, sine = tf.cos(angle), tf.sin(angle)
     return (
-        width * (cosine + sheared * sine),
-        width * (-sine + sheared * cosine),
-        height * sine,
-        height * cosine,
+        cosine * width,
+        (sine - cosine * sheared) * height,
+        -sine * width,
+        (cosine + sine * sheared) * height,
     )
 
 

@@ -45,10 +45,13 @@ class Images:
         self.count = int(records.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
         if not self.count:
             raise ValueError(f"no examples in {', '.join(files)}")
+        counted = tf.data.experimental.assert_cardinality(self.count)
         batches = records.batch(_DECODE_BATCH)
         self.mean = self._transformed(next(iter(batches)))[MEAN][0]
         self.shape = tuple(self.mean.shape)
-        decoded = batches.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+        decoded = (
+            batches.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE).unbatch().apply(counted)
+        )
         fits = self.count * self._bytes_each() <= _CACHE_BYTES
         self.dataset = decoded.cache() if fits else decoded
 
@@ -70,7 +73,7 @@ class Images:
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
-    return tf.data.Dataset.from_tensor_slices(paths).interleave(
+    return tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string)).interleave(
         lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP"),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,

@@ -35,10 +35,10 @@ def run_fn(fn_args: FnArgs) -> None:
     test = data.Images(fn_args.eval_files, transform)
     labels = _labels(fn_args.train_files)
     active = strategy(recipe["strategy"])
+    checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args))
     with active.scope(), _precision(recipe["mixed_precision"]):
         model = _compiled_model(recipe, train, len(labels))
-    checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args))
-    first_epoch = checkpoint.restore(model)
+        first_epoch = checkpoint.restore(model)
     if first_epoch < recipe["epochs"]:
         _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
     if not is_chief(active):
@@ -72,6 +72,8 @@ def _compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int)
         jit_compile=recipe["jit_compile"],
         steps_per_execution=recipe["steps_per_execution"],
     )
+    # A checkpoint restores the optimizer's variables only where they exist.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -82,7 +84,8 @@ def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, act
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
     model.fit(
-        data.training_batches(train, recipe, first_epoch),
+        # Keras asks for one batch after the last, and warns where there is none.
+        data.training_batches(train, recipe, first_epoch).repeat(),
         initial_epoch=first_epoch,
         epochs=recipe["epochs"],
         steps_per_epoch=steps,

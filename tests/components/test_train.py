@@ -1,0 +1,243 @@
+"""run_fn on real MNIST images, as TFX's Trainer calls it."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from components.train import data
+from components.train.objects import build, load
+from components.train.run import run_fn
+
+RECIPE = {
+    "name": "tiny",
+    "model": "keras_models.classification.lenet:LeNet5ReLU",
+    "model_args": {},
+    "loss": {"class": "keras.losses:SparseCategoricalCrossentropy", "from_logits": True},
+    "optimizer": {
+        "class": "keras.optimizers:Adam",
+        "learning_rate": {
+            "class": "keras.optimizers.schedules:CosineDecay",
+            "initial_learning_rate": 0.003,
+            "decay_steps": "$steps",
+        },
+    },
+    "augment": [{"step": "affine", "translate": 1.0}],
+    "preprocess": {
+        "size": [32, 32],
+        "channels": 1,
+        "fit": "pad",
+        "range": [0.0, 1.0],
+        "mean": "per_pixel",
+    },
+    "batch_size": 64,
+    "epochs": 3,
+    "seed": 3,
+    "strategy": "one_device",
+    "mixed_precision": False,
+    "jit_compile": False,
+    "steps_per_execution": 1,
+    "features": ["F6"],
+}
+
+
+@pytest.fixture(scope="module")
+def train(mnist_examples, transformed):
+    """Calls run_fn with changes to the recipe; returns the folder of its outputs."""
+
+    def train(folder: Path, **changes) -> Path:
+        recipe = {**RECIPE, **changes}
+        run_fn(
+            FnArgs(
+                train_files=[f"{mnist_examples}/Split-train/*"],
+                eval_files=[f"{mnist_examples}/Split-test/*"],
+                transform_output=transformed[
+                    recipe["preprocess"]["mean"]
+                ].transform_savedmodel_dir.removesuffix("/transform_fn"),
+                serving_model_dir=str(folder / "serving"),
+                model_run_dir=str(folder / "run"),
+                custom_config={
+                    "recipe": json.dumps(recipe),
+                    "checkpoints": str(folder / "checkpoints"),
+                },
+            )
+        )
+        return folder
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def trained(train, tmp_path_factory) -> Path:
+    return train(tmp_path_factory.mktemp("trained"))
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    return keras.models.load_model(folder / "run" / "model.keras", compile=False).get_weights()
+
+
+def history(folder: Path) -> list[dict]:
+    return json.loads((folder / "run" / "history.json").read_text())
+
+
+def test_it_learns_and_says_so(trained):
+    epochs = history(trained)
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3]
+    assert epochs[-1]["loss"] < 0.7 * epochs[0]["loss"]
+    assert epochs[-1]["val_accuracy"] > 0.5
+    assert epochs[0]["learning_rate"] > epochs[1]["learning_rate"] > epochs[2]["learning_rate"]
+    assert all(epoch["seconds"] > 0 for epoch in epochs)
+    assert json.loads((trained / "run" / "recipe.json").read_text()) == RECIPE
+    assert list((trained / "run" / "tensorboard").rglob("events*"))
+    assert not (trained / "checkpoints").exists() or not list((trained / "checkpoints").iterdir())
+
+
+def test_every_signature_gives_the_networks_answer(trained, mnist_subset, train_images):
+    images, _ = mnist_subset["test"]
+    encoded = [tf.io.encode_png(image[..., None]).numpy() for image in images[:20]]
+    feature = [
+        tf.train.Feature(bytes_list=tf.train.BytesList(value=[content])) for content in encoded
+    ]
+    examples = [
+        tf.train.Example(
+            features=tf.train.Features(feature={"image/encoded": one})
+        ).SerializeToString()
+        for one in feature
+    ]
+    padded = np.pad(images[:20], [(0, 0), (2, 2), (2, 2)])[..., None].astype(np.float32)
+    mean = train_images["per_pixel"].mean.numpy()
+    network = keras.models.load_model(trained / "run" / "model.keras", compile=False)
+    expected = keras.ops.softmax(network((padded - mean) / 255.0)).numpy()
+
+    signatures = tf.saved_model.load(str(trained / "serving")).signatures
+    mixed = tf.constant(encoded[:7] + examples[7:])
+    for answer in (
+        signatures["serving_default"](examples=tf.constant(encoded)),
+        signatures["serving_default"](examples=tf.constant(examples)),
+        signatures["serving_default"](examples=mixed),
+        signatures["predict"](image=tf.constant(padded)),
+    ):
+        np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
+        labels = [str(number).encode() for number in expected.argmax(axis=1)]
+        assert answer["classes"].numpy().tolist() == labels
+    tapped = keras.Model(network.inputs, network.get_layer("F6").output)
+    features = signatures["features"](examples=mixed)
+    np.testing.assert_allclose(
+        features["F6"], tapped((padded - mean) / 255.0), rtol=1e-4, atol=1e-4
+    )
+    assert (trained / "serving" / "assets" / "labels.txt").read_text().split() == [
+        str(number) for number in range(10)
+    ]
+
+
+def test_graph_loaders_find_the_variables(trained):
+    """TensorFlow Serving restores a graph in a session, and not the objects around it."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(trained / "serving"))
+        signature = loaded.signature_def["predict"]
+        scores = session.run(
+            signature.outputs["scores"].name,
+            {signature.inputs["image"].name: np.zeros([1, 32, 32, 1], np.float32)},
+        )
+    np.testing.assert_allclose(scores.sum(), 1.0, rtol=1e-5)
+
+
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(
+    train, trained, tmp_path, monkeypatch
+):
+    from components.train import callbacks
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut(self, epoch, logs=None):
+        if epoch == 2:
+            raise PowerCut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.ProgressReport, "on_epoch_begin", cut)
+        with pytest.raises(PowerCut):
+            train(tmp_path)
+    (saved,) = (tmp_path / "checkpoints").glob("*/epoch-*")
+    assert saved.name == "epoch-00002"
+    # What a kill in the middle of writing leaves behind.
+    (saved.parent / ".writing").mkdir()
+    (saved.parent / ".writing" / "model.weights.h5").write_bytes(b"half")
+    train(tmp_path)
+    assert [epoch["epoch"] for epoch in history(tmp_path)] == [1, 2, 3]
+    for resumed, whole in zip(weights(tmp_path), weights(trained), strict=True):
+        np.testing.assert_allclose(resumed, whole, atol=1e-5)
+
+
+def test_a_checkpoint_of_another_recipe_is_not_taken(train, tmp_path, monkeypatch):
+    from components.train import callbacks
+
+    monkeypatch.setattr(callbacks.EpochCheckpoint, "delete", lambda self: None)
+    train(tmp_path, epochs=1)
+    train(tmp_path, epochs=1, seed=4)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"strategy": "mirrored"},
+        {"mixed_precision": True},
+        {"jit_compile": True},
+        {"steps_per_execution": 3},
+        {"model": "keras_models.classification.lenet:LeNet5"}
+        | {"loss": {"class": "keras_models.losses.classification:MAPCriterion"}},
+        {"preprocess": {**RECIPE["preprocess"], "mean": "none"}},
+    ],
+    ids=lambda changes: next(iter(changes)) + "=" + str(next(iter(changes.values())))[:12],
+)
+def test_recipe_fields(train, tmp_path, changes):
+    folder = train(tmp_path, epochs=1, **changes)
+    (epoch,) = history(folder)
+    assert np.isfinite(epoch["loss"])
+    signature = tf.saved_model.load(str(folder / "serving")).signatures["predict"]
+    scores = signature(image=tf.zeros([2, 32, 32, 1]))["scores"]
+    np.testing.assert_allclose(tf.reduce_sum(scores, axis=1), [1.0, 1.0], rtol=1e-3)
+
+
+def test_each_epoch_has_its_own_order_and_its_own_distortions(train_images):
+    images = train_images["none"]
+    recipe = {**RECIPE, "epochs": 2, "augment": []}
+    batches = list(data.training_batches(images, recipe).as_numpy_iterator())
+    steps = data.steps_per_epoch(images, recipe)
+    assert (images.count, steps, len(batches)) == (600, 9, 18)
+    first, second = (np.concatenate([x for x, _ in batches[i * 9 : i * 9 + 9]]) for i in (0, 1))
+    assert np.abs(first - second).max() > 0.5
+    assert len(np.unique(first.reshape(len(first), -1), axis=0)) == 576
+    resumed = list(data.training_batches(images, recipe, 1).as_numpy_iterator())
+    for (x, y), (same_x, same_y) in zip(batches[9:], resumed, strict=True):
+        np.testing.assert_array_equal(x, same_x)
+        np.testing.assert_array_equal(y, same_y)
+
+
+def test_no_examples(transformed, tmp_path):
+    with pytest.raises(ValueError, match="no examples"):
+        data.Images([f"{tmp_path}/none-*"], transformed["none"])
+
+
+def test_objects_by_path():
+    optimizer = build(
+        {
+            "class": "keras.optimizers:SGD",
+            "learning_rate": {
+                "class": "keras.optimizers.schedules:CosineDecay",
+                "initial_learning_rate": 0.1,
+                "decay_steps": "$steps",
+            },
+        },
+        steps=10,
+    )
+    assert float(optimizer.learning_rate) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="keras.optimizers:SDG"):
+        load("keras.optimizers:SDG")
+    with pytest.raises(ValueError, match="SGD: .*momentun"):
+        build({"class": "keras.optimizers:SGD", "momentun": 0.9})
