@@ -169,7 +169,7 @@ def _facts(
         ("Seed", str(recipe["seed"])),
         ("Protocol", judgement["protocol"]),
         ("Parameters", f"{parameters:,}"),
-        ("Training", f"{len(history)} epochs, {_duration(history)}"),
+        ("Training", f"{_epochs(len(history))}, {_duration(history)}"),
         ("Date", f"{date:%-d %b %Y, %H:%M}"),
     ]
     if measured["top5_error"] is not None:
@@ -177,6 +177,10 @@ def _facts(
     if measured["cross_entropy"] is not None:
         facts.insert(4, ("Cross-entropy", f"{measured['cross_entropy']:.4f} nats"))
     return facts
+
+
+def _epochs(number: int) -> str:
+    return "1 epoch" if number == 1 else f"{number} epochs"
 
 
 def _duration(history: Sequence[dict[str, float]]) -> str:

@@ -125,7 +125,7 @@ def _curve(
         axes.set_ylim(bottom=0)
         if len(present) > 1:
             axes.legend(frameon=False, borderpad=0, loc="upper right")
-        alt = f"{title} over {len(history)} epochs: {', '.join(said)}"
+        alt = f"{title} by epoch, {len(history)} in all: {', '.join(said)}"
         return Picture(title, alt, _svg(figure, alt))
 
 
@@ -142,7 +142,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Picture:
         f"{int(mistakes.sum()):,} wrong"
     )
     with matplotlib.rc_context({**_STYLE, "axes.grid": False}):
-        side = 4.8 if classes <= 12 else 6.4
+        side = 4.2 if classes <= 12 else 6.4
         figure = Figure(figsize=(side, side), layout="constrained")
         axes = figure.add_subplot()
         if classes <= _READABLE_CLASSES:
@@ -168,7 +168,7 @@ def _short(name: str) -> str:
 
 def _numbered_cells(axes, matrix: np.ndarray, mistakes: np.ndarray, side: float) -> None:
     classes, most = len(matrix), max(mistakes.max(), 1)
-    size = min(10.0, 60 * side / classes / max(len(str(matrix.max())), 2))
+    size = min(10.0, 75 * side / classes / max(len(str(matrix.max())), 2))
     for i, j in np.ndindex(*matrix.shape):
         colour, shade = (
             (_RIGHT, 0.22) if i == j else (_WRONG, 0.75 * (mistakes[i, j] / most) ** 0.5)
@@ -205,7 +205,8 @@ def filters(kernel: np.ndarray) -> Picture | None:
     height, width, channels, number = kernel.shape
     if channels not in (1, 3):
         return None
-    scale, gap = max(1, 48 // height), 6
+    # Few filters are shown large.
+    scale, gap = max(1, (96 if number <= 8 else 48) // height), 6
     columns = min(number, 8 if number <= 32 else 16)
     rows = -(-number // columns)
     tall, wide = height * scale + gap, width * scale + gap

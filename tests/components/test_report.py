@@ -76,10 +76,11 @@ class _Page(HTMLParser):
             self.text.append(data.strip())
 
 
-@pytest.fixture
-def page(digits_run, digits, tmp_path):
-    _write_judgement(tmp_path / "judgement", digits_run, digits)
-    return _rendered(digits_run, tmp_path)
+@pytest.fixture(scope="module")
+def page(digits_run, digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    _write_judgement(folder / "judgement", digits_run, digits)
+    return _rendered(digits_run, folder)
 
 
 def _rendered(run, tmp_path):
@@ -205,10 +206,10 @@ def test_filters_of_grey_and_of_colour():
     kernel = np.zeros((3, 3, 1, 2), np.float32)
     kernel[..., 0, 0] = np.linspace(-1, 1, 9).reshape(3, 3)
     image = _decoded(pictures.filters(kernel).markup)
-    assert image.shape == (48, 48 + 6 + 48, 4)
-    assert image[0, 0, 0] == 0 and image[-1, 47, 0] == 255
-    assert (image[:, 54:, :3] == 127).all()
-    assert (image[:, 48:54, 3] == 0).all()
+    assert image.shape == (96, 96 + 6 + 96, 4)
+    assert image[0, 0, 0] == 0 and image[-1, 95, 0] == 255
+    assert (image[:, 102:, :3] == 127).all()
+    assert (image[:, 96:102, 3] == 0).all()
     assert pictures.filters(np.random.default_rng(0).normal(size=(11, 11, 3, 96)))
     assert pictures.filters(np.zeros((3, 3, 16, 8))) is None
 
