@@ -268,9 +268,6 @@ def main(
         models = {model_name: model_base_path}
     else:
         raise click.UsageError("--model_base_path or --model_config_file has to be given")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     server = Server(
         models,
         port or None,
@@ -282,9 +279,16 @@ def main(
     try:
         with server:
             click.echo(f"serving {', '.join(models)} on {host}, {_ports(server)}")
-            stop.wait()
+            _wait_for_signal()
     except OSError as error:
         raise click.ClickException(error.strerror or str(error)) from error
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
 
 
 def read_model_config(path: str) -> dict[str, str]:

@@ -23,9 +23,9 @@ START, LOADING, AVAILABLE, UNLOADING, END = (
     get_model_status_pb2.ModelVersionStatus.State.Value(name)
     for name in ("START", "LOADING", "AVAILABLE", "UNLOADING", "END")
 )
-# Files untouched for this long are taken for whole at first sight; younger ones have to look the
-# same at two polls. Longer than the second to which some file systems round their times.
-_QUIET_SECONDS = 3.0
+# A version is not loaded before nothing in it has changed for this long. Longer than the second to
+# which some file systems round their times.
+SETTLE_SECONDS = 1.5
 
 _log = logging.getLogger(__name__)
 
@@ -58,18 +58,23 @@ class ModelVersions:
     """
 
     def __init__(
-        self, name: str, base_path: str, on_idle: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        base_path: str,
+        on_idle: Callable[[], None] = lambda: None,
+        settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         """`on_idle` is called when the last request on a replaced version has ended: poll then."""
         self.name = name
         self.base_path = base_path
         self.problem = ""
         self._on_idle = on_idle
+        self._settle_seconds = settle_seconds
         self._changed = threading.Condition()
         self._statuses: dict[int, VersionStatus] = {}
         self._current: _Loaded | None = None
         self._retired: list[_Loaded] = []
-        self._seen: dict[int, Listing] = {}
+        self._seen: dict[int, tuple[Listing, float]] = {}
         self._failed: dict[int, Listing] = {}
 
     @contextlib.contextmanager
@@ -167,9 +172,8 @@ class ModelVersions:
             reason = missing(path, files)
         except (OSError, tf.errors.OpError) as error:
             files, reason = (), _first_line(error)  # removed or changed under our eyes
-        if not reason and not self._settled(version, files):
-            reason = "its files are still changing"
-        self._seen[version] = files
+        if not self._settled(version, files) and not reason:
+            reason = "its files have changed a moment ago"
         if reason:
             self._set(VersionStatus(version, START, message=f"waiting: {reason}"))
             return False
@@ -181,8 +185,17 @@ class ModelVersions:
         return True
 
     def _settled(self, version: int, files: Listing) -> bool:
-        youngest = max(modified for _, _, modified in files) / 1e9
-        return time.time() - youngest > _QUIET_SECONDS or self._seen.get(version) == files
+        """Whether the files are old by their own dates or have long looked the same from here.
+
+        The second for file systems whose clock is ahead of ours.
+        """
+        before, since = self._seen.get(version, (None, 0.0))
+        if before != files:
+            since = time.monotonic()
+            self._seen[version] = files, since
+        youngest = max((modified for _, _, modified in files), default=0) / 1e9
+        age = max(time.time() - youngest, time.monotonic() - since)
+        return age >= self._settle_seconds
 
     def _load(self, version: int, path: str, files: Listing) -> SavedModel | None:
         model = None
@@ -289,10 +302,14 @@ def _shards(names: set[str]) -> set[str]:
 
 def _explain(error: Exception) -> tuple[grpc.StatusCode, str]:
     if isinstance(error, ServingError):
-        return error.code, error.message
+        return error.code, _one_line(error.message)
     if isinstance(error, tf.errors.OpError):
-        return status_code(error.error_code), error.message
-    return grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}"
+        return status_code(error.error_code), _one_line(error.message)
+    return grpc.StatusCode.UNKNOWN, _one_line(f"{type(error).__name__}: {error}")
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.removeprefix("Graph execution error:").split())
 
 
 def _first_line(error: Exception) -> str:

@@ -163,3 +163,11 @@ def embedded(base_path):
     with Server({"small": base_path}, poll_seconds=POLL_SECONDS["embedded"]) as server:
         server.wait_until_available("small", 60)
         yield server
+
+
+@pytest.fixture
+def limited(base_path):
+    """The embedded server with a low limit for the size of a request."""
+    with Server({"small": base_path}, max_message_bytes=200_000) as server:
+        server.wait_until_available("small", 60)
+        yield server

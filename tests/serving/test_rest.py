@@ -1,0 +1,230 @@
+"""The REST API, asked of the embedded server and of tensorflow_model_server."""
+
+import base64
+import json
+import math
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2
+
+from serving.json_tensors import answer_json
+
+LIMIT = 200_000
+
+
+def ask(server, path, document=None, body=None):
+    """(HTTP status, parsed answer)."""
+    data = json.dumps(document).encode() if document is not None else body
+    request = urllib.request.Request(f"http://127.0.0.1:{server.rest_port}{path}", data)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def b64(data: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(data).decode()}
+
+
+@pytest.fixture
+def images(photographs):
+    return [b64(image) for image in photographs.values()]
+
+
+@pytest.fixture
+def reference(exports, photographs):
+    signature = tf.saved_model.load(str(exports[0])).signatures["serving_default"]
+    answer = signature(examples=tf.constant(list(photographs.values())))
+    return {name: value.numpy() for name, value in answer.items()}
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/small:predict", "/v1/models/small/versions/1:predict"]
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_rows(server, images, reference, path, named):
+    rows = [{"examples": image} for image in images] if named else images
+
+    status, answer = ask(server, path, {"instances": rows})
+
+    assert status == 200
+    scores = [row["scores"] for row in answer["predictions"]]
+    np.testing.assert_allclose(scores, reference["scores"], rtol=1e-5)
+    classes = [row["classes"].encode() for row in answer["predictions"]]
+    assert classes == list(reference["classes"])
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_columns(server, images, reference, named):
+    inputs = {"examples": images} if named else images
+
+    status, answer = ask(server, "/v1/models/small:predict", {"inputs": inputs})
+
+    assert status == 200
+    np.testing.assert_allclose(answer["outputs"]["scores"], reference["scores"], rtol=1e-5)
+
+
+def test_pixels_and_signature_name(server, client, pixels):
+    document = {"signature_name": "predict", "instances": pixels.tolist()}
+
+    status, answer = ask(server, "/v1/models/small:predict", document)
+
+    assert status == 200
+    expected = [prediction.scores for prediction in client.predict("small", pixels)]
+    np.testing.assert_allclose(
+        [row["scores"] for row in answer["predictions"]], expected, rtol=1e-5
+    )
+
+
+def test_a_single_output_is_not_named(server, images):
+    document = {"signature_name": "features", "instances": images[:1]}
+
+    _, answer = ask(server, "/v1/models/small:predict", document)
+
+    assert np.shape(answer["predictions"]) == (1, 24, 24, 6)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [
+        ("/v1/models/foo:predict", 404, "Servable not found for request: Latest(foo)"),
+        (
+            "/v1/models/small/versions/3:predict",
+            404,
+            "Servable not found for request: Specific(small, 3)",
+        ),
+        ("/v1/models/small:explain", 400, "Malformed request: POST /v1/models/small:explain"),
+        ("/v1/models/small", 400, "Malformed request: POST /v1/models/small"),
+    ],
+)
+def test_wrong_addresses(server, images, path, status, message):
+    assert ask(server, path, {"instances": images}) == (status, {"error": message})
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "JSON Parse error: The document is empty"),
+        (b'{"instances": [', "JSON Parse error"),
+        (b"\xff\xfe", "JSON Parse error"),
+        (b"[" * 100_000, "JSON Parse error"),
+        (b"[1, 2]", "Is not object"),
+        (b"{}", "Missing 'inputs' or 'instances' key"),
+        (b'{"instances": [], "inputs": []}', "only one of 'inputs' or 'instances'"),
+        (b'{"instances": 3}', "Expecting 'instances' to be an list/array"),
+        (b'{"instances": []}', "No values in 'instances' array"),
+        (b'{"signature_name": 3, "instances": ["a"]}', "'signature_name' key must be a string"),
+        (
+            b'{"signature_name": "foo", "instances": ["a"]}',
+            'Serving signature name: "foo" not found in signature def',
+        ),
+        (b'{"instances": [{"b64": "%%%"}]}', "Unable to base64 decode"),
+        (b'{"instances": [{"examples": {"b65": "YQ=="}}]}', "base64"),
+        (b'{"instances": [{"image": "YQ=="}]}', "image"),
+        (b'{"instances": [null]}', "is not of expected type: string"),
+        (b'{"instances": ["a", ["b"]]}', "instances"),
+        (b'{"inputs": {"image": ["a"]}}', "Missing named input: examples in 'inputs' object."),
+        (b'{"signature_name": "predict", "instances": ["a"]}', "is not of expected type: float"),
+        (b'{"signature_name": "predict", "instances": [[1, 2], [3]]}', "instances"),
+        (b'{"signature_name": "predict", "inputs": [[1, 2], [3]]}', ""),
+        (b'{"signature_name": "predict", "instances": [[1.5]]}', ""),
+        (b'{"instances": ["no image"]}', ""),
+    ],
+)
+def test_wrong_documents(server, images, body, message):
+    status, answer = ask(server, "/v1/models/small:predict", body=body)
+
+    assert status == 400
+    assert message in answer["error"]
+    assert ask(server, "/v1/models/small:predict", {"instances": images})[0] == 200
+
+
+def test_the_wrong_row_is_named(server, images):
+    document = {"instances": [images[0], 3]}
+
+    status, answer = ask(server, "/v1/models/small:predict", document)
+
+    assert status == 400
+    assert "Failed to process element: 1" in answer["error"]
+
+
+@pytest.mark.parametrize("path", ["/v1/models/small", "/v1/models/small/versions/1"])
+def test_status(server, path):
+    expected = {
+        "version": "1",
+        "state": "AVAILABLE",
+        "status": {"error_code": "OK", "error_message": ""},
+    }
+
+    assert ask(server, path) == (200, {"model_version_status": [expected]})
+
+
+def test_status_of_what_is_not_there(server):
+    assert ask(server, "/v1/models/foo") == (
+        404,
+        {"error": "Could not find any versions of model foo"},
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/small/metadata", "/v1/models/small/versions/1/metadata"]
+)
+def test_metadata_is_the_signature_def_of_the_saved_model(server, exports, path):
+    proto = saved_model_pb2.SavedModel.FromString((exports[0] / "saved_model.pb").read_bytes())
+
+    status, answer = ask(server, path)
+
+    assert status == 200
+    assert answer["model_spec"] == {"name": "small", "signature_name": "", "version": "1"}
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    json_format.ParseDict(answer["metadata"]["signature_def"], signatures)
+    assert signatures.signature_def == proto.meta_graphs[0].signature_def
+
+
+def test_other_addresses_are_not_found(server):
+    request = urllib.request.Request(f"http://127.0.0.1:{server.rest_port}/")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(request, timeout=30)
+
+
+def test_what_the_embedded_server_leaves_out(embedded):
+    status, answer = ask(embedded, "/v1/models/small:classify", {"examples": [{}]})
+
+    assert status == 501
+    assert "classify" in answer["error"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_over_the_limit(limited, images, chunked):
+    body = json.dumps({"instances": [b64(bytes(LIMIT))]}).encode()
+    body = iter([body]) if chunked else body  # a chunked body does not say its size beforehand
+
+    status, answer = ask(limited, "/v1/models/small:predict", body=body)
+
+    assert status == 413
+    assert str(LIMIT) in answer["error"]
+    assert ask(limited, "/v1/models/small:predict", {"instances": images})[0] == 200
+
+
+def test_floats_are_written_with_the_fewest_digits_that_give_them_back():
+    values = np.array([0.2, 1e-20, 3.0, 16777216, math.nan, math.inf], np.float32)
+
+    text = answer_json({"x": values}, by_row=True)
+
+    assert text == '{"predictions": [0.2, 1e-20, 3.0, 16777216.0, NaN, Infinity]}'
+
+
+def test_outputs_called_bytes_are_base64():
+    values = np.array([b"\xff", b"a"], object)
+
+    assert answer_json({"image_bytes": values}, by_row=False) == (
+        '{"outputs": [{"b64": "/w=="}, {"b64": "YQ=="}]}'
+    )
+    assert answer_json({"name": values[1:]}, by_row=False) == '{"outputs": ["a"]}'

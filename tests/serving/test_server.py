@@ -1,0 +1,198 @@
+"""The server as a whole: several models, ports, the command, the client's footprint."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from serving.client import Client, ServingError
+from serving.engine import EXECUTABLE, TensorFlowModelServer, free_port, model_config
+from serving.server import Server, main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_several_models(engine, exports, tmp_path, photographs):
+    for name, export in zip(("one", "two"), exports, strict=True):
+        shutil.copytree(export, tmp_path / name / "1")
+    with engine({"one": tmp_path / "one", "two": str(tmp_path / "two")}) as server:
+        images = list(photographs.values())
+        with Client(f"127.0.0.1:{server.grpc_port}") as client:
+            answers = []
+            for name in ("one", "two"):
+                assert server.wait_until_available(name, 60) == 1
+                answers.append([prediction.score for prediction in client.predict(name, images)])
+    assert answers[0] != answers[1]
+
+
+def test_waiting_for_a_model_that_is_not_served(server):
+    with pytest.raises(ServingError, match="foo") as error:
+        server.wait_until_available("foo", 1)
+    assert error.value.code is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("taken", ["grpc_port", "rest_port"])
+def test_a_port_in_use_is_named_and_nothing_is_left_running(base_path, taken):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        spare = free_port(0)
+        ports = {"grpc_port": spare, "rest_port": spare, taken: port}
+        with (
+            pytest.raises(OSError, match=rf"\b{port}\b.*in use"),
+            Server({"small": base_path}, **ports),
+        ):
+            pass
+    assert free_port(spare) == spare
+
+
+def test_a_second_server_does_not_share_the_port(embedded, base_path):
+    for port in ("grpc_port", "rest_port"):
+        with (
+            pytest.raises(OSError, match="in use"),
+            Server({"small": base_path}, **{port: getattr(embedded, port)}),
+        ):
+            pass
+
+
+def test_an_address_the_machine_does_not_have(base_path):
+    with (
+        pytest.raises(OSError, match=r"203\.0\.113\.1"),
+        Server({"small": base_path}, host="203.0.113.1"),
+    ):
+        pass
+
+
+def test_stopping_frees_the_ports(engine, base_path):
+    with engine({"small": base_path}) as server:
+        server.wait_until_available("small", 60)
+        ports = [server.grpc_port, server.rest_port]
+        for port in ports:
+            socket.create_connection(("127.0.0.1", port)).close()
+    assert [free_port(port) for port in ports] == ports
+    with engine({"small": base_path}, grpc_port=ports[0], rest_port=ports[1]) as server:
+        assert server.wait_until_available("small", 60) == 1
+
+
+def test_one_api_alone(base_path):
+    with Server({"small": base_path}, rest_port=None) as server:
+        assert server.rest_port is None
+        server.wait_until_available("small")
+    with Server({"small": base_path}, grpc_port=None) as server:
+        assert server.grpc_port is None
+        server.wait_until_available("small")
+
+
+def test_no_server_at_all():
+    with Client(f"127.0.0.1:{free_port(0)}", timeout=5) as client:
+        with pytest.raises(ServingError) as error:
+            client.status("small")
+        assert error.value.code is grpc.StatusCode.UNAVAILABLE
+        with pytest.raises(ServingError, match="small is not available at") as error:
+            client.wait_until_available("small", 0.01)
+        assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_the_client_does_not_load_tensorflow():
+    program = """
+        import sys, numpy as np
+        from serving.client import Client
+        from serving.tensors import from_proto, to_proto
+        assert from_proto(to_proto(np.ones(3, "float32")), "x", 99).sum() == 3
+        assert "tensorflow" not in sys.modules
+        import tensorflow as tf
+        from serving.protos import tensor_pb2
+        assert isinstance(tf.make_tensor_proto(1.0), tensor_pb2.TensorProto)
+        assert tf.make_ndarray(to_proto(np.ones(3, "float32"))).sum() == 3
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, check=True)
+
+
+def test_the_command_serves_until_a_signal(base_path, photographs):
+    grpc_port, rest_port = free_port(0), free_port(0)
+    flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
+    flags += ["--model_name=small", f"--model_base_path={base_path}"]
+    process = subprocess.Popen([sys.executable, "-m", "serving.server", *flags], cwd=ROOT)
+    try:
+        with Client(f"127.0.0.1:{grpc_port}") as client:
+            assert client.wait_until_available("small", 300) == 1
+            assert client.predict("small", list(photographs.values()))
+
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+    assert free_port(grpc_port) == grpc_port
+
+
+def test_the_command_names_a_port_in_use(base_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(main, [f"--port={port}", f"--model_base_path={base_path}"])
+    assert result.exit_code == 1
+    assert result.output == f"Error: cannot listen on 127.0.0.1, port {port}: it is in use\n"
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Our own command under the name tensorflow_model_server on PATH.
+
+    It takes the same flags, so it shows that the process is started, asked and stopped rightly.
+    """
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    script = folder / EXECUTABLE
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m serving.server "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.chdir(ROOT)
+
+
+def test_the_child_process_is_used_like_a_server(stand_in, base_path, photographs):
+    with TensorFlowModelServer({"small": base_path}) as server:
+        assert server.wait_until_available("small", 300) == 1
+        with Client(f"127.0.0.1:{server.grpc_port}") as client:
+            assert client.predict("small", list(photographs.values()))
+        port = server.grpc_port
+    assert free_port(port) == port
+
+
+def test_a_child_process_that_ends_shows_what_it_printed(tmp_path, monkeypatch):
+    script = tmp_path / EXECUTABLE
+    script.write_text("#!/bin/sh\necho no such flag; exit 1\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    server = TensorFlowModelServer({"small": tmp_path})
+    with server, pytest.raises(RuntimeError, match="no such flag"):
+        server.wait_until_available("small", 60)
+
+
+def test_no_executable_on_path(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=EXECUTABLE), TensorFlowModelServer({}):
+        pass
+
+
+def test_a_model_config_with_a_policy_is_refused(tmp_path):
+    config = tmp_path / "models.config"
+    config.write_text(
+        model_config({"small": str(tmp_path)}).replace(
+            "model_platform", "model_version_policy { all {} } model_platform"
+        )
+    )
+    result = CliRunner().invoke(main, [f"--model_config_file={config}"])
+    assert result.exit_code == 2
+    assert "model_version_policy is not supported" in result.output
+
+
+def test_a_command_that_would_serve_nothing():
+    for flags in (["--port=0"], []):
+        assert CliRunner().invoke(main, flags).exit_code == 2
