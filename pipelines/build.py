@@ -95,15 +95,18 @@ def create_pipeline(
         canary,
         pusher,
     ]
-    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(paths.metadata)
     return tfx.dsl.Pipeline(
         pipeline_name=recipe.name,
         pipeline_root=paths.pipeline(recipe.name),
         components=components,
         enable_cache=True,
-        metadata_connection_config=connection if metadata else None,
+        metadata_connection_config=_sqlite(paths.metadata) if metadata else None,
         beam_pipeline_args=list(_BEAM_ARGS),
     )
+
+
+def _sqlite(path: str):
+    return tfx.orchestration.metadata.sqlite_metadata_connection_config(path)
 
 
 def _transform(recipe: Recipe, examples, schema):

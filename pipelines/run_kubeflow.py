@@ -1,0 +1,61 @@
+"""Compiles a recipe's pipeline for Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.ingest.sources import prepare, resolve
+from pipelines.paths import Paths
+from pipelines.recipe import Recipe
+
+IMAGE = "convnets:latest"
+_ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+
+
+class KubeflowMissing(ImportError):
+    """The Kubeflow compiler is not installed, or cannot be on this Python."""
+
+
+def compile_recipe(
+    recipe: Recipe, output: str, data: str | None = None, root: str = "", image: str = IMAGE
+) -> None:
+    """Writes a recipe's pipeline as a Kubeflow Pipelines v2 specification.
+
+    Args:
+      recipe: what is trained.
+      output: a `.yaml` or `.json` file.
+      data: the images, as in `convnets run --data`; a bucket's URI is taken as it is.
+      root: URI of a folder that every step can reach, where artifacts and models go.
+      image: container image of the steps; it has this package installed.
+
+    Raises:
+      KubeflowMissing: kfp is not installed.
+      ValueError: `output` ends in neither `.yaml` nor `.json`, or there is no root.
+    """
+    path = Path(output)
+    if path.suffix not in (".yaml", ".yml", ".json"):
+        raise ValueError(f"{output}: the specification is written as .yaml or .json")
+    if not root:
+        raise ValueError("a root that every step can reach is needed, such as gs://bucket/runs")
+    try:
+        import kfp  # noqa: F401
+    except ImportError as error:
+        raise KubeflowMissing(
+            "the Kubeflow compiler needs kfp: pip install 'convnets[kubeflow]' "
+            "(TFX supports it on Python 3.11 and earlier)"
+        ) from error
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as kubeflow
+
+    from pipelines.build import create_pipeline
+
+    source = prepare(resolve(recipe.dataset, data))
+    pipeline = create_pipeline(recipe, source, Paths(root.rstrip("/")), metadata=False)
+    config = kubeflow.KubeflowV2DagRunnerConfig(
+        display_name=recipe.name,
+        default_image=image,
+        default_commands=["python", "-m", _ENTRYPOINT],
+    )
+    runner = kubeflow.KubeflowV2DagRunner(
+        config, output_dir=str(path.parent), output_filename=path.name
+    )
+    runner.run(pipeline)
