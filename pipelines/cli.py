@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import json
 import shlex
 import signal
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines import recipes, served
+from pipelines import recipes, run_kubeflow, served
 from pipelines.recipe import SIZES, Recipe, RecipeError
 from pipelines.served import GRPC_PORT, REST_PORT
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DEFAULT_ROOT = Path("runs")
+# 128 + SIGINT, as shells count it.
+_INTERRUPTED = 130
 
 _root = click.option(
     "--root",
@@ -113,7 +114,7 @@ def run(recipe: Recipe, root: Path, screen: Console, verbose: bool = False) -> d
 
     Raises:
       click.ClickException: another run is using the root, or the root cannot be written.
-      click.Abort: the user has interrupted the run.
+      SystemExit: the user has interrupted the run.
     """
     from pipelines import display, process, screens
 
@@ -127,9 +128,9 @@ def run(recipe: Recipe, root: Path, screen: Console, verbose: bool = False) -> d
             code = process.execute(this, plain, process.RUNNER, on_event, on_log)
     except (process.RootBusy, OSError) as error:
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt as error:
+    except KeyboardInterrupt:
         screen.print("stopped; the same command goes on from where this run came to")
-        raise click.Abort from error
+        sys.exit(_INTERRUPTED)
     summary = process.outcome(this, plain, code, board.rows())
     summary["seconds"] = summary["seconds"] or board.seconds
     screen.print(screens.end_screen(summary, _next_commands(summary, root), this.log))
@@ -261,32 +262,36 @@ def predict(images: Sequence[Path], root: Path, model: str | None, server: str |
     help="The file to write.",
 )
 @click.option("--data", metavar="URI", help="Where the cluster finds the images.")
-@click.option("--root", metavar="URI", help="Where the cluster keeps artifacts and models.")
-@click.option("--image", metavar="NAME", help="Container image with this package in it.")
+@click.option(
+    "--root",
+    metavar="URI",
+    default="",
+    help="A folder that every step can reach, for artifacts and models, such as gs://bucket/runs.",
+)
+@click.option(
+    "--image",
+    metavar="NAME",
+    default=run_kubeflow.IMAGE,
+    show_default=True,
+    help="Container image that has this package installed.",
+)
 def compile_recipe(
     recipe: str,
     size: str,
     settings: Sequence[str],
     output: Path,
     data: str | None,
-    root: str | None,
-    image: str | None,
+    root: str,
+    image: str,
 ) -> None:
     """Writes a recipe's pipeline for Kubeflow Pipelines."""
     chosen = _recipe(recipe, size, settings)
-    if importlib.util.find_spec("kfp") is None:
-        raise click.ClickException(
-            "the Kubeflow compiler needs kfp, which is not installed here; it comes with "
-            "pip install 'convnets[kubeflow]' on Python 3.10 or 3.11"
-        )
     screen = console()
+    if data is not None:
+        chosen = dataclasses.replace(chosen, dataset=data)
     served.quiet_libraries()
     with _user_errors(), screen.status("loading TFX and compiling"):
-        from pipelines import run_kubeflow
-
-        if data is not None:
-            chosen = dataclasses.replace(chosen, dataset=data)
-        run_kubeflow.compile_recipe(chosen, output, data, root, image)
+        run_kubeflow.compile_recipe(chosen, str(output), data, root, image)
     screen.print(f"wrote {output}")
 
 
@@ -304,7 +309,7 @@ def _user_errors() -> Iterator[None]:
 
     try:
         yield
-    except (ValueError, OSError, ServingError) as error:
+    except (ValueError, OSError, ServingError, run_kubeflow.KubeflowMissing) as error:
         raise click.ClickException(str(error)) from error
 
 

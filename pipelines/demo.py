@@ -26,6 +26,7 @@ def main(root: Path = cli.DEFAULT_ROOT) -> int:
     if summary["error"]:
         return 1
     console.print()
+    served.quiet_libraries()
     models = served.pushed(root, [RECIPE])
     with console.status("loading TensorFlow and the model"):
         pngs, labels = test_images(IMAGES)

@@ -103,6 +103,8 @@ class Board:
         if event["event"] == "progress":
             stage.done, stage.total = event["done"], event.get("total", 0)
             stage.text = event.get("text", "")
+            if not stage.total:
+                stage.text = f"{stage.done:,.0f} {stage.text}"
             return stage
         stage.state = event["state"]
         stage.error = event.get("error") or ""

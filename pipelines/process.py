@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ from typing import IO, Any
 EVENTS = "CONVNETS_EVENTS"
 RUNNER = (sys.executable, "-m", "pipelines.run_local")
 _POLL_SECONDS = 0.1
+_ORPHAN_SECONDS = 10.0
 # The stages end on SIGINT as after a failure; what a library blocks is ended harder.
 _STOPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, None))
 _PR_SET_PDEATHSIG = 1
-_LAST_LINES = 12
+_LAST_LINES, _LINE_WIDTH = 12, 200
 
 
 class RootBusy(RuntimeError):
@@ -85,18 +87,39 @@ def locked(root: Path) -> Iterator[IO[str]]:
     """
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        while not _taken(file):
             file.seek(0)
-            raise RootBusy(
-                f"another run is using {root} (process {file.read().strip() or 'unknown'}); "
-                "wait for it, or give this one another --root"
-            ) from None
+            owner = file.read().strip()
+            # The child of a killed run is about to end too, and has to let go first.
+            if time.monotonic() > deadline or _lives(owner):
+                raise RootBusy(
+                    f"another run is using {root} (process {owner or 'unknown'}); "
+                    "wait for it, or give this one another --root"
+                )
+            time.sleep(_POLL_SECONDS)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield file
+
+
+def _taken(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lives(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def execute(
@@ -263,4 +286,5 @@ def _sudden_end(run: Run, code: int) -> str:
     if code < 0:
         return f"the run was ended by {signal.Signals(-code).name}"
     last = run.log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
-    return "\n".join(["the run ended early; the log's last lines:", *last])
+    shown = [textwrap.shorten(line, _LINE_WIDTH, placeholder=" ...") for line in last]
+    return "\n".join(["the run ended early; the log's last lines:", *shown])

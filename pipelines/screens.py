@@ -205,8 +205,11 @@ def _stages(stages: Iterable[Mapping[str, Any]]) -> Table:
 
 def _places(summary: Mapping[str, Any], log: Path) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    if summary.get("dead_letters"):
-        table.add_row("Dead letters", f"{summary['dead_letters']} images could not be used")
+    if number := summary.get("dead_letters"):
+        letters = f"{number:,} {'image' if number == 1 else 'images'} could not be used"
+        if summary.get("examples"):
+            letters += f"; why: {nearby(summary['examples'])}/dead_letters"
+        table.add_row("Dead letters", letters)
     if summary.get("report"):
         table.add_row("Report", nearby(summary["report"]))
     if summary.get("pushed"):

@@ -296,7 +296,7 @@ class TestRun:
         # A shell that starts the tests in the background lets them ignore SIGINT.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            text = convnets("run", "lenet", code=1)
+            text = convnets("run", "lenet", code=130)
         finally:
             signal.signal(signal.SIGINT, before)
         assert "stopping the run" in text
@@ -422,7 +422,19 @@ class TestJudgements:
         assert "convnets run lenet" in convnets("judge", "lenet", "--model", "model", code=1)
 
 
-def test_compile_without_kfp_says_what_to_install(convnets, monkeypatch):
-    monkeypatch.setitem(sys.modules, "kfp", None)
-    text = convnets("compile", "lenet", "--output", "lenet.yaml", code=1)
-    assert "convnets[kubeflow]" in text
+class TestCompile:
+    def test_without_kfp_says_what_to_install(self, convnets, monkeypatch):
+        monkeypatch.setitem(sys.modules, "kfp", None)
+        arguments = ("--output", "lenet.yaml", "--root", "gs://bucket/runs")
+        text = convnets("compile", "lenet", *arguments, code=1)
+        assert text.startswith("Error: ")
+        assert "convnets[kubeflow]" in text
+
+    def test_without_a_root_says_which_is_needed(self, convnets):
+        text = convnets("compile", "lenet", "--output", "lenet.yaml", code=1)
+        assert "gs://bucket/runs" in text
+
+    def test_a_file_of_another_kind_is_refused(self, convnets):
+        text = convnets("compile", "lenet", "--output", "lenet.txt", code=1)
+        assert "lenet.txt" in text
+        assert ".yaml" in text

@@ -96,9 +96,9 @@ def test_a_line_a_stage(board, clock):
     }
 
 
-def test_progress_without_a_total_shows_its_text_and_no_bar(board, clock):
+def test_progress_without_a_total_shows_its_number_and_no_bar(board, clock):
     board.take(stage("ImageExampleGen", "running"))
-    board.take(progress("ImageExampleGen", 5000, 0, "5,000 images"))
+    board.take(progress("ImageExampleGen", 5000, 0, "images"))
     clock.now = 2.0
     assert drawn(board)[0].endswith("read the images 2.0 s 5,000 images")
 

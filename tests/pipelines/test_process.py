@@ -134,7 +134,7 @@ def test_a_second_run_on_the_root_is_refused_and_names_the_first(run, stand_in):
         pass
 
 
-def test_the_root_stays_locked_while_the_child_of_a_killed_parent_lives(run, stand_in):
+def test_the_root_stays_locked_while_the_child_of_a_killed_parent_lives(run, stand_in, monkeypatch):
     command = stand_in(
         """
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -150,10 +150,13 @@ def test_the_root_stays_locked_while_the_child_of_a_killed_parent_lives(run, sta
     parent.kill()
     parent.wait()
     child = int((run.root / "pid").read_text())
+    monkeypatch.setattr(process, "_ORPHAN_SECONDS", 0.2)
     with pytest.raises(process.RootBusy), process.locked(run.root):
         pass
+    monkeypatch.undo()
     os.kill(child, signal.SIGKILL)
-    _until_free(run.root)
+    with process.locked(run.root):
+        pass
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux'")
@@ -163,7 +166,9 @@ def test_the_child_ends_with_a_killed_parent(run, stand_in):
     _wait_for(run.root / "ready", parent)
     parent.kill()
     parent.wait()
-    _until_free(run.root)
+    # Waits until the child has ended.
+    with process.locked(run.root):
+        pass
 
 
 def test_ctrl_c_stops_the_child_and_all_it_started(run, stand_in):
@@ -299,12 +304,3 @@ def _wait_for(path, parent):
     while not path.exists():
         assert parent.poll() is None
         threading.Event().wait(0.01)
-
-
-def _until_free(root):
-    while True:
-        try:
-            with process.locked(root):
-                return
-        except process.RootBusy:
-            threading.Event().wait(0.01)
