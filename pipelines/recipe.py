@@ -52,7 +52,8 @@ class Recipe:
         ("none", or "per_pixel": the mean of the training images is subtracted).
       augment: the random distortions of the training images, in order: `[{"step": NAME, ...}]`.
       loss, optimizer: `{"class": import path, ...arguments}`; an optimizer's `learning_rate` may be
-        such an object too (a schedule).
+        such an object too (a schedule), in which `"$steps"` and `"$steps_per_epoch"` stand
+        for the batches of the whole training and of one epoch.
       steps_per_execution: batches per call of the compiled training function.
       protocol, benchmarks: how the judge measures and the ids of the published figures beside
         which it sets the result.
@@ -112,6 +113,15 @@ class Recipe:
         for key in values:
             _check_choice("key", key, _FIELDS)
         return cls(**values)
+
+    def on_data(self, dataset: str) -> Recipe:
+        """The recipe on other images than the paper's.
+
+        The accuracy that the paper's data allows says nothing about them, so that only the last
+        blessed model remains as a measure.
+        """
+        thresholds = {**self.thresholds, "accuracy": 0.0}
+        return dataclasses.replace(self, dataset=dataset, thresholds=thresholds)
 
     def override(self, assignments: Iterable[str]) -> Recipe:
         """A copy with values changed, as `--set key=value` gives them.

@@ -23,6 +23,7 @@ from components import progress
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 
+# In the order in which TFX sorts them.
 STAGES = (
     "ImageExampleGen",
     "StatisticsGen",
@@ -31,10 +32,10 @@ STAGES = (
     "Transform",
     "Trainer",
     "Baseline",
-    "Evaluator",
-    "Judge",
-    "Report",
     "Canary",
+    "Judge",
+    "Evaluator",
+    "Report",
     "Pusher",
 )
 
@@ -122,6 +123,7 @@ def readable(error: BaseException) -> str:
 def _summary(run: _Run) -> dict[str, Any]:
     from_stage = run.artifacts.get
     examples = from_stage("ImageExampleGen", {}).get("Examples")
+    transform = from_stage("Transform", {}).get("TransformGraph")
     judgement = from_stage("Judge", {}).get("components.Judgement")
     report = from_stage("Report", {}).get("components.Report")
     model = from_stage("Trainer", {}).get("Model")
@@ -135,6 +137,8 @@ def _summary(run: _Run) -> dict[str, Any]:
         "stages": run.stages,
         "blessed": blessed,
         "why": why,
+        "examples": examples.uri if examples else None,
+        "transform_graph": transform.uri if transform else None,
         "judgement": _inside(judgement, "judgement.json"),
         "report": _inside(report, "index.html"),
         "pushed": _text(pushed, "pushed_destination"),

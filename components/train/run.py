@@ -37,7 +37,7 @@ def run_fn(fn_args: FnArgs) -> None:
     active = strategy(recipe["strategy"])
     checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args))
     with active.scope(), _precision(recipe["mixed_precision"]):
-        model = _compiled_model(recipe, train, len(labels))
+        model = compiled_model(recipe, train, len(labels))
         first_epoch = checkpoint.restore(model)
     if first_epoch < recipe["epochs"]:
         _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
@@ -61,12 +61,14 @@ def _precision(mixed: bool) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
+def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
+    """The recipe's network for these images, with its loss and its optimizer, all built."""
     network = load(recipe["model"])
     model = network(input_shape=train.shape, classes=classes, **recipe["model_args"])
-    steps = data.steps_per_epoch(train, recipe) * recipe["epochs"]
+    epoch = data.steps_per_epoch(train, recipe)
+    optimizer = build(recipe["optimizer"], steps=epoch * recipe["epochs"], steps_per_epoch=epoch)
     model.compile(
-        optimizer=build(recipe["optimizer"], steps=steps),
+        optimizer=optimizer,
         loss=build(recipe["loss"]),
         metrics=["accuracy"],
         jit_compile=recipe["jit_compile"],

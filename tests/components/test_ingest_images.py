@@ -73,7 +73,7 @@ def test_turned_photographs_are_set_upright(photo):
 
 def test_truncated_jpeg(photo):
     data = encoded(photo, "JPEG")
-    with pytest.raises(ImageError, match="cannot be decoded: .*truncated"):
+    with pytest.raises(ImageError, match=r"cannot be decoded: .*truncated"):
         checked_image(data[: len(data) // 2])
 
 

@@ -101,7 +101,7 @@ def test_affine_against_scipy(batch):
         sheared = np.array([[1, 0], [shear, 1]])
         stretch = np.diag([(1 + grow) / (1 + squeeze), (1 + grow) * (1 + squeeze)])
         inverse = np.linalg.inv(stretch @ sheared @ turn)
-        offset = centre - inverse @ (centre + [y, x])
+        offset = centre - inverse @ (centre + np.array([y, x]))
         expected = np.stack(
             [
                 scipy.ndimage.affine_transform(

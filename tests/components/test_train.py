@@ -237,7 +237,7 @@ def test_objects_by_path():
         steps=10,
     )
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
-    with pytest.raises(ValueError, match="keras.optimizers:SDG"):
+    with pytest.raises(ValueError, match=r"keras\.optimizers:SDG"):
         load("keras.optimizers:SDG")
-    with pytest.raises(ValueError, match="SGD: .*momentun"):
+    with pytest.raises(ValueError, match=r"SGD: .*momentun"):
         build({"class": "keras.optimizers:SGD", "momentun": 0.9})
