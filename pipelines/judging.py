@@ -38,30 +38,12 @@ def judge_model(model: Path, recipe: Recipe, root: Path) -> dict[str, Any]:
             f"{root} holds no images of {recipe.name}; first: convnets run {recipe.name}"
         )
 
-    import tensorflow as tf
+    from components.judge import executor
 
-    from components.judge import benchmarks, examples, executor, metrics, protocols, results
-
-    names = examples.label_names(last["examples"])
-    protocol = protocols.find(recipe.protocol)
-    scores, labels, ids = executor.predict(
-        tf.saved_model.load(str(model)), protocol, last["examples"]
-    )
-    executor.check_classes(names, scores, labels)
-    measured = metrics.measure(scores, labels)
     # The images decide what is comparable: they may be the user's own.
     facts = {**json.loads(recipe.to_json()), "dataset": last["dataset"], "size": last["size"]}
-    figures = benchmarks.find(recipe.benchmarks)
-    return {
-        "recipe": recipe.name,
-        "size": last["size"],
-        "dataset": last["dataset"],
-        "protocol": protocol.name,
-        "examples": len(ids),
-        "metrics": measured,
-        "labels": names,
-        "rows": [results.compare(row, measured, facts, protocol.name) for row in figures],
-    }
+    judged = executor.judge(str(model), last["examples"], recipe.protocol, recipe.benchmarks, facts)
+    return judged.judgement
 
 
 def _saved_model(folder: Path) -> Path:

@@ -20,9 +20,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components import progress
+from components import examples, progress
 from components.canary.checks import Answers, difference, reasons
-from components.judge import examples
 from serving.client import Client, Prediction
 from serving.server import Server
 

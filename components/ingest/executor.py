@@ -14,6 +14,7 @@ from tfx.components.example_gen import base_example_gen_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
+from components.examples import dead_letters
 from components.ingest import readers
 from components.ingest.sources import SPLITS, Source, SourceError
 
@@ -53,7 +54,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         _write_lines(os.path.join(artifact.uri, "labels.txt"), labels)
         super().Do(input_dict, output_dict, exec_properties)
         counts = {name: _read_count(artifact.uri, name) for name in SPLITS}
-        dead = _read_dead_letters(artifact.uri)
+        dead = list(dead_letters(artifact.uri))
         _check(counts, dead)
         artifact.set_int_custom_property("dead_letters", len(dead))
         for name, count in counts.items():
@@ -108,14 +109,6 @@ def _read_count(uri: str, split: str) -> int:
     (path,) = tf.io.gfile.glob(os.path.join(uri, "counts", f"{split}-*"))
     with tf.io.gfile.GFile(path) as file:
         return int(file.read())
-
-
-def _read_dead_letters(uri: str) -> list[dict[str, str]]:
-    letters = []
-    for path in tf.io.gfile.glob(os.path.join(uri, "dead_letters", "*.jsonl")):
-        with tf.io.gfile.GFile(path) as file:
-            letters += [json.loads(line) for line in file.read().splitlines()]
-    return letters
 
 
 def _check(counts: dict[str, int], dead: list[dict[str, str]]) -> None:

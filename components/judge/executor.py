@@ -16,8 +16,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components import progress
-from components.judge import benchmarks, examples, metrics, protocols, results
+from components import examples, progress
+from components.judge import benchmarks, metrics, protocols, results
 
 _SPLIT = "test"
 _BATCH = 256

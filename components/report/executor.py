@@ -20,8 +20,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import progress
-from components.judge import examples, results
+from components import examples, progress
+from components.judge import results
 from components.report import mistakes, pictures
 
 _STAGE = "Report"

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components.examples import label_names
 from components.train import data
 from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
 from components.train.objects import build, load
@@ -33,7 +34,8 @@ def run_fn(fn_args: FnArgs) -> None:
     transform = tft.TFTransformOutput(fn_args.transform_output)
     train = data.Images(fn_args.train_files, transform)
     test = data.Images(fn_args.eval_files, transform)
-    labels = _labels(fn_args.train_files)
+    # Two folders up from .../Split-train/*: the Examples artifact.
+    labels = label_names(os.path.dirname(os.path.dirname(fn_args.train_files[0])))
     active = strategy(recipe["strategy"])
     checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args))
     with active.scope(), _precision(recipe["mixed_precision"]):
@@ -95,13 +97,6 @@ def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, act
         callbacks=callbacks,
         verbose=2,
     )
-
-
-def _labels(train_files: list[str]) -> list[str]:
-    """The class names that ImageExampleGen wrote beside the splits."""
-    examples = os.path.dirname(os.path.dirname(train_files[0]))
-    with tf.io.gfile.GFile(os.path.join(examples, "labels.txt")) as file:
-        return file.read().splitlines()
 
 
 def _checkpoint_folder(fn_args: FnArgs) -> str:
