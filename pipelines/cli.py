@@ -208,12 +208,12 @@ def serve(
     screen = console()
     with _user_errors(), contextlib.ExitStack() as stack:
         with screen.status("loading TensorFlow and the models"):
-            server = stack.enter_context(
+            grpc, rest = stack.enter_context(
                 served.server(models, port, rest_port, host or "127.0.0.1")
             )
         for name in models:
-            screen.print(f"{name}: http://{server.host}:{server.rest_port}/v1/models/{name}")
-        screen.print(f"gRPC on {server.host}:{server.grpc_port}; Ctrl-C ends the server")
+            screen.print(f"{name}: {rest}/v1/models/{name}")
+        screen.print(f"gRPC on {grpc}; Ctrl-C ends the server")
         stop.wait()
 
 
@@ -245,8 +245,7 @@ def predict(images: Sequence[Path], root: Path, model: str | None, server: str |
         if server is None:
             models = served.pushed(root, [model])
             with screen.status("no server is running: loading TensorFlow and the model"):
-                embedded = stack.enter_context(served.server(models))
-            server = f"127.0.0.1:{embedded.grpc_port}"
+                server, _ = stack.enter_context(served.server(models))
         answers = served.ask(server, model, images)
         screen.print(screens.answers_table([str(image) for image in images], answers))
 

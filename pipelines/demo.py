@@ -30,10 +30,9 @@ def main(root: Path = cli.DEFAULT_ROOT) -> int:
     models = served.pushed(root, [RECIPE])
     with console.status("loading TensorFlow and the model"):
         pngs, labels = test_images(IMAGES)
-        with served.server(models) as server:
-            by_grpc = served.ask(f"{server.host}:{server.grpc_port}", RECIPE, pngs)
-            url = f"http://{server.host}:{server.rest_port}/v1/models/{RECIPE}:predict"
-            by_rest = ask_rest(url, pngs)
+        with served.server(models) as (grpc, rest):
+            by_grpc = served.ask(grpc, RECIPE, pngs)
+            by_rest = ask_rest(f"{rest}/v1/models/{RECIPE}:predict", pngs)
     names = [f"t10k-images#{index} is a {label}" for index, label in enumerate(labels)]
     console.print(f"{IMAGES} test images, answered by the server over gRPC and over REST:")
     console.print(screens.answers_table(names, by_grpc, by_rest))

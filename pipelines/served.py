@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -11,19 +12,15 @@ import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from pipelines.recipe import near_matches
-
-if TYPE_CHECKING:
-    from serving.server import Server
 
 # TensorFlow Serving's own ports.
 GRPC_PORT = 8500
 REST_PORT = 8501
 _LOAD_SECONDS = 120.0
-# The first bytes of PNG and JPEG files.
-_ENCODINGS = (b"\x89PNG", b"\xff\xd8\xff")
+_FORMATS = ("PNG", "JPEG")
 
 
 def pushed(root: Path, names: Sequence[str] = ()) -> dict[str, str]:
@@ -74,8 +71,11 @@ def server(
     grpc_port: int = 0,
     rest_port: int = 0,
     host: str = "127.0.0.1",
-) -> Iterator[Server]:
-    """An embedded server that has loaded every one of `models`, for as long as the block lasts.
+) -> Iterator[tuple[str, str]]:
+    """Serves `models` from this process for as long as the block lasts.
+
+    Yields:
+      the gRPC address `HOST:PORT` and the REST address `http://HOST:PORT`, once all models answer.
 
     Raises:
       OSError: a port cannot be had.
@@ -87,14 +87,14 @@ def server(
     with Server(models, grpc_port, rest_port, host=host) as embedded:
         for name in models:
             embedded.wait_until_available(name, _LOAD_SECONDS)
-        yield embedded
+        yield f"{host}:{embedded.grpc_port}", f"http://{host}:{embedded.rest_port}"
 
 
 def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[tuple[str, float]]:
     """Label and score of each image, from the server at `HOST:PORT`.
 
     Raises:
-      ValueError: a file that is neither PNG nor JPEG; the server does not answer, or refuses.
+      ValueError: a file that is no whole PNG or JPEG; the server does not answer, or refuses.
     """
     from serving.client import Client
     from serving.errors import ServingError
@@ -107,10 +107,17 @@ def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[tuple[
         raise ValueError(f"{address}: {error}") from error
 
 
-def _read(image: Path) -> bytes:
-    content = image.read_bytes()
-    if not content.startswith(_ENCODINGS):
-        raise ValueError(f"{image}: neither PNG nor JPEG")
+def _read(path: Path) -> bytes:
+    """The file, once it is known to decode: the server's refusal would not say which file it is."""
+    from PIL import Image
+
+    content = path.read_bytes()
+    try:
+        Image.open(io.BytesIO(content), formats=_FORMATS).load()
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(f"{path}: neither PNG nor JPEG") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: {error}") from error
     return content
 
 

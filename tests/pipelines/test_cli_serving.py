@@ -138,6 +138,16 @@ def test_what_is_no_image_is_refused_by_name(root, images, convnets, tmp_path):
     assert text == f"Error: {path}: neither PNG nor JPEG\n"
 
 
+def test_a_truncated_image_is_refused_by_name(images, convnets, tmp_path):
+    path = tmp_path / "half.jpg"
+    whole = images[1].read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    arguments = ("--model", "shade", "--server", "127.0.0.1:1")
+    text = convnets("predict", images[0], path, *arguments, code=1)
+    assert text.startswith(f"Error: {path}: ")
+    assert "truncated" in text.lower()
+
+
 def test_a_missing_image_is_refused(convnets):
     assert "absent.png" in convnets("predict", "absent.png", code=2)
 
