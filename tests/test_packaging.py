@@ -141,5 +141,6 @@ def test_the_installed_wheel_lists_the_recipes(installation: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_installed_wheel_runs_lenet(installation: Path, tmp_path: Path) -> None:
-    convnets(installation, tmp_path, "run", "lenet", "--root", "runs", "--set", "epochs=1")
+    one_epoch = ("--set", "epochs=1", "--set", "thresholds.accuracy=0.9")
+    convnets(installation, tmp_path, "run", "lenet", *one_epoch, "--root", "runs")
     assert list(tmp_path.glob("runs/serving/lenet/*/saved_model.pb"))
