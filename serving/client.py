@@ -94,6 +94,8 @@ class Client:
         images: paths of files, encoded bytes (PNG or JPEG; serialised tf.Examples too), or arrays
           [H, W, C] of pixels 0..255 at the model's size. Arrays go to the signature `predict`
           unless another than serving_default is named. Not a mixture of arrays and others.
+
+        Raises ValueError for a signature without the outputs `scores` and `classes`: see `call`.
         """
         images = list(images)
         if any(isinstance(image, np.ndarray) for image in images):
@@ -215,6 +217,12 @@ def _pixels(images: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _predictions(outputs: Mapping[str, np.ndarray]) -> list[Prediction]:
+    absent = {"classes", "scores"} - set(outputs)
+    if absent:
+        raise ValueError(
+            f"the signature gives {', '.join(sorted(outputs))} and no {', '.join(sorted(absent))}: "
+            "use call()"
+        )
     return [
         Prediction(label.decode(), float(scores.max()), scores)
         for label, scores in zip(outputs["classes"], outputs["scores"], strict=True)

@@ -221,4 +221,9 @@ def _bracketed(shape: tuple[int, ...]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return json.dumps(value)[:_SHOWN]
+    text = ""
+    for piece in json.JSONEncoder().iterencode(value):  # stops early in a long document
+        text += piece
+        if len(text) > _SHOWN:
+            break
+    return text[:_SHOWN]

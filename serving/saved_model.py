@@ -8,6 +8,7 @@ memory back.
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
@@ -75,6 +76,8 @@ class SavedModel:
         """Gives the session's memory back. No call may be running or follow."""
         self._calls.clear()
         self._session.close()
+        self._session = None
+        gc.collect()  # a graph is full of cycles; without this swaps pile up for a long time
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The SignatureDef called `name`; "" means serving_default.

@@ -79,6 +79,8 @@ def test_features(client, photographs):
 
     assert outputs["c1"].shape == (4, 24, 24, 6)
     assert outputs["c1"].std() > 0
+    with pytest.raises(ValueError, match="gives c1 and no classes, scores"):
+        client.predict("small", list(images), "features")
 
 
 def test_one_version_is_asked_by_number(client, photographs):

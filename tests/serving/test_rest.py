@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import json_format
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.json_tensors import answer_json
+from serving.client import ServingError
+from serving.json_tensors import answer_json, read_inputs
 
 LIMIT = 200_000
 
@@ -185,7 +186,7 @@ def test_metadata_is_the_signature_def_of_the_saved_model(server, exports, path)
     assert answer["model_spec"] == {"name": "small", "signature_name": "", "version": "1"}
     signatures = get_model_metadata_pb2.SignatureDefMap()
     json_format.ParseDict(answer["metadata"]["signature_def"], signatures)
-    assert signatures.signature_def == proto.meta_graphs[0].signature_def
+    assert dict(signatures.signature_def) == dict(proto.meta_graphs[0].signature_def)
 
 
 def test_other_addresses_are_not_found(server):
@@ -211,6 +212,68 @@ def test_a_body_over_the_limit(limited, images, chunked):
     assert status == 413
     assert str(LIMIT) in answer["error"]
     assert ask(limited, "/v1/models/small:predict", {"instances": images})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        (tf.float32, [[1, 2.5], [-3, 1e3]]),
+        (tf.float64, 0.1),
+        (tf.int32, [1, -2]),
+        (tf.int64, [[1 << 62]]),
+        (tf.uint8, [0, 255]),
+        (tf.uint64, [(1 << 64) - 1]),
+        (tf.bool, [True, False]),
+        (tf.float32, []),
+    ],
+)
+def test_numbers_become_the_type_of_the_input(dtype, value):
+    inputs = {"x": meta_graph_pb2.TensorInfo(dtype=dtype.as_datatype_enum)}
+
+    arrays, by_row = read_inputs({"inputs": value}, inputs)
+
+    np.testing.assert_array_equal(arrays["x"], np.array(value, dtype.as_numpy_dtype))
+    assert arrays["x"].dtype == dtype.as_numpy_dtype
+    assert not by_row
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        (tf.float32, [True]),
+        (tf.float32, [None]),
+        (tf.float32, [{"b64": "YQ=="}]),
+        (tf.int32, [1.5]),
+        (tf.int32, [1 << 31]),
+        (tf.uint8, [-1]),
+        (tf.int64, [1 << 63]),
+        (tf.int64, [1 << 70]),
+        (tf.bool, [1]),
+        (tf.complex64, [1]),
+    ],
+)
+def test_numbers_of_another_type_are_refused(dtype, value):
+    inputs = {"x": meta_graph_pb2.TensorInfo(dtype=dtype.as_datatype_enum)}
+
+    with pytest.raises(ServingError, match="INVALID_ARGUMENT"):
+        read_inputs({"inputs": value}, inputs)
+
+
+def test_several_inputs_by_row():
+    inputs = {
+        "a": meta_graph_pb2.TensorInfo(dtype=tf.int64.as_datatype_enum),
+        "b": meta_graph_pb2.TensorInfo(dtype=tf.string.as_datatype_enum),
+    }
+    rows = [{"a": [1, 2], "b": "x"}, {"b": {"b64": "eQ=="}, "a": [3, 4]}]
+
+    arrays, by_row = read_inputs({"instances": rows}, inputs)
+
+    np.testing.assert_array_equal(arrays["a"], [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(arrays["b"], [b"x", b"y"])
+    assert by_row
+    for wrong in ([1], [{"a": 1}], [rows[0], [1]], [{**rows[0], "c": 1}]):
+        with pytest.raises(ServingError, match="INVALID_ARGUMENT"):
+            read_inputs({"instances": wrong}, inputs)
 
 
 def test_floats_are_written_with_the_fewest_digits_that_give_them_back():
