@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
@@ -16,6 +18,7 @@ from components.report.component import Report
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 
+_JUDGING_KEYS = ("thresholds", "protocol", "benchmarks")
 # One process: for data that fits on one machine's disk, starting more of them (each imports
 # TensorFlow) takes longer than they save.
 _BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
@@ -131,10 +134,16 @@ def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform):
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["test"]),
         custom_config={
-            "recipe": recipe.to_json(),
+            "recipe": _for_training(recipe),
             "checkpoints": f"{paths.pipeline(recipe.name)}/checkpoints",
         },
     )
+
+
+def _for_training(recipe: Recipe) -> str:
+    """The recipe without what only judging needs: to change that is no reason to train again."""
+    values = json.loads(recipe.to_json())
+    return json.dumps({key: values[key] for key in values if key not in _JUDGING_KEYS})
 
 
 def _baseline(trainer, by_content: bool):

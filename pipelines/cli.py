@@ -101,7 +101,7 @@ def run_recipe(
     """
     if seed is not None:
         settings = (*settings, f"seed={seed}")
-    chosen = _with_data(_recipe(recipe, size, settings), data)
+    chosen = _checked_data(_recipe(recipe, size, settings, data))
     if run(chosen, root, console(), verbose)["error"]:
         sys.exit(1)
 
@@ -264,8 +264,9 @@ def predict(images: Sequence[Path], root: Path, model: str | None, server: str |
 @click.option(
     "--root",
     metavar="URI",
-    default="",
-    help="A folder that every step can reach, for artifacts and models, such as gs://bucket/runs.",
+    default=run_kubeflow.ROOT,
+    show_default=True,
+    help="A folder that every step can reach, for artifacts and models: a bucket, or a volume.",
 )
 @click.option(
     "--image",
@@ -284,13 +285,11 @@ def compile_recipe(
     image: str,
 ) -> None:
     """Writes a recipe's pipeline for Kubeflow Pipelines."""
-    chosen = _recipe(recipe, size, settings)
+    chosen = _recipe(recipe, size, settings, data)
     screen = console()
-    if data is not None:
-        chosen = dataclasses.replace(chosen, dataset=data)
     served.quiet_libraries()
     with _user_errors(), screen.status("loading TFX and compiling"):
-        run_kubeflow.compile_recipe(chosen, str(output), data, root, image)
+        run_kubeflow.compile_recipe(chosen, str(output), root, image)
     screen.print(f"wrote {output}")
 
 
@@ -312,29 +311,27 @@ def _user_errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _recipe(name: str, size: str, settings: Sequence[str] = ()) -> Recipe:
+def _recipe(name: str, size: str, settings: Sequence[str] = (), data: str | None = None) -> Recipe:
     try:
-        return recipes.find(name, size).override(settings)
+        recipe = recipes.find(name, size)
+        if data is not None:
+            recipe = recipe.on_data(data)
+        return recipe.override(settings)
     except RecipeError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _with_data(recipe: Recipe, data: str | None) -> Recipe:
-    """The recipe on the user's data; checked, and named so that it holds in every process.
-
-    The data set becomes part of the recipe: a result on other images than the paper's is then
-    never taken for comparable with it.
-    """
+def _checked_data(recipe: Recipe) -> Recipe:
+    """The recipe with its data found, and named so that the name holds in every process."""
     from components.ingest import sources
 
     try:
-        source = sources.resolve(recipe.dataset, data)
+        source = sources.resolve(recipe.dataset)
     except (sources.SourceError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    if data is None and recipe.dataset == "mnist":
+    if recipe.dataset == "mnist" or _is_uri(recipe.dataset):
         return recipe
-    named = data or recipe.dataset
-    return dataclasses.replace(recipe, dataset=named if _is_uri(named) else source.base)
+    return dataclasses.replace(recipe, dataset=source.base)
 
 
 def _is_uri(data: str) -> bool:

@@ -149,7 +149,7 @@ def execute(
     with locked(run.root) as lock:
         for folder in (run.log.parent, run.summary.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        request = {"run_id": run.run_id, "recipe": recipe, "data": None, "root": str(run.root)}
+        request = {"run_id": run.run_id, "recipe": recipe, "root": str(run.root)}
         run.request.write_text(json.dumps(request, indent=2) + "\n")
         run.events.touch()
         with run.log.open("wb") as log:

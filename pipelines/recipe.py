@@ -107,12 +107,15 @@ class Recipe:
         """The recipe written by `to_json`.
 
         Raises:
-          RecipeError: a key that recipes do not have.
+          RecipeError: a key that recipes do not have, or a key that is missing.
         """
         values = json.loads(text)
         for key in values:
             _check_choice("key", key, _FIELDS)
-        return cls(**values)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise RecipeError(f"not a whole recipe: {error}") from error
 
     def on_data(self, dataset: str) -> Recipe:
         """The recipe on other images than the paper's.
@@ -138,11 +141,18 @@ class Recipe:
             path, separator, text = assignment.partition("=")
             if not separator:
                 raise RecipeError(f"--set takes key=value, not {assignment!r}")
+            if path.strip() in _IDENTITY:
+                raise RecipeError(
+                    f"{path.strip()} says which recipe this is, and cannot be set; "
+                    "--size and --data choose another"
+                )
             _assign(values, path.strip(), _parse(text.strip()))
         return Recipe(**values)
 
 
 _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
+# Set freely, they would let a run pass for another.
+_IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
 # What may be added to a mapping that has not named it: only these are open-ended.
 _OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
 

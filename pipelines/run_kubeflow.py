@@ -9,6 +9,7 @@ from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 
 IMAGE = "convnets:latest"
+ROOT = "/runs"
 _ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 
 
@@ -16,27 +17,23 @@ class KubeflowMissing(ImportError):
     """The Kubeflow compiler is not installed, or cannot be on this Python."""
 
 
-def compile_recipe(
-    recipe: Recipe, output: str, data: str | None = None, root: str = "", image: str = IMAGE
-) -> None:
+def compile_recipe(recipe: Recipe, output: str, root: str = ROOT, image: str = IMAGE) -> None:
     """Writes a recipe's pipeline as a Kubeflow Pipelines v2 specification.
 
     Args:
       recipe: what is trained.
       output: a `.yaml` or `.json` file.
-      data: the images, as in `convnets run --data`; a bucket's URI is taken as it is.
-      root: URI of a folder that every step can reach, where artifacts and models go.
+      root: a folder that every step can reach, where artifacts and models go: the URI of a bucket,
+        or a path at which every step mounts the same volume.
       image: container image of the steps; it has this package installed.
 
     Raises:
       KubeflowMissing: kfp is not installed.
-      ValueError: `output` ends in neither `.yaml` nor `.json`, or there is no root.
+      ValueError: `output` ends in neither `.yaml` nor `.json`.
     """
     path = Path(output)
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise ValueError(f"{output}: the specification is written as .yaml or .json")
-    if not root:
-        raise ValueError("a root that every step can reach is needed, such as gs://bucket/runs")
     try:
         import kfp  # noqa: F401
     except ImportError as error:
@@ -48,7 +45,7 @@ def compile_recipe(
 
     from pipelines.build import create_pipeline
 
-    source = prepare(resolve(recipe.dataset, data))
+    source = prepare(resolve(recipe.dataset))
     pipeline = create_pipeline(recipe, source, Paths(root.rstrip("/")), metadata=False)
     config = kubeflow.KubeflowV2DagRunnerConfig(
         display_name=recipe.name,

@@ -61,7 +61,7 @@ def main(request_path: str) -> int:
     started, clock = datetime.datetime.now(), time.monotonic()
     _emit({"event": "stages", "stages": STAGES})
     try:
-        _run_stages(run, request["data"], paths)
+        _run_stages(run, paths)
     except Exception as error:
         traceback.print_exc()
         run.error = readable(error)
@@ -76,13 +76,13 @@ def main(request_path: str) -> int:
     return 1 if run.error else 0
 
 
-def _run_stages(run: _Run, data: str | None, paths: Paths) -> None:
+def _run_stages(run: _Run, paths: Paths) -> None:
     from components.ingest.sources import prepare, resolve
     from pipelines.build import create_pipeline
     from pipelines.local_runner import LocalRunner
 
     Path(paths.root).mkdir(parents=True, exist_ok=True)
-    source = prepare(resolve(run.recipe.dataset, data))
+    source = prepare(resolve(run.recipe.dataset))
     pipeline = create_pipeline(run.recipe, source, paths)
     LocalRunner(_recorder(run)).run(pipeline)
 

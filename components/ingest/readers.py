@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -22,23 +23,28 @@ STAGE = "ImageExampleGen"
 _PIECE = 5000
 
 
+# Of all splits together.
+_images_read = itertools.count(1)
+
+
 def dead_letter(identifier: str, reason: str) -> beam.pvalue.TaggedOutput:
     """An input that gives no example, as a line of JSON, on the side output `DEAD`."""
     return beam.pvalue.TaggedOutput(DEAD, json.dumps({"id": identifier, "reason": reason}))
 
 
 class _Counting(beam.DoFn):
-    """Tells the run's display how many images have been read, a bundle at a time."""
+    """Tells the run's display how many images this process has read."""
 
-    def start_bundle(self) -> None:
-        self._count = 0
+    _REPORT_EVERY = 500
+
+    def setup(self) -> None:
+        self._read = _images_read
 
     def process(self, element: tf.train.Example) -> Iterator[tf.train.Example]:
-        self._count += 1
+        count = next(self._read)
+        if count % self._REPORT_EVERY == 0:
+            progress.report(STAGE, count, 0, f"{count:,} images")
         yield element
-
-    def finish_bundle(self) -> None:
-        progress.report(STAGE, self._count, 0, "images")
 
 
 class _FileToExample(beam.DoFn):

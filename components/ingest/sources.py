@@ -39,26 +39,25 @@ class Source:
     name: str = ""
 
 
-def resolve(dataset: str, data: str | None = None) -> Source:
-    """The source that `data` names or, without it, the recipe's `dataset`.
+def resolve(dataset: str) -> Source:
+    """The source that a recipe's `dataset` or `--data` names.
 
     Args:
-      dataset: `"mnist"`, `"tfds:NAME"` or a folder.
-      data: the user's own `"tfds:NAME"` or folder: IDX files, or a folder of images per class.
+      dataset: `"mnist"` (in the box), `"tfds:NAME"`, or a folder: IDX files, or a folder of images
+        per class.
 
     Raises:
       SourceError: no such folder, no images in it, or images of one class only.
     """
-    wanted = data or dataset
-    if wanted.startswith("tfds:"):
-        return Source("tfds", "", (), wanted.removeprefix("tfds:"))
-    if wanted == "mnist" and data is None:
+    if dataset.startswith("tfds:"):
+        return Source("tfds", "", (), dataset.removeprefix("tfds:"))
+    if dataset == "mnist":
         return _idx(Path(str(importlib.resources.files("convnets_data"))) / "mnist")
-    if "://" in wanted:
-        return Source("folder", wanted.rstrip("/"), (("all", "*/*"),))
-    folder = Path(wanted).expanduser()
+    if "://" in dataset:
+        return Source("folder", dataset.rstrip("/"), (("all", "*/*"),))
+    folder = Path(dataset).expanduser()
     if not folder.is_dir():
-        raise SourceError(f"{wanted}: no such folder")
+        raise SourceError(f"{dataset}: no such folder")
     folder = folder.resolve()
     if any(folder.glob(IDX_PATTERNS["train"])):
         return _idx(folder)

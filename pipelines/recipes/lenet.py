@@ -22,7 +22,7 @@ _STRONGER_DISTORTIONS = (
 )
 
 
-def _adam(peak: float) -> dict:
+def _adam(peak: float, **more: float) -> dict:
     """Adam with an epoch of warm-up and a cosine to zero.
 
     The paper trains with stochastic diagonal Levenberg-Marquardt, one example at a time.
@@ -36,6 +36,7 @@ def _adam(peak: float) -> dict:
             "warmup_steps": "$steps_per_epoch",
             "decay_steps": "$steps",
         },
+        **more,
     }
 
 
@@ -82,7 +83,7 @@ _LENET_RELU = replace(
     },
     augment=_STRONGER_DISTORTIONS,
     loss={"class": "keras.losses:SparseCategoricalCrossentropy", "from_logits": True},
-    optimizer=_adam(3e-3),
+    optimizer=_adam(3e-3, weight_decay=0.01),
 )
 
 # Section III.B: 20 passes through the training data.

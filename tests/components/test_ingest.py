@@ -58,7 +58,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def examples(folder, tmp_path_factory):
-    return ingest(resolve("mnist", str(folder)), tmp_path_factory.mktemp("ingested"))
+    return ingest(resolve(str(folder)), tmp_path_factory.mktemp("ingested"))
 
 
 def test_every_image_becomes_an_example(examples, folder):
@@ -85,7 +85,7 @@ def test_the_split_follows_the_content(examples, folder, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     Image.fromarray(skimage.data.coffee()[:100, :100]).save(renamed / "coffee" / "new.png")
-    after = ingest(resolve("mnist", str(renamed)), tmp_path)
+    after = ingest(resolve(str(renamed)), tmp_path)
     train = {row["image/sha256"] for row in read(after, "train")}
     assert before and not before & train
 
@@ -98,7 +98,7 @@ def test_unusable_files_are_counted_dead_letters(folder, tmp_path):
         target.write_bytes(path.read_bytes())
     (data / "cat" / "broken.jpg").write_bytes((folder / "cat" / "00.jpg").read_bytes()[:900])
     (data / "cat" / ".hidden").write_bytes(b"")
-    artifact = ingest(resolve("mnist", str(data)), tmp_path)
+    artifact = ingest(resolve(str(data)), tmp_path)
     assert artifact.get_int_custom_property("dead_letters") == 1
     assert len(read(artifact, "train") + read(artifact, "test")) == 40
     (path,) = Path(artifact.uri, "dead_letters").glob("*.jsonl")
@@ -115,7 +115,7 @@ def test_too_many_dead_letters_stop_the_run_with_the_list(folder, tmp_path):
             (data / name / path.name).write_bytes(path.read_bytes())
     (data / "cat" / "empty.png").write_bytes(b"")
     with pytest.raises(SourceError, match=r"1 of 11 images.*\n  cat/empty.png: empty file"):
-        ingest(resolve("mnist", str(data)), tmp_path)
+        ingest(resolve(str(data)), tmp_path)
 
 
 def test_a_split_without_images_is_an_error(folder, tmp_path):
@@ -125,7 +125,7 @@ def test_a_split_without_images_is_an_error(folder, tmp_path):
         source = next((folder / name).iterdir())
         (data / name / source.name).write_bytes((folder / "cat" / "00.jpg").read_bytes())
     with pytest.raises(SourceError, match="split has no images"):
-        ingest(resolve("mnist", str(data)), tmp_path)
+        ingest(resolve(str(data)), tmp_path)
 
 
 def test_mnist(tmp_path):
@@ -173,7 +173,7 @@ def test_tfds(tmp_path, monkeypatch):
                     yield f"{name}-{number}", {"image": crop, "label": name}
 
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(tmp_path / "tfds"))
-    artifact = ingest(prepare(resolve("mnist", "tfds:tiny_photos")), tmp_path)
+    artifact = ingest(prepare(resolve("tfds:tiny_photos")), tmp_path)
     assert artifact.get_int_custom_property("train_examples") == 16
     rows = read(artifact, "test")
     assert Counter(row["label/text"] for row in rows) == {b"coffee": 2, b"cat": 2}

@@ -39,10 +39,10 @@ def test_mnist_in_the_box_is_the_published_data():
 def test_idx_files_of_ones_own(tmp_path):
     for path in MNIST.glob("*.gz"):
         shutil.copy(path, tmp_path)
-    assert resolve("mnist", str(tmp_path)).kind == "idx"
+    assert resolve(str(tmp_path)).kind == "idx"
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(SourceError, match="no labels-idx1 file of the test split"):
-        resolve("mnist", str(tmp_path))
+        resolve(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -62,21 +62,21 @@ def test_damaged_idx(tmp_path, data, message):
 
 def test_no_folder(tmp_path):
     with pytest.raises(SourceError, match="no such folder"):
-        resolve("mnist", str(tmp_path / "missing"))
+        resolve(str(tmp_path / "missing"))
 
 
 def test_a_folder_without_images(tmp_path):
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "notes.txt").write_text("none")
     with pytest.raises(SourceError, match="no images; expected a folder per class"):
-        resolve("mnist", str(tmp_path))
+        resolve(str(tmp_path))
 
 
 def test_one_class(tmp_path):
     (tmp_path / "cats").mkdir()
     Image.fromarray(skimage.data.chelsea()).save(tmp_path / "cats" / "1.png")
     with pytest.raises(SourceError, match=r"one class only \(cats\)"):
-        resolve("mnist", str(tmp_path))
+        resolve(str(tmp_path))
 
 
 def test_unknown_tfds_name():

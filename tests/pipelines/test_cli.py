@@ -430,10 +430,6 @@ class TestCompile:
         assert text.startswith("Error: ")
         assert "convnets[kubeflow]" in text
 
-    def test_without_a_root_says_which_is_needed(self, convnets):
-        text = convnets("compile", "lenet", "--output", "lenet.yaml", code=1)
-        assert "gs://bucket/runs" in text
-
     def test_a_file_of_another_kind_is_refused(self, convnets):
         text = convnets("compile", "lenet", "--output", "lenet.txt", code=1)
         assert "lenet.txt" in text

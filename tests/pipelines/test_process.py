@@ -49,7 +49,6 @@ def test_the_child_is_told_what_to_do_and_heard(run, stand_in):
             "request": {
                 "run_id": run.run_id,
                 "recipe": RECIPE,
-                "data": None,
                 "root": str(run.root),
             },
         },

@@ -125,8 +125,8 @@ def test_unknown_recipe_or_size_names_the_near_ones(name, size, words):
         (" epochs = 3 ", "epochs", 3),
         ("mixed_precision=true", "mixed_precision", True),
         ("jit_compile=True", "jit_compile", True),
-        ("dataset=photos/of=birds", "dataset", "photos/of=birds"),
-        ("summary=7", "summary", "7"),
+        ("model=a.b:C=d", "model", "a.b:C=d"),
+        ("protocol=7", "protocol", "7"),
         ("features=[]", "features", ()),
         ('augment=[{"step": "flip"}]', "augment", ({"step": "flip"},)),
     ],
@@ -176,7 +176,10 @@ def test_the_last_assignment_holds():
         ("epochs=0", ["epochs", "1 or more"]),
         ("batch_size=-8", ["batch_size", "-8"]),
         ("mixed_precision=yes", ["mixed_precision", "'yes'"]),
-        ("dataset=true", ["dataset", "True"]),
+        ("model=true", ["model", "True"]),
+        ("size=paper", ["size", "--size"]),
+        ("dataset=photos", ["dataset", "--data"]),
+        ("full_data=true", ["full_data", "cannot be set"]),
         ("augment=flip", ["augment", "'flip'"]),
         ("preprocess.siz=[28,28]", ["'siz'", "size"]),
         ("preprocess.channels=red", ["preprocess.channels", "'red'"]),
@@ -198,3 +201,17 @@ def test_json_with_an_unknown_key_is_refused():
     values = {**json.loads(LENET.to_json()), "epoch": 3}
     with pytest.raises(RecipeError, match=r"'epoch'.*epochs"):
         Recipe.from_json(json.dumps(values))
+
+
+def test_json_without_a_key_is_refused():
+    values = json.loads(LENET.to_json())
+    del values["model"]
+    with pytest.raises(RecipeError, match="'model'"):
+        Recipe.from_json(json.dumps(values))
+
+
+def test_on_other_images_only_the_last_blessed_model_is_a_measure():
+    changed = LENET.on_data("photos")
+    assert changed.dataset == "photos"
+    assert changed.thresholds == {**LENET.thresholds, "accuracy": 0.0}
+    assert changed.override(["thresholds.accuracy=0.5"]).thresholds["accuracy"] == 0.5
