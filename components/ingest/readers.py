@@ -43,7 +43,7 @@ class _Counting(beam.DoFn):
     def process(self, element: tf.train.Example) -> Iterator[tf.train.Example]:
         count = next(self._read)
         if count % self._REPORT_EVERY == 0:
-            progress.report(STAGE, count, 0, f"{count:,} images")
+            progress.report(STAGE, count, 0, "images")
         yield element
 
 
