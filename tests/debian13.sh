@@ -64,6 +64,7 @@ exec unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" \
     env -u VIRTUAL_ENV -u PYTHON -u PYTHONPATH -u PYENV_ROOT -u UV_CACHE_DIR -u XDG_CACHE_HOME \
     -u XDG_CONFIG_HOME -u TMPDIR HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     chroot "$root" bash -euc '
+        mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts
         cd /convnets
         make --no-print-directory .venv >/tmp/venv.log 2>&1 || { cat /tmp/venv.log; exit 1; }
         exec .venv/bin/python -m pytest "$@"
