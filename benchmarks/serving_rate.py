@@ -8,6 +8,7 @@ the bare loop of the same batch size.
 
 import argparse
 import contextlib
+import itertools
 import multiprocessing
 import os
 import socket
@@ -60,20 +61,18 @@ def export_lenet(folder: str) -> None:
     tf.saved_model.save(module, folder, signatures={"predict": predict})
 
 
-def bare(folder: str, batch_sizes: list[int], seconds: float, results) -> None:
-    """Puts {batch size: calls a second} of the signature's concrete function into `results`."""
+def bare(folder: str, orders, results) -> None:
+    """Answers each order (batch size, seconds) with the calls a second of the bare signature."""
     import tensorflow as tf
 
     call = tf.saved_model.load(folder).signatures["predict"]
-    rates = {}
-    for batch_size in batch_sizes:
+    for batch_size, seconds in iter(orders.get, None):
         images = batch(batch_size)
 
         def once(images=images):
-            return {k: v.numpy() for k, v in call(image=tf.constant(images)).items()}
+            return {name: value.numpy() for name, value in call(image=tf.constant(images)).items()}
 
-        rates[batch_size] = len(timed(once, seconds)) / seconds
-    results.put(rates)
+        results.put(len(timed(once, seconds)) / seconds)
 
 
 def client(port: int, batch_size: int, seconds: float, barrier, results) -> None:
@@ -140,31 +139,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 64])
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="of each half of a round")
     arguments = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
+    orders, results = spawn.Queue(), spawn.Queue()
     table = Table("batch", "clients", "images/s", "bare images/s", "ratio", "p50 ms", "p99 ms")
     with tempfile.TemporaryDirectory() as folder:
         version = os.path.join(folder, "1")
-        results = spawn.Queue()
         exporter = spawn.Process(target=export_lenet, args=(version,))
         exporter.start()
         exporter.join()
-        loop = spawn.Process(
-            target=bare, args=(version, arguments.batch_sizes, arguments.seconds, results)
-        )
+        loop = spawn.Process(target=bare, args=(version, orders, results))
         loop.start()
-        rates = results.get()
-        loop.join()
         with serve(folder) as port:
-            for size in arguments.batch_sizes:
-                for clients in arguments.clients:
-                    taken = ask(spawn, port, clients, size, arguments.seconds)
-                    rate = len(taken) / arguments.seconds
-                    p50, p99 = np.percentile(taken, [50, 99]) * 1e3
-                    row = (size, clients, f"{rate * size:.0f}", f"{rates[size] * size:.0f}")
-                    ratio = f"{rate / rates[size]:.2f}"
-                    table.add_row(*map(str, row), ratio, f"{p50:.2f}", f"{p99:.2f}")
+            for size, clients in itertools.product(arguments.batch_sizes, arguments.clients):
+                rates, bare_rates, taken = [], [], []
+                for _ in range(arguments.rounds):
+                    orders.put((size, arguments.seconds))
+                    bare_rates.append(results.get())
+                    durations = ask(spawn, port, clients, size, arguments.seconds)
+                    rates.append(len(durations) / arguments.seconds)
+                    taken += durations
+                ratio = np.median(np.divide(rates, bare_rates))
+                rate, bare_rate = np.median(rates) * size, np.median(bare_rates) * size
+                p50, p99 = np.percentile(taken, [50, 99]) * 1e3
+                row = f"{size} {clients} {rate:.0f} {bare_rate:.0f} {ratio:.2f} {p50:.2f} {p99:.2f}"
+                table.add_row(*row.split())
+        orders.put(None)
+        loop.join()
     Console().print(table)
 
 

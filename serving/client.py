@@ -124,7 +124,7 @@ class Client:
             model_spec=_spec(model, version, signature_name), output_filter=output_filter
         )
         for name, array in inputs.items():
-            request.inputs[name].CopyFrom(tensors.to_proto(array))
+            request.inputs[name].CopyFrom(tensors.to_proto(array, content=True))
         with _errors():
             response = self._predictions.Predict(request, timeout=self.timeout)
         return {

@@ -17,11 +17,13 @@ NUMBERS += [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 
 def test_numbers_travel_both_ways(dtype, shape):
     array = (np.random.RandomState(0).uniform(0, 100, shape) * 1.5).astype(dtype)
 
-    np.testing.assert_array_equal(tf.make_ndarray(to_proto(array)), array)
     received = from_proto(tf.make_tensor_proto(array), "x", LIMIT)
     np.testing.assert_array_equal(received, array)
     assert received.dtype == array.dtype
-    np.testing.assert_array_equal(from_proto(to_proto(array), "x", LIMIT), array)
+    for content in (False, True):
+        proto = to_proto(array, content)
+        np.testing.assert_array_equal(tf.make_ndarray(proto), array)
+        np.testing.assert_array_equal(from_proto(proto, "x", LIMIT), array)
 
 
 @pytest.mark.parametrize(
