@@ -141,7 +141,7 @@ class Recipe:
             path, separator, text = assignment.partition("=")
             if not separator:
                 raise RecipeError(f"--set takes key=value, not {assignment!r}")
-            if path.strip() in _IDENTITY:
+            if path.strip() in IDENTITY:
                 raise RecipeError(
                     f"{path.strip()} says which recipe this is, and cannot be set; "
                     "--size and --data choose another"
@@ -152,7 +152,7 @@ class Recipe:
 
 _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
 # Set freely, they would let a run pass for another.
-_IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
+IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
 # What may be added to a mapping that has not named it: only these are open-ended.
 _OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
 

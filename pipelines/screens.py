@@ -17,7 +17,7 @@ from rich.text import Text
 from components.judge import benchmarks
 from components.judge.results import METRICS, judged_table, row_text
 from pipelines.display import WORK, duration
-from pipelines.recipe import Recipe
+from pipelines.recipe import IDENTITY, Recipe
 
 # The metrics that are no fractions.
 _NATS = ("cross_entropy",)
@@ -53,7 +53,7 @@ def recipe_screen(recipe: Recipe) -> Group:
     """One recipe in full, with the published figures that its result is set beside."""
     values = _table("key", "value")
     for key, value in json.loads(recipe.to_json()).items():
-        if key in ("name", "size", "paper", "summary", "benchmarks"):
+        if key in (*IDENTITY, "benchmarks"):
             continue
         if isinstance(value, dict) and value:
             for part, inner in value.items():
@@ -72,7 +72,7 @@ def recipe_screen(recipe: Recipe) -> Group:
         )
     return Group(
         Text(f"{recipe.name} ({recipe.size}): {recipe.summary}", style="bold"),
-        Text(recipe.paper),
+        Text(f"{recipe.paper}\nData: {recipe.dataset}"),
         Text("\nWhat runs (each key can be changed with --set key=value)"),
         values,
         Text("The published figures it will be set beside"),

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import apache_beam as beam
 import tensorflow as tf
-from apache_beam.io import fileio
 
 from components import progress
 from components.ingest import idx, images
@@ -47,22 +46,31 @@ class _Counting(beam.DoFn):
         yield element
 
 
-class _FileToExample(beam.DoFn):
-    """A file `.../CLASS/NAME` to an example, or to a dead letter."""
+def _files(label: str, base: str) -> Iterator[tuple[str, str]]:
+    """(class, name) of everything in a class's folder but hidden files.
 
-    def __init__(self, labels: list[str]):
+    Listed, not matched by a pattern: a pattern passes over links that lead nowhere.
+    """
+    for name in tf.io.gfile.listdir(os.path.join(base, label)):
+        if not name.startswith("."):
+            yield label, name.rstrip("/")
+
+
+class _FileToExample(beam.DoFn):
+    """A file BASE/CLASS/NAME to an example, or to a dead letter."""
+
+    def __init__(self, base: str, labels: list[str]):
+        self._base = base
         self._labels = {name: index for index, name in enumerate(labels)}
 
-    def process(self, file: fileio.ReadableFile) -> Iterator[tf.train.Example]:
-        folder, name = os.path.split(file.metadata.path)
-        label = os.path.basename(folder)
-        if name.startswith(".") or label not in self._labels:
-            return
+    def process(self, file: tuple[str, str]) -> Iterator[tf.train.Example]:
+        label, name = file
         identifier = f"{label}/{name}"
         try:
-            content = file.read()
+            with tf.io.gfile.GFile(os.path.join(self._base, label, name), "rb") as opened:
+                content = opened.read()
             image = images.checked_image(content)
-        except (images.ImageError, OSError) as error:
+        except (images.ImageError, OSError, tf.errors.OpError) as error:
             yield dead_letter(identifier, str(error))
             return
         yield images.example(identifier, content, image, self._labels[label], label)
@@ -143,12 +151,14 @@ def read(pipeline: beam.Pipeline, source: Source, split: str, pattern: str, labe
 
 
 def _read_folder(pipeline, source, split, pattern, labels):
+    del pattern  # Of use to TFX's driver alone, which looks for changed files.
+    to_example = _FileToExample(source.base, labels)
     return (
         pipeline
-        | f"Match[{split}]" >> fileio.MatchFiles(os.path.join(source.base, pattern))
+        | f"Classes[{split}]" >> beam.Create(labels)
+        | f"List[{split}]" >> beam.FlatMap(_files, source.base)
         | f"Spread[{split}]" >> beam.Reshuffle()
-        | f"Open[{split}]" >> fileio.ReadMatches()
-        | f"Decode[{split}]" >> beam.ParDo(_FileToExample(labels)).with_outputs(DEAD)
+        | f"Decode[{split}]" >> beam.ParDo(to_example).with_outputs(DEAD)
     )
 
 

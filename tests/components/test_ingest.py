@@ -180,3 +180,16 @@ def test_tfds(tmp_path, monkeypatch):
     assert {row["label"] for row in rows if row["label/text"] == b"cat"} == {1}
     # The order of TFDS, not of the alphabet: published label numbers keep their meaning.
     assert Path(artifact.uri, "labels.txt").read_text() == "coffee\ncat\n"
+
+
+def test_a_file_that_cannot_be_opened_is_a_dead_letter(folder, tmp_path):
+    data = tmp_path / "data"
+    for path in folder.glob("*/*"):
+        target = data / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(path)
+    (data / "cat" / "gone.png").symlink_to(tmp_path / "no-such-file.png")
+    (data / "coffee" / "more").mkdir()
+    artifact = ingest(resolve(str(data)), tmp_path)
+    assert len(read(artifact, "train") + read(artifact, "test")) == 40
+    assert artifact.get_int_custom_property("dead_letters") == 2
