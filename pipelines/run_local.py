@@ -81,6 +81,11 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     from pipelines.build import create_pipeline
     from pipelines.local_runner import LocalRunner
 
+    if run.recipe.strategy == "multi_worker":
+        from components.train.strategy import strategy
+
+        # The workers have to meet before the stages ahead of the Trainer compute anything.
+        strategy("multi_worker")
     Path(paths.root).mkdir(parents=True, exist_ok=True)
     source = prepare(resolve(run.recipe.dataset))
     pipeline = create_pipeline(run.recipe, source, paths)

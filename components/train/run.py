@@ -30,13 +30,14 @@ def run_fn(fn_args: FnArgs) -> None:
         which an interrupted training finds its last epoch.
     """
     recipe = json.loads(fn_args.custom_config["recipe"])
+    # First of all: collectives between workers are set up before anything is computed.
+    active = strategy(recipe["strategy"])
     keras.utils.set_random_seed(recipe["seed"])
     transform = tft.TFTransformOutput(fn_args.transform_output)
     train = data.Images(fn_args.train_files, transform)
     test = data.Images(fn_args.eval_files, transform)
     # Two folders up from .../Split-train/*: the Examples artifact.
     labels = label_names(os.path.dirname(os.path.dirname(fn_args.train_files[0])))
-    active = strategy(recipe["strategy"])
     checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args))
     with active.scope(), _precision(recipe["mixed_precision"]):
         model = compiled_model(recipe, train, len(labels))

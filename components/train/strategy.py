@@ -1,5 +1,7 @@
 """The tf.distribute strategies that a recipe can name."""
 
+import functools
+
 import tensorflow as tf
 
 
@@ -8,8 +10,9 @@ def _one_device() -> tf.distribute.Strategy:
     return tf.distribute.OneDeviceStrategy(gpu[0].name if gpu else "/cpu:0")
 
 
+@functools.cache
 def strategy(name: str) -> tf.distribute.Strategy:
-    """The strategy of a recipe's `strategy` field.
+    """The strategy of a recipe's `strategy` field; one a process.
 
     Args:
       name: `one_device` (the first GPU, or the processor), `mirrored` (all GPUs of this machine)

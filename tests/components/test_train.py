@@ -1,6 +1,10 @@
 """run_fn on real MNIST images, as TFX's Trainer calls it."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -46,26 +50,33 @@ RECIPE = {
 
 
 @pytest.fixture(scope="module")
-def train(mnist_examples, transformed):
+def fn_args(mnist_examples, transformed):
+    """The arguments that TFX gives to run_fn, for a recipe with changes."""
+
+    def fn_args(folder: Path, **changes) -> FnArgs:
+        recipe = {**RECIPE, **changes}
+        graph = transformed[recipe["preprocess"]["mean"]].transform_savedmodel_dir
+        return FnArgs(
+            train_files=[f"{mnist_examples}/Split-train/*"],
+            eval_files=[f"{mnist_examples}/Split-test/*"],
+            transform_output=str(Path(graph).parent),
+            serving_model_dir=str(folder / "serving"),
+            model_run_dir=str(folder / "run"),
+            custom_config={
+                "recipe": json.dumps(recipe),
+                "checkpoints": str(folder / "checkpoints"),
+            },
+        )
+
+    return fn_args
+
+
+@pytest.fixture(scope="module")
+def train(fn_args):
     """Calls run_fn with changes to the recipe; returns the folder of its outputs."""
 
     def train(folder: Path, **changes) -> Path:
-        recipe = {**RECIPE, **changes}
-        run_fn(
-            FnArgs(
-                train_files=[f"{mnist_examples}/Split-train/*"],
-                eval_files=[f"{mnist_examples}/Split-test/*"],
-                transform_output=transformed[
-                    recipe["preprocess"]["mean"]
-                ].transform_savedmodel_dir.removesuffix("/transform_fn"),
-                serving_model_dir=str(folder / "serving"),
-                model_run_dir=str(folder / "run"),
-                custom_config={
-                    "recipe": json.dumps(recipe),
-                    "checkpoints": str(folder / "checkpoints"),
-                },
-            )
-        )
+        run_fn(fn_args(folder, **changes))
         return folder
 
     return train
@@ -202,6 +213,31 @@ def test_recipe_fields(train, tmp_path, changes):
     signature = tf.saved_model.load(str(folder / "serving")).signatures["predict"]
     scores = signature(image=tf.zeros([2, 32, 32, 1]))["scores"]
     np.testing.assert_allclose(tf.reduce_sum(scores, axis=1), [1.0, 1.0], rtol=1e-3)
+
+
+def test_a_cluster_of_one_worker(fn_args, tmp_path):
+    """In a process of its own, because collectives are set up before anything else."""
+    arguments = fn_args(tmp_path, epochs=1, strategy="multi_worker")
+    script = """
+import json, sys
+from tfx.components.trainer.fn_args_utils import FnArgs
+from components.train.run import run_fn
+run_fn(FnArgs(**json.loads(sys.argv[1])))
+"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    cluster = {"cluster": {"worker": [address]}, "task": {"type": "worker", "index": 0}}
+    given = {key: value for key, value in vars(arguments).items() if value is not None}
+    run = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(given)],
+        env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert len(history(tmp_path)) == 1
+    assert (tmp_path / "serving" / "saved_model.pb").exists()
 
 
 def test_each_epoch_has_its_own_order_and_its_own_distortions(train_images):
