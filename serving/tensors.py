@@ -29,8 +29,8 @@ _TYPES = {
     types_pb2.DT_STRING: (np.dtype(object), "string_val"),
 }
 _NUMBERS = {dtype: number for number, (dtype, _) in _TYPES.items()}
-# Packed fixed-width fields: on the wire the values are the array's little-endian bytes after tag and
-# length. They are written and read as such, 80 times faster than by extend().
+# Packed fixed-width fields: on the wire the values are the array's little-endian bytes after tag
+# and length. They are written and read as such, 80 times faster than by extend().
 _PACKED_TAGS = {
     types_pb2.DT_FLOAT: bytes([5 << 3 | 2]),
     types_pb2.DT_DOUBLE: bytes([6 << 3 | 2]),
