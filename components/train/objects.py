@@ -33,7 +33,7 @@ def build(spec: Mapping[str, Any], **known: Any) -> Any:
     arguments = {key: _value(value, known) for key, value in spec.items() if key != "class"}
     try:
         return load(spec["class"])(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{spec['class']}: {error}") from error
 
 
