@@ -21,7 +21,11 @@ from pipelines.recipe import Recipe
 _JUDGING_KEYS = ("thresholds", "protocol", "benchmarks")
 # One process: for data that fits on one machine's disk, starting more of them (each imports
 # TensorFlow) takes longer than they save.
-_BEAM_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory")
+# By its full name, because newer Beams take "DirectRunner" for one that downloads a program first.
+_BEAM_ARGS = (
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--direct_running_mode=in_memory",
+)
 
 
 def create_pipeline(

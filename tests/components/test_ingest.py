@@ -16,6 +16,7 @@ from components.ingest.component import ImageExampleGen
 from components.ingest.executor import Executor
 from components.ingest.sources import SourceError, prepare, resolve
 
+RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 PHOTOS = {"coffee": skimage.data.coffee, "cat": skimage.data.chelsea}
 
 
@@ -24,7 +25,7 @@ def ingest(source, folder: Path) -> standard_artifacts.Examples:
     artifact = standard_artifacts.Examples()
     artifact.uri = str(folder / "examples")
     context = BaseBeamExecutor.Context(
-        beam_pipeline_args=["--runner=DirectRunner"], tmp_dir=str(folder / "tmp")
+        beam_pipeline_args=[f"--runner={RUNNER}"], tmp_dir=str(folder / "tmp")
     )
     Executor(context).Do({}, {"examples": [artifact]}, dict(component.exec_properties))
     return artifact
