@@ -7,6 +7,8 @@ CONVNETS_EVENTS, each report is one line of JSON at its end; elsewhere reports g
 import contextlib
 import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
 EVENTS = "CONVNETS_EVENTS"
 
@@ -19,10 +21,14 @@ def report(stage: str, done: float, total: float, text: str = "") -> None:
       done, total: amounts in any one unit; total is 0 where it is not known.
       text: a few words for the reader, such as `"2,560 of 10,000 images"`.
     """
+    emit({"stage": stage, "done": done, "total": total, "text": text})
+
+
+def emit(event: Mapping[str, Any]) -> None:
+    """Appends any event to the events file, if there is one."""
     path = os.environ.get(EVENTS)
     if not path:
         return
-    event = {"stage": stage, "done": done, "total": total, "text": text}
     line = (json.dumps(event) + "\n").encode()
     # A run must not end because nobody can be told how far it is.
     with contextlib.suppress(OSError):

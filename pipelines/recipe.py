@@ -16,6 +16,11 @@ from typing import Any
 
 SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
+_PREPROCESS_CHOICES = {
+    "channels": (1, 3),
+    "fit": ("pad", "stretch"),
+    "mean": ("none", "per_pixel"),
+}
 
 
 class RecipeError(ValueError):
@@ -92,6 +97,12 @@ class Recipe:
     def __post_init__(self) -> None:
         _check_choice("size", self.size, SIZES)
         _check_choice("strategy", self.strategy, STRATEGIES)
+        for key, allowed in _PREPROCESS_CHOICES.items():
+            if self.preprocess[key] not in allowed:
+                choices = " or ".join(map(str, allowed))
+                raise RecipeError(
+                    f"preprocess.{key} must be {choices}, not {self.preprocess[key]!r}"
+                )
         for key in ("epochs", "batch_size", "steps_per_execution"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")

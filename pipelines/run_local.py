@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,14 +58,16 @@ def main(request_path: str) -> int:
     paths = Paths(request["root"])
     run = _Run(recipe, request["run_id"])
     started, clock = datetime.datetime.now(), time.monotonic()
-    _emit({"event": "stages", "stages": STAGES})
+    progress.emit({"event": "stages", "stages": STAGES})
     try:
         _run_stages(run, paths)
     except Exception as error:
         traceback.print_exc()
         run.error = readable(error)
         if not run.stages or run.stages[-1]["state"] != "failed":
-            _emit({"event": "stage", "stage": STAGES[0], "state": "failed", "error": run.error})
+            progress.emit(
+                {"event": "stage", "stage": STAGES[0], "state": "failed", "error": run.error}
+            )
     summary = _summary(run) | {
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.monotonic() - clock,
@@ -99,19 +100,12 @@ def _recorder(run: _Run) -> Callable[..., None]:
         event = {"event": "stage", "stage": stage, "state": state, "seconds": seconds}
         if error is not None:
             event["error"] = readable(error)
-        _emit(event)
+        progress.emit(event)
         if state != "running":
             run.stages.append({"stage": stage, "state": state, "seconds": seconds})
             run.artifacts[stage] = artifacts or {}
 
     return record
-
-
-def _emit(event: Mapping[str, Any]) -> None:
-    path = os.environ.get(progress.EVENTS)
-    if path:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
 
 
 def readable(error: BaseException) -> str:

@@ -21,10 +21,12 @@ def augment(pixels: tf.Tensor, steps: Sequence[Mapping[str, Any]], seed: tf.Tens
       float32 [N, H, W, C].
 
     Raises:
-      KeyError: an unknown step.
+      ValueError: an unknown step.
     """
     for number, step in enumerate(steps):
         arguments = {key: value for key, value in step.items() if key != "step"}
+        if step["step"] not in STEPS:
+            raise ValueError(f"unknown augment step {step['step']!r}; known: {', '.join(STEPS)}")
         step_seed = tf.random.experimental.stateless_fold_in(seed, number)
         pixels = STEPS[step["step"]](pixels, step_seed, **arguments)
     return pixels

@@ -124,5 +124,5 @@ def test_distortions_follow_the_seed(batch):
 
 
 def test_unknown_step(batch):
-    with pytest.raises(KeyError, match="afine"):
+    with pytest.raises(ValueError, match="'afine'; known: affine"):
         augment(batch, [{"step": "afine"}], SEED)

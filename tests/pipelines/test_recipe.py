@@ -181,6 +181,8 @@ def test_the_last_assignment_holds():
         ("dataset=photos", ["dataset", "--data"]),
         ("full_data=true", ["full_data", "cannot be set"]),
         ("augment=flip", ["augment", "'flip'"]),
+        ("preprocess.fit=crop", ["preprocess.fit", "pad or stretch", "'crop'"]),
+        ("preprocess.channels=2", ["preprocess.channels", "1 or 3"]),
         ("preprocess.siz=[28,28]", ["'siz'", "size"]),
         ("preprocess.channels=red", ["preprocess.channels", "'red'"]),
         ("thresholds.acuracy=0.5", ["'acuracy'", "accuracy"]),
