@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components.train import data
+from components.train.callbacks import ProgressReport
 from components.train.run import compiled_model
 from pipelines import recipes, runs
 
@@ -26,7 +27,8 @@ from pipelines import recipes, runs
 def epoch_seconds(model, batches: tf.data.Dataset, steps: int) -> float:
     """Seconds of one epoch of `steps` steps in `fit`, the input's start included."""
     start = time.perf_counter()
-    model.fit(batches, steps_per_epoch=steps, verbose=0)
+    # With the callback that the Trainer has: it decides how `fit` dispatches its steps.
+    model.fit(batches, steps_per_epoch=steps, callbacks=[ProgressReport(1, steps)], verbose=0)
     return time.perf_counter() - start
 
 
@@ -34,7 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--recipe", default="lenet")
     parser.add_argument("--root", type=Path, default=Path("runs"))
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--no-augment", action="store_true", help="leave the distortions out")
     arguments = parser.parse_args()
 
     last = next(
@@ -46,6 +49,8 @@ def main() -> None:
         [f"{last['examples']}/Split-train/*"], tft.TFTransformOutput(last["transform_graph"])
     )
     recipe = json.loads(recipes.find(arguments.recipe).to_json())
+    if arguments.no_augment:
+        recipe["augment"] = []
     steps = data.steps_per_epoch(images, recipe)
     model = compiled_model(recipe, images, classes=10)
     real = data.training_batches(images, recipe).repeat()
