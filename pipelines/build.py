@@ -6,14 +6,13 @@ import json
 
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
-from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 
 from components.baseline import PreviousBlessedModel
 from components.canary.component import Canary
 from components.ingest.component import ImageExampleGen
 from components.ingest.sources import Source
 from components.judge.component import Judge
-from components.push.executor import Executor as PushExecutor
+from components.push.component import Pusher
 from components.report.component import Report
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe
@@ -77,7 +76,7 @@ def create_pipeline(
         judgement=judge.outputs["judgement"],
     )
     canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=canary.outputs["blessing"],
@@ -86,7 +85,6 @@ def create_pipeline(
                 base_directory=paths.served(recipe.name)
             )
         ),
-        custom_executor_spec=ExecutorClassSpec(PushExecutor),
     )
     components = [
         examples,
