@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components import examples
 from components.preprocess.augment import augment
 from components.preprocess.transform import LABEL, MEAN, PIXELS, normalize
 
@@ -42,7 +43,7 @@ class Images:
         self._spec = {name: spec[name] for name in ("image/encoded", LABEL)}
         self._layer = transform.transform_features_layer()
         records = _records(files)
-        self.count = int(records.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
+        self.count = examples.count(records)
         if not self.count:
             raise ValueError(f"no examples in {', '.join(files)}")
         counted = tf.data.experimental.assert_cardinality(self.count)
