@@ -23,7 +23,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-EVENTS = "CONVNETS_EVENTS"
+from components.progress import EVENTS
+from pipelines.paths import Paths
+
 RUNNER = (sys.executable, "-m", "pipelines.run_local")
 _POLL_SECONDS = 0.1
 _ORPHAN_SECONDS = 10.0
@@ -45,24 +47,28 @@ class Run:
     root: Path
 
     @property
+    def _paths(self) -> Paths:
+        return Paths(str(self.root))
+
+    @property
     def log(self) -> Path:
         """What the libraries say."""
-        return self.root / "logs" / f"{self.run_id}.log"
+        return Path(self._paths.logs) / f"{self.run_id}.log"
 
     @property
     def events(self) -> Path:
         """One line of JSON per event, written by the child."""
-        return self.root / "logs" / f"{self.run_id}.events.jsonl"
+        return Path(self._paths.logs) / f"{self.run_id}.events.jsonl"
 
     @property
     def request(self) -> Path:
         """What the child is asked to do."""
-        return self.root / "logs" / f"{self.run_id}.request.json"
+        return Path(self._paths.logs) / f"{self.run_id}.request.json"
 
     @property
     def summary(self) -> Path:
         """What came out, written by the child at its end."""
-        return self.root / "runs" / f"{self.run_id}.json"
+        return Path(self._paths.runs) / f"{self.run_id}.json"
 
 
 def new_run(recipe: str, root: Path) -> Run:

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.paths import Paths
+
 
 def summaries(root: Path, recipe: str | None = None) -> list[Mapping[str, Any]]:
     """The summaries of the runs (of one recipe), oldest first; a damaged file is passed over."""
-    found = [summary for path in (root / "runs").glob("*.json") if (summary := _read(path))]
+    paths = Path(Paths(str(root)).runs).glob("*.json")
+    found = [summary for path in paths if (summary := _read(path))]
     wanted = [each for each in found if recipe in (None, each["recipe"])]
     return sorted(wanted, key=lambda summary: summary["started"])
 

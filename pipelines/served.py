@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pipelines.paths import Paths
 from pipelines.recipe import near_matches
 
 # TensorFlow Serving's own ports.
@@ -35,7 +36,7 @@ def pushed(root: Path, names: Sequence[str] = ()) -> dict[str, str]:
     """
     folders = {
         folder.name: str(folder.absolute())
-        for folder in sorted((root / "serving").glob("*"))
+        for folder in sorted(Path(Paths(str(root)).serving).glob("*"))
         if any(version.name.isdigit() for version in folder.glob("*/"))
     }
     if not folders:
