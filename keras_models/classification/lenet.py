@@ -4,6 +4,12 @@ Recognition, Proceedings of the IEEE 86(11), 1998, section II.B."""
 import keras
 from keras import layers
 
+from keras_models.classification.building import (
+    checked_choice,
+    checked_classes,
+    checked_shape,
+    with_weights,
+)
 from keras_models.layers import (
     LENET5_C3,
     EuclideanRBF,
@@ -49,9 +55,9 @@ def LeNet5(
     Raises:
         ValueError: too small an input, an unknown classifier, too few or too many classes.
     """
-    if classifier not in CLASSIFIERS:
-        raise ValueError(f"classifier must be one of {CLASSIFIERS}, not {classifier!r}.")
-    height, width, channels = _checked(input_shape, classes)
+    checked_choice("classifier", classifier, CLASSIFIERS)
+    height, width, channels = checked_shape(input_shape, SMALLEST_SIDE)
+    checked_classes(classes)
 
     def published(fan_in):
         """Arguments of a layer of units with that fan-in."""
@@ -90,7 +96,7 @@ def LeNet5(
         logits = layers.Dense(
             classes, dtype="float32", name="logits", **published(84) | {"activation": None}
         )(x)
-    return _with_weights(keras.Model(image, logits, name=name), weights)
+    return with_weights(keras.Model(image, logits, name=name), weights)
 
 
 def LeNet5ReLU(
@@ -104,7 +110,8 @@ def LeNet5ReLU(
 
     Args, returns and raises: as `LeNet5`, without the choice of a classifier.
     """
-    height, width, channels = _checked(input_shape, classes)
+    height, width, channels = checked_shape(input_shape, SMALLEST_SIDE)
+    checked_classes(classes)
     relu = {"activation": "relu", "kernel_initializer": "he_normal"}
     image = keras.Input((height, width, channels), name="image")
     x = layers.Conv2D(6, 5, data_format="channels_last", name="C1", **relu)(image)
@@ -115,25 +122,4 @@ def LeNet5ReLU(
     x = layers.Dense(120, name="C5", **relu)(x)
     x = layers.Dense(84, name="F6", **relu)(x)
     logits = layers.Dense(classes, dtype="float32", name="logits")(x)
-    return _with_weights(keras.Model(image, logits, name=name), weights)
-
-
-def _checked(input_shape, classes: int) -> tuple[int, int, int]:
-    """The input shape, if LeNet-5 can be built for it."""
-    sides = tuple(input_shape)
-    if len(sides) != 3 or not all(isinstance(n, int) and n > 0 for n in sides):
-        raise ValueError(f"input_shape must be (height, width, channels), not {input_shape!r}.")
-    if min(sides[:2]) < SMALLEST_SIDE:
-        raise ValueError(
-            f"LeNet-5 halves the picture twice between 5 x 5 convolutions: height and width must "
-            f"be at least {SMALLEST_SIDE}, not {sides[0]} x {sides[1]}."
-        )
-    if classes < 2:
-        raise ValueError(f"classes must be 2 or more, not {classes!r}.")
-    return sides
-
-
-def _with_weights(model: keras.Model, weights: str | None) -> keras.Model:
-    if weights is not None:
-        model.load_weights(weights)
-    return model
+    return with_weights(keras.Model(image, logits, name=name), weights)

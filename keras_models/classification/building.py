@@ -1,0 +1,63 @@
+"""What every net of this package checks before it is built and does when it is."""
+
+from collections.abc import Collection
+from typing import Any
+
+import keras
+
+
+def checked_shape(input_shape: tuple[int, int, int], smallest: int) -> tuple[int, int, int]:
+    """The input shape, if it is (height, width, channels) with sides of at least `smallest`.
+
+    Raises:
+        ValueError: anything else; unknown (None) sides too, because the nets are built for one
+            size (`dense.fully_convolutional` frees it).
+    """
+    sides = tuple(input_shape)
+    if len(sides) != 3 or not all(isinstance(n, int) and n > 0 for n in sides):
+        raise ValueError(f"input_shape must be (height, width, channels), not {input_shape!r}.")
+    if min(sides[:2]) < smallest:
+        raise ValueError(
+            f"Height and width must be at least {smallest}, not {sides[0]} x {sides[1]}: of "
+            "smaller pictures the convolutions and poolings of this net leave nothing."
+        )
+    return sides
+
+
+def checked_classes(classes: int) -> int:
+    """The number of classes.
+
+    Raises:
+        ValueError: fewer than 2.
+    """
+    if classes < 2:
+        raise ValueError(f"classes must be 2 or more, not {classes!r}.")
+    return classes
+
+
+def checked_choice(argument: str, value: Any, allowed: Collection) -> Any:
+    """The value of an argument.
+
+    Raises:
+        ValueError: it is none of the allowed ones; the message names them.
+    """
+    if value not in allowed:
+        raise ValueError(f"{argument} must be one of {tuple(allowed)}, not {value!r}.")
+    return value
+
+
+def with_weights(model: keras.Model, weights: str | None) -> keras.Model:
+    """The model, with the weights of a .weights.h5 or .keras file of the same net where given.
+
+    Raises:
+        ValueError: "imagenet", which only the nets that keras.applications has know what to do
+            with, and what Keras says about a file that does not fit.
+    """
+    if weights == "imagenet":
+        raise ValueError(
+            f"There are no ImageNet weights of {model.name}: weights must be None or the path of "
+            "a .weights.h5 or .keras file."
+        )
+    if weights is not None:
+        model.load_weights(weights)
+    return model
