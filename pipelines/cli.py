@@ -142,15 +142,18 @@ def run(recipe: Recipe, root: Path, screen: Console, verbose: bool = False) -> d
 @_root
 @click.option(
     "--model",
+    "models",
+    multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Judge this SavedModel now, on the test images of the recipe's last run.",
+    help="Judge this SavedModel now, on the test images of the recipe's last run. "
+    "Repeatable: the mean of the probabilities of several.",
 )
-def judge(recipe: str | None, root: Path, model: Path | None) -> None:
+def judge(recipe: str | None, root: Path, models: Sequence[Path]) -> None:
     """The published figures beside ours, of the last run of one recipe or of each."""
     from pipelines import runs, screens
 
     known = _recipe(recipe, "small") if recipe else None
-    if model is None:
+    if not models:
         latest = {each["recipe"]: each for each in runs.judgements(root, recipe)}
     elif known is None:
         raise click.UsageError("--model needs the RECIPE on whose images it is judged")
@@ -159,7 +162,7 @@ def judge(recipe: str | None, root: Path, model: Path | None) -> None:
 
         served.quiet_libraries()
         with _user_errors(), console().status("loading TensorFlow and judging"):
-            latest = {known.name: judging.judge_model(model, known, root.absolute())}
+            latest = {known.name: judging.judge_models(models, known.name, root.absolute())}
     if not latest:
         raise click.ClickException(_nothing_run(recipe, root))
     for judgement in latest.values():
@@ -167,12 +170,18 @@ def judge(recipe: str | None, root: Path, model: Path | None) -> None:
 
 
 @main.command("papers")
+@click.argument("words", nargs=-1, metavar="[WORD]...")
 @_root
-def papers(root: Path) -> None:
-    """Every published figure, beside what has been run so far."""
+def papers(words: Sequence[str], root: Path) -> None:
+    """Every published figure, beside what has been run so far.
+
+    Each WORD leaves only the figures of a data set (cifar10), a paper (krizhevsky) or a net (vgg).
+    """
     from pipelines import runs, screens
 
-    console().print(screens.papers_screen(runs.judgements(root)))
+    with _user_errors():
+        figures = screens.figures_about(words)
+    console().print(screens.papers_screen(figures, runs.judgements(root)))
 
 
 @main.command("serve")

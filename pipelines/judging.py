@@ -1,21 +1,22 @@
-"""Judging a SavedModel outside the pipeline, on images that a run has already ingested."""
+"""Judging SavedModels outside the pipeline, on images that a run has already ingested."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines import runs
-from pipelines.recipe import Recipe
+from pipelines import recipes, runs
 
 
-def judge_model(model: Path, recipe: Recipe, root: Path) -> dict[str, Any]:
-    """Measures a SavedModel by a recipe's protocol, on the test images of its last run.
+def judge_models(models: Sequence[Path], name: str, root: Path) -> dict[str, Any]:
+    """Measures SavedModels by a recipe's protocol, on the test images of its last run.
 
     Args:
-      model: a SavedModel, or a folder of versions, of which the newest is taken.
-      recipe: gives the protocol and the published figures.
+      models: each a SavedModel, or a folder of versions, of which the newest is taken. Several are
+        an ensemble: the mean of their probabilities is judged.
+      name: of the recipe, which gives the protocol and the published figures.
       root: where runs of the recipe have left their examples.
 
     Returns:
@@ -24,25 +25,24 @@ def judge_model(model: Path, recipe: Recipe, root: Path) -> dict[str, Any]:
     Raises:
       ValueError: no SavedModel there, no run with examples, or a model of other classes.
     """
-    model = _saved_model(model)
+    folders = [str(_saved_model(model)) for model in models]
     last = next(
         (
             each
-            for each in reversed(runs.summaries(root, recipe.name))
+            for each in reversed(runs.summaries(root, name))
             if each.get("examples") and Path(each["examples"]).is_dir()
         ),
         None,
     )
     if last is None:
-        raise ValueError(
-            f"{root} holds no images of {recipe.name}; first: convnets run {recipe.name}"
-        )
+        raise ValueError(f"{root} holds no images of {name}; first: convnets run {name}")
 
     from components.judge import executor
 
+    recipe = recipes.find(name, last["size"])
     # The images decide what is comparable: they may be the user's own.
-    facts = {**json.loads(recipe.to_json()), "dataset": last["dataset"], "size": last["size"]}
-    judged = executor.judge(str(model), last["examples"], recipe.protocol, recipe.benchmarks, facts)
+    facts = {**json.loads(recipe.to_json()), "dataset": last["dataset"]}
+    judged = executor.judge(folders, last["examples"], recipe.protocol, recipe.benchmarks, facts)
     return judged.judgement
 
 

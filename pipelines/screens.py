@@ -15,14 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from components.judge import benchmarks
-from components.judge.results import METRICS, judged_table, row_text
+from components.judge.results import METRICS, figure_text, judged_table, row_text
 from pipelines.display import WORK, duration
 from pipelines.recipe import IDENTITY, Recipe
 
-# The metrics that are no fractions.
-_NATS = ("cross_entropy",)
+# The metrics that are no fractions, as they are printed.
+_FORMATS = {"cross_entropy": "{:.4f}", "steps_to_72.2_accuracy": "{:,}"}
 # The column that has the most to say keeps its width on a narrow terminal.
 _PUBLISHED_WIDTH = 30
+_PAPER_COLUMNS = ("paper", "protocol, data", "ours", "difference", "run")
+_NUMBERS = ("paper", "ours", "difference")
 
 
 def nearby(path: str | Path) -> str:
@@ -67,7 +69,7 @@ def recipe_screen(recipe: Recipe) -> Group:
             row.table,
             row.protocol,
             METRICS[row.metric],
-            f"{row.value:g} {row.unit}",
+            figure_text(row.value, row.unit),
             row.note,
         )
     return Group(
@@ -104,9 +106,10 @@ def _figures(paper: str, *columns: str) -> Table:
     table.title = Text(f"\n{paper}", style="not italic")
     table.title_justify = "left"
     table.columns[0].width = _PUBLISHED_WIDTH
-    for column in table.columns[1:4]:
-        column.justify = "right"
-        column.no_wrap = True
+    for column in table.columns:
+        if column.header in _NUMBERS:
+            column.justify = "right"
+            column.no_wrap = True
     return table
 
 
@@ -124,7 +127,7 @@ def _beside(row: Mapping[str, Any]) -> tuple[str, str, str]:
 def judgement_screen(judgement: Mapping[str, Any]) -> Group:
     """One judgement: what was measured, and the published figures beside it."""
     measured = ", ".join(
-        f"{METRICS[name]} " + (f"{value:.4f}" if name in _NATS else f"{value:.2%}")
+        f"{METRICS[name]} {_FORMATS.get(name, '{:.2%}').format(value)}"
         for name, value in judgement["metrics"].items()
         if value is not None
     )
@@ -135,24 +138,59 @@ def judgement_screen(judgement: Mapping[str, Any]) -> Group:
     return Group(Text(heading, style="bold"), Text(measured), judged([judgement]))
 
 
-def papers_screen(judgements: Iterable[Mapping[str, Any]]) -> Group:
-    """Every published figure of the tables, beside each result of ours that there is."""
+def figures_about(words: Iterable[str]) -> list[benchmarks.Benchmark]:
+    """The published figures whose data set, paper, model or id holds every one of the words.
+
+    Raises:
+      ValueError: there is none; the data sets and the papers are named.
+    """
+    every = benchmarks.all_benchmarks().values()
+    wanted = [word.casefold() for word in words]
+    found = [
+        figure
+        for figure in every
+        if all(
+            word in f"{figure.data} {figure.paper} {figure.model} {figure.id}".casefold()
+            for word in wanted
+        )
+    ]
+    if not found:
+        data = ", ".join(sorted({figure.data for figure in every}))
+        papers = "; ".join(sorted({figure.paper for figure in every}))
+        raise ValueError(
+            f"no published figure is about {' '.join(words)}\ndata sets: {data}\npapers: {papers}"
+        )
+    return found
+
+
+def papers_screen(
+    figures: Iterable[benchmarks.Benchmark], judgements: Iterable[Mapping[str, Any]]
+) -> Group:
+    """Published figures: first those beside results of ours, then the others."""
     ours: dict[str, list[Mapping[str, Any]]] = {}
     for row in judged_table(judgements):
         ours.setdefault(row["id"], []).append(row)
-    tables: dict[str, Table] = {}
-    for figure in benchmarks.all_benchmarks().values():
-        columns = ("paper", "ours", "difference", "run")
-        table = tables.setdefault(figure.paper, _figures(figure.paper, *columns))
-        for row in ours.get(figure.id, ()):
+    beside: dict[str, Table] = {}
+    others: dict[str, Table] = {}
+    for figure in figures:
+        how = f"{figure.protocol}\n{figure.data}".lstrip()
+        if figure.id not in ours:
+            table = others.setdefault(figure.paper, _figures(figure.paper, *_PAPER_COLUMNS[:2]))
+            published = _published(dataclasses.asdict(figure))
+            table.add_row(published, figure_text(figure.value, figure.unit), how, style="dim")
+            continue
+        table = beside.setdefault(figure.paper, _figures(figure.paper, *_PAPER_COLUMNS))
+        for row in ours[figure.id]:
             run = Text(f"{row['recipe']} ({row['size']})")
             if not row["comparable"]:
                 run.append(f"\nnot comparable: {row['why']}", style="yellow")
-            table.add_row(_published(row), *_beside(row), run)
-        if figure.id not in ours:
-            published = _published(dataclasses.asdict(figure))
-            table.add_row(published, f"{figure.value:g} {figure.unit}", style="dim")
-    return Group(*tables.values())
+            paper, result, difference = _beside(row)
+            table.add_row(_published(row), paper, how, result, difference, run)
+    return Group(
+        *beside.values(),
+        *([Text("\nNot run yet", style="bold")] if beside and others else []),
+        *others.values(),
+    )
 
 
 def end_screen(summary: Mapping[str, Any], next_commands: Iterable[str], log: Path) -> Group:

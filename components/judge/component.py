@@ -25,6 +25,7 @@ class JudgeSpec(types.ComponentSpec):
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
     }
     OUTPUTS = {"judgement": ChannelParameter(type=Judgement)}
 
@@ -42,6 +43,7 @@ class Judge(base_component.BaseComponent):
         protocol: str,
         benchmarks: Sequence[str],
         recipe: Mapping[str, Any],
+        model_run: types.BaseChannel | None = None,
     ):
         """
         Args:
@@ -49,7 +51,8 @@ class Judge(base_component.BaseComponent):
           model: Model with the served signatures.
           protocol: name of a protocol of `components.judge.protocols`.
           benchmarks: ids of published figures of `components.judge.benchmarks`.
-          recipe: plain data: name, size, dataset, full_data, seed.
+          recipe: plain data: name, size, dataset, full_data, seed, preprocess.
+          model_run: of the Trainer, for figures about the steps to an accuracy.
 
         Raises:
           KeyError: unknown protocol or benchmark, known before anything has run.
@@ -60,6 +63,7 @@ class Judge(base_component.BaseComponent):
             spec=JudgeSpec(
                 examples=examples,
                 model=model,
+                model_run=model_run,
                 judgement=types.Channel(type=Judgement),
                 protocol=protocol,
                 benchmarks=json.dumps(list(benchmarks)),

@@ -1,10 +1,15 @@
-"""What is measured on scores [N, C] and labels [N]; everything in NumPy, everything a fraction.
+"""What is measured on scores [N, C] and labels [N]; everything in NumPy, rates as fractions.
 
 A row of scores that is not finite counts as a wrong answer, never as a lucky one. Between equal
 scores the lower label is the answer, as `argmax` has it in the served model.
 """
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
+
+_STEPS = re.compile(r"steps_to_([\d.]+)_accuracy")
 
 
 def top_k_error(scores: np.ndarray, labels: np.ndarray, k: int = 1) -> float:
@@ -55,4 +60,31 @@ def measure(scores: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
         "top5_error": top_k_error(scores, labels, 5) if scores.shape[1] > 5 else None,
         "cross_entropy": cross_entropy(scores, labels),
         "rejected_at_0.5_error": rejected_at_error(scores, labels, 0.005),
+    }
+
+
+def steps_to_accuracy(history: Sequence[Mapping[str, float]], accuracy: float) -> int | None:
+    """Training steps until the test accuracy was first reached (Ioffe & Szegedy 2015, Figure 3).
+
+    Args:
+      history: an entry an epoch, with `val_accuracy` and `steps`, those since the training began.
+      accuracy: a fraction.
+
+    Returns:
+      The steps at the end of the first epoch that reaches it; None where none does.
+    """
+    reached = (epoch["steps"] for epoch in history if epoch["val_accuracy"] >= accuracy)
+    steps = next(reached, None)
+    return None if steps is None else int(steps)
+
+
+def measure_training(
+    history: Sequence[Mapping[str, float]], wanted: Iterable[str]
+) -> dict[str, int | None]:
+    """The metrics among `wanted` that a history gives: `steps_to_72.2_accuracy`, in per cent."""
+    found = {name: _STEPS.fullmatch(name) for name in wanted}
+    return {
+        name: steps_to_accuracy(history, float(match[1]) / 100)
+        for name, match in found.items()
+        if match
     }

@@ -2,20 +2,38 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from components.judge.benchmarks import Benchmark
 
+# What papers count of a network; `keras_models.analysis.cost` counts it of ours.
+COUNTS = {
+    "parameters": "parameters",
+    "multiply_adds": "multiply-adds",
+    "connections": "connections",
+    "units": "units",
+    "layers": "layers",
+}
 # What the metrics are called in a table.
 METRICS = {
     "error": "error",
     "top5_error": "top-5 error",
     "cross_entropy": "cross-entropy",
     "rejected_at_0.5_error": "rejected for 0.5 % error",
+    "accuracy": "accuracy",
+    "steps_to_72.2_accuracy": "steps to 72.2 % accuracy",
+    **COUNTS,
 }
-# Metrics are fractions; a figure in per cent is a hundred times as large.
-_SCALE = {"%": 100.0, "": 1.0, "nats": 1.0}
+# What a metric is multiplied by to be in a figure's unit: rates are measured as fractions.
+SCALES = {"%": 100.0, "": 1.0, "nats": 1.0, "k": 1e-3, "M": 1e-6, "G": 1e-9}
+# The split that stands for our `test` where a data set publishes no labels of its test images.
+_HELD_OUT = {"imagenet2012": "validation"}
+COLUMNS = (
+    *("id", "paper", "table", "model", "data", "split", "protocol", "metric", "unit", "note"),
+    *("paper_value", "ours", "difference", "comparable", "why"),
+)
 
 
 def compare(
@@ -23,36 +41,27 @@ def compare(
     metrics: Mapping[str, float | None],
     recipe: Mapping[str, Any],
     protocol: str,
-    split: str = "test",
 ) -> dict[str, Any]:
     """One published figure beside ours.
 
     Args:
       benchmark: the published figure.
-      metrics: what was measured, fractions.
+      metrics: what was measured on the test split.
       recipe: `dataset`, `size` and `full_data` of the recipe that was run.
-      protocol, split: how and on what `metrics` was measured.
+      protocol: how `metrics` was measured.
 
     Returns:
-      id, paper, table, model, data, split, protocol, metric, unit, note, paper_value, ours,
-      difference (ours - paper, in the unit; None where there is no figure of ours), comparable,
-      why (empty where comparable).
+      the values of `COLUMNS`: those of the figure; paper_value; ours and difference (ours - paper),
+      in the figure's unit, None where there is no figure of ours; comparable; why (empty where
+      comparable).
     """
-    ours = metrics.get(benchmark.metric) if split == benchmark.split else None
+    split = _HELD_OUT.get(data_name(recipe["dataset"]), "test")
+    ours = _measured(benchmark.metric, metrics) if split == benchmark.split else None
     if ours is not None:
-        ours *= _SCALE[benchmark.unit]
+        ours *= SCALES[benchmark.unit]
     why = "; ".join(_objections(benchmark, ours, recipe, protocol))
-    return {
-        "id": benchmark.id,
-        "paper": benchmark.paper,
-        "table": benchmark.table,
-        "model": benchmark.model,
-        "data": benchmark.data,
-        "split": benchmark.split,
-        "protocol": benchmark.protocol,
-        "metric": benchmark.metric,
-        "unit": benchmark.unit,
-        "note": benchmark.note,
+    row = {name: value for name, value in asdict(benchmark).items() if name in COLUMNS}
+    return row | {
         "paper_value": benchmark.value,
         "ours": ours,
         "difference": None if ours is None else ours - benchmark.value,
@@ -61,10 +70,23 @@ def compare(
     }
 
 
+def data_name(dataset: str) -> str:
+    """The name in the tables of what a recipe calls `dataset`: that TFDS has it is no matter."""
+    if not dataset.startswith("tfds:"):
+        return dataset
+    return dataset.removeprefix("tfds:").partition(":")[0]
+
+
+def _measured(metric: str, metrics: Mapping[str, float | None]) -> float | None:
+    if metric == "accuracy":
+        return None if metrics.get("error") is None else 1.0 - metrics["error"]
+    return metrics.get(metric)
+
+
 def _objections(
     benchmark: Benchmark, ours: float | None, recipe: Mapping[str, Any], protocol: str
 ) -> Iterable[str]:
-    if recipe["dataset"] != benchmark.data:
+    if data_name(recipe["dataset"]) != benchmark.data:
         yield f"other data: the paper's is {benchmark.data}, ours {recipe['dataset']}"
     elif not recipe.get("full_data", recipe["size"] == "paper"):
         yield f"the {recipe['size']} size uses a part of {recipe['dataset']} only"
@@ -91,15 +113,27 @@ def judged_table(judgements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 def row_text(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row as it is printed: `metric`, and the figures `paper`, `ours` and `difference`."""
-    unit = f" {row['unit']}" if row["unit"] else ""
+    """A row as it is printed: `metric`, and the figures `paper`, `ours` and `difference`.
+
+    There is no difference between figures that do not compare.
+    """
     dash = "–"
+    compared = row["comparable"] and row["difference"] is not None
     return {
         "metric": METRICS[row["metric"]],
-        "paper": f"{row['paper_value']:g}{unit}",
-        "ours": dash if row["ours"] is None else f"{row['ours']:.2f}{unit}",
-        "difference": dash if row["difference"] is None else f"{row['difference']:+.2f}",
+        "paper": figure_text(row["paper_value"], row["unit"]),
+        "ours": dash if row["ours"] is None else _with_unit(f"{row['ours']:.2f}", row["unit"]),
+        "difference": f"{row['difference']:+.2f}" if compared else dash,
     }
+
+
+def figure_text(value: float, unit: str) -> str:
+    """A published figure with all its digits: `0.95 %`, `60,965,224`."""
+    return _with_unit(f"{value:,.12g}", unit)
+
+
+def _with_unit(figure: str, unit: str) -> str:
+    return f"{figure} {unit}".rstrip()
 
 
 def read_judgement(folder: str | Path) -> dict[str, Any]:
