@@ -1,17 +1,41 @@
 """Layers, activations and initializers that the papers define and Keras does not have."""
 
-from keras_models.layers.activations import scaled_tanh
+from keras_models.layers.activations import Maxout, prelu, scaled_tanh
 from keras_models.layers.convolution import LENET5_C3, TableConv2D
 from keras_models.layers.initializers import FanInUniform
+from keras_models.layers.locally_connected import LocallyConnected2D, TiledConv2D
+from keras_models.layers.normalization import (
+    ActivationBatchNormalization,
+    LocalContrastNormalization,
+    LocalResponseNormalization,
+)
 from keras_models.layers.output import EuclideanRBF, prototype_codes
-from keras_models.layers.pooling import Subsampling2D
+from keras_models.layers.pooling import (
+    SpatialPyramidPooling2D,
+    StochasticPooling2D,
+    Subsampling2D,
+    SumPooling2D,
+)
+from keras_models.layers.regularization import DropConnect, WeightNoise
 
 __all__ = [
     "LENET5_C3",
+    "ActivationBatchNormalization",
+    "DropConnect",
     "EuclideanRBF",
     "FanInUniform",
+    "LocalContrastNormalization",
+    "LocalResponseNormalization",
+    "LocallyConnected2D",
+    "Maxout",
+    "SpatialPyramidPooling2D",
+    "StochasticPooling2D",
     "Subsampling2D",
+    "SumPooling2D",
     "TableConv2D",
+    "TiledConv2D",
+    "WeightNoise",
+    "prelu",
     "prototype_codes",
     "scaled_tanh",
 ]

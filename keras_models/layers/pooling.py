@@ -1,7 +1,11 @@
 """Pooling and subsampling layers that Keras does not have."""
 
+import math
+
 import keras
 from keras import ops
+
+from keras_models.layers.windows import output_sides, padded, window_pixels
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
@@ -77,3 +81,169 @@ class Subsampling2D(keras.layers.Layer):
             "coefficient_initializer": keras.initializers.serialize(self.coefficient_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
         }
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class SumPooling2D(keras.layers.AveragePooling2D):
+    """The sum of each window.
+
+    Args: as `keras.layers.AveragePooling2D`.
+
+    Input [N, H, W, maps], output [N, H', W', maps] (channels_last); maps on axis 1 with
+    channels_first. H and W may be None.
+    """
+
+    def call(self, inputs):
+        if self.padding == "same":
+            # The average is one of the pixels inside the picture alone.
+            inputs = padded(inputs, self.pool_size, self.strides, self.data_format)
+        average = ops.average_pool(
+            inputs, self.pool_size, self.strides, data_format=self.data_format
+        )
+        return average * math.prod(self.pool_size)
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class StochasticPooling2D(keras.layers.AveragePooling2D):
+    """Draws one activation of each window in training, and weighs them all at test.
+
+    Activation a_i of a window has probability p_i = a_i / (sum of the window). In training one
+    is drawn, anew for every window; at test the output is the sum of p_i a_i. A window of zeros
+    gives 0. Negative activations count as 0: the layer follows a ReLU.
+
+    Args:
+        pool_size, strides, padding, data_format: as in `keras.layers.AveragePooling2D`.
+        seed: of the draws; None for others every time.
+
+    Input [N, H, W, maps], output [N, H', W', maps] (channels_last); maps on axis 1 with
+    channels_first. H and W may be None.
+
+    Source: Zeiler, Fergus 2013, Stochastic pooling for regularization of deep convolutional
+    neural networks, Eqns 4 to 6.
+    """
+
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int] = 2,
+        strides: int | tuple[int, int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+        self.seed = seed
+
+    def build(self, input_shape):
+        # Here, for pooling layers without a build of their own take no state after __init__.
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+
+    def call(self, inputs, training=False):
+        activations = ops.relu(inputs)
+        return self._drawn(activations) if training else self._weighted(activations)
+
+    def _weighted(self, activations):
+        def average(x):
+            return ops.average_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
+
+        # In float32: squares overflow a float16 from 256 on.
+        a = ops.cast(activations, "float32")
+        total = average(a)
+        nothing = ops.cast(total == 0, "float32")
+        return ops.cast(average(ops.square(a)) / (total + nothing), self.compute_dtype)
+
+    def _drawn(self, activations):
+        x = activations
+        if self.padding == "same":
+            x = padded(x, self.pool_size, self.strides, self.data_format)
+        if self.data_format == "channels_first":
+            x = ops.transpose(x, (0, 2, 3, 1))
+        y = self._draw_windows(x)
+        return y if self.data_format == "channels_last" else ops.transpose(y, (0, 3, 1, 2))
+
+    def _draw_windows(self, x):
+        """[N, H, W, maps] to one activation of every window."""
+        sides, maps = ops.shape(x)[1:3], x.shape[-1]
+        height, width = output_sides(sides, self.pool_size, self.strides, "valid")
+        pixels = window_pixels(
+            sides[1],
+            ops.arange(height, dtype="int32"),
+            ops.arange(width, dtype="int32"),
+            self.pool_size,
+            self.strides,
+        )
+        flat = ops.reshape(x, (-1, sides[0] * sides[1], maps))
+        # The n-th pixel of all windows at once. Gathering costs a fraction of what slices with
+        # strides do, whose gradients are whole pictures of zeros.
+        places = [ops.take(flat, pixels[:, n], axis=1) for n in range(pixels.shape[1])]
+        weights = [ops.cast(ops.stop_gradient(place), "float32") for place in places]
+        total = sum(weights[1:], weights[0])
+        # The activation is the one in which a point between 0 and the total falls, when they
+        # lie end to end.
+        point = total * keras.random.uniform(ops.shape(total), seed=self.seed_generator)
+        drawn, end = places[0], weights[0]
+        for place, weight in zip(places[1:], weights[1:], strict=True):
+            drawn = ops.where(point < end, drawn, place)
+            end = end + weight
+        return ops.reshape(drawn, (-1, height, width, maps))
+
+    def get_config(self):
+        return super().get_config() | {"seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class SpatialPyramidPooling2D(keras.layers.Layer):
+    """The maximum of each bin of several grids: as many features whatever the picture's sides.
+
+    Of a grid of b x b bins, bin (i, j) covers the rows from floor(i H / b) to ceil((i + 1) H / b)
+    and the columns likewise; neighbours may share a row. Output: the grids in the order given,
+    each bin by bin, row by row, all maps of a bin together, in both data formats.
+
+    Args:
+        bins: the bins b a side of each grid.
+        data_format: as in `keras.layers.Conv2D`.
+
+    Input [N, H, W, maps] (channels_last) or [N, maps, H, W] (channels_first), H and W may be
+    None; output [N, (sum of b^2) * maps].
+
+    Raises:
+        ValueError: no grid, or one of fewer than 1 bins.
+
+    Source: He, Zhang, Ren, Sun 2014, Spatial pyramid pooling in deep convolutional networks for
+    visual recognition, sections 2.2 and 2.3.
+    """
+
+    def __init__(self, bins: tuple[int, ...] = (1, 2, 3, 6), data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        self.bins = tuple(bins)
+        if not self.bins or min(self.bins) < 1:
+            raise ValueError(f"bins must be numbers from 1 on, not {bins!r}.")
+        self.data_format = data_format or keras.config.image_data_format()
+
+    def build(self, input_shape):
+        axis = -1 if self.data_format == "channels_last" else 1
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={axis: input_shape[axis]})
+
+    def call(self, inputs):
+        x = inputs
+        if self.data_format == "channels_first":
+            x = ops.transpose(x, (0, 2, 3, 1))
+        height, width, maps = *ops.shape(x)[1:3], x.shape[-1]
+        levels = []
+        for bins in self.bins:
+            rows = [ops.max(x[:, part], axis=1) for part in _parts(height, bins)]
+            for row in rows:
+                levels += [ops.max(row[:, part], axis=1) for part in _parts(width, bins)]
+        return ops.reshape(ops.concatenate(levels, axis=-1), (-1, len(levels) * maps))
+
+    def compute_output_shape(self, input_shape):
+        maps = input_shape[-1 if self.data_format == "channels_last" else 1]
+        return (input_shape[0], sum(b * b for b in self.bins) * maps)
+
+    def get_config(self):
+        return super().get_config() | {"bins": self.bins, "data_format": self.data_format}
+
+
+def _parts(side, bins: int) -> list[slice]:
+    """The bins of one direction."""
+    return [slice(i * side // bins, -(-(i + 1) * side // bins)) for i in range(bins)]

@@ -1,0 +1,199 @@
+"""Normalisations that Keras does not have."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class LocalResponseNormalization(keras.layers.Layer):
+    """Local response normalisation across neighbouring maps.
+
+    b_i = a_i / (k + alpha * sum of a_j^2)^beta, where j runs over the `size` maps around map i
+    that there are, at the same position. alpha is not divided by size.
+
+    Args:
+        size: number of adjacent maps n, odd.
+        alpha, beta, k: the constants of the formula; k positive.
+        data_format: as in `keras.layers.Conv2D`.
+
+    Input and output [N, H, W, maps] (channels_last) or [N, maps, H, W] (channels_first).
+
+    Raises:
+        ValueError: an even size, a k that is not positive.
+
+    Source: Krizhevsky, Sutskever, Hinton 2012, section 3.3 (n = 5, alpha = 1e-4, beta = 0.75,
+    k = 2).
+    """
+
+    def __init__(
+        self,
+        size: int = 5,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 2.0,
+        data_format: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if size < 1 or size % 2 == 0:
+            raise ValueError(f"size must be an odd number of maps, not {size!r}.")
+        if k <= 0:
+            raise ValueError(f"k must be positive, not {k!r}.")
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+        self.data_format = data_format or keras.config.image_data_format()
+
+    def build(self, input_shape):
+        axis = -1 if self.data_format == "channels_last" else 1
+        maps = input_shape[axis]
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={axis: maps})
+        index = np.arange(maps)
+        near = np.abs(index[:, None] - index) <= self.size // 2
+        self._band = near.astype("float32")
+
+    def call(self, inputs):
+        # The sum over neighbours is a product with a banded 0-1 matrix: on processors several
+        # times faster, with its gradient, than slices, pooling or TensorFlow's own kernel.
+        band = ops.cast(self._band, self.compute_dtype)
+        # alpha goes in before the square, which would overflow a float16 from 256 on.
+        squares = ops.square(inputs * math.sqrt(self.alpha))
+        if self.data_format == "channels_last":
+            sums = ops.matmul(squares, band)
+        else:
+            columns = ops.reshape(squares, (-1, len(self._band), math.prod(ops.shape(inputs)[2:])))
+            sums = ops.reshape(ops.matmul(band, columns), ops.shape(inputs))
+        return inputs * _power(self.k + sums, -self.beta)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        return super().get_config() | {
+            "size": self.size,
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "k": self.k,
+            "data_format": self.data_format,
+        }
+
+
+def _power(x, exponent: float):
+    """x ** exponent of positive numbers; roots in place of a power where that is as exact."""
+    if exponent == -0.75:
+        return ops.rsqrt(x * ops.sqrt(x))
+    return ops.power(x, exponent)
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class LocalContrastNormalization(keras.layers.Layer):
+    """Subtractive, then divisive normalisation by a Gaussian window over all maps.
+
+    v = x - the weighted mean of x in the window, over all maps; then y = v / max(c, sigma), where
+    sigma is the root of the weighted mean of v^2, and c the mean of sigma over the picture. At
+    the border the weights of the pixels inside the picture are made to add up to 1.
+
+    Args:
+        kernel_size: side of the square window, odd.
+        sigma: standard deviation of the Gaussian in pixels; None for a quarter of the window
+            (the paper does not give it).
+        divisive: False leaves the division out.
+        data_format: as in `keras.layers.Conv2D`.
+
+    Input and output [N, H, W, maps] (channels_last) or [N, maps, H, W] (channels_first). Where
+    the whole picture is constant the output is 0.
+
+    Raises:
+        ValueError: an even window, a sigma that is not positive.
+
+    Source: Jarrett, Kavukcuoglu, Ranzato, LeCun 2009, section 2.1.
+    """
+
+    def __init__(
+        self,
+        kernel_size: int = 7,
+        sigma: float | None = None,
+        divisive: bool = True,
+        data_format: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, not {kernel_size!r}.")
+        if sigma is not None and sigma <= 0:
+            raise ValueError(f"sigma must be positive, not {sigma!r}.")
+        self.kernel_size = kernel_size
+        self.sigma = sigma
+        self.divisive = divisive
+        self.data_format = data_format or keras.config.image_data_format()
+        distance = np.arange(kernel_size) - kernel_size // 2
+        window = np.exp(-0.5 * (distance / (sigma or kernel_size / 4)) ** 2)
+        self._window = (window / window.sum()).astype("float32")
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
+    def call(self, inputs):
+        channels = -1 if self.data_format == "channels_last" else 1
+        # Means of squares and their differences: too much for the short types.
+        x = ops.cast(inputs, "float32")
+        inside = self._blurred(ops.ones_like(ops.mean(x[:1], axis=channels, keepdims=True)))
+
+        def local_mean(maps):
+            return self._blurred(ops.mean(maps, axis=channels, keepdims=True)) / inside
+
+        v = x - local_mean(x)
+        if self.divisive:
+            variance = local_mean(ops.square(v))
+            # The root's slope at 0 is infinite, and the gradient there would be no number.
+            sigma = ops.sqrt(ops.maximum(variance, keras.config.epsilon() ** 2))
+            v = v / ops.maximum(sigma, ops.mean(sigma, axis=(1, 2, 3), keepdims=True))
+        return ops.cast(v, self.compute_dtype)
+
+    def _blurred(self, plane):
+        """The Gaussian window over a single map: along the columns, then along the rows."""
+        arguments = {"padding": "same", "data_format": self.data_format}
+        plane = ops.conv(plane, self._window[:, None, None, None], **arguments)
+        return ops.conv(plane, self._window[None, :, None, None], **arguments)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        return super().get_config() | {
+            "kernel_size": self.kernel_size,
+            "sigma": self.sigma,
+            "divisive": self.divisive,
+            "data_format": self.data_format,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class ActivationBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation with mean, variance, scale and shift of each activation its own.
+
+    In convolutional layers `keras.layers.BatchNormalization` has one set a map (section 3.2);
+    this one has one a map and position, as section 3 has it for fully connected layers, where
+    the two are the same.
+
+    Args: as `keras.layers.BatchNormalization`, without `axis`.
+
+    Input and output [N, ...] of known sides; 2 trainable numbers an activation.
+
+    Source: Ioffe, Szegedy 2015, section 3, Algorithm 1.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs | {"axis": -1})
+
+    def build(self, input_shape):
+        if None in input_shape[1:]:
+            raise ValueError(f"All sides must be known, not {tuple(input_shape)}.")
+        super().build((None, math.prod(input_shape[1:])))
+        self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
+
+    def call(self, inputs, training=None):
+        flat = ops.reshape(inputs, (-1, math.prod(inputs.shape[1:])))
+        return ops.reshape(super().call(flat, training=training), (-1, *inputs.shape[1:]))

@@ -1,0 +1,125 @@
+"""The normalisations against naive NumPy versions of the papers' formulas."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_models.layers import (
+    ActivationBatchNormalization,
+    LocalContrastNormalization,
+    LocalResponseNormalization,
+)
+
+
+def normal(shape, scale=1.0):
+    return (scale * np.random.default_rng(3).normal(size=shape)).astype("float32")
+
+
+def naive_response(x, n, alpha, beta, k):
+    """Map by map, as the formula of section 3.3 is written."""
+    maps, b = x.shape[-1], np.zeros_like(x)
+    for i in range(maps):
+        near = x[..., max(0, i - n // 2) : min(maps - 1, i + n // 2) + 1]
+        b[..., i] = x[..., i] / (k + alpha * np.sum(near**2, axis=-1)) ** beta
+    return b
+
+
+@pytest.mark.parametrize(
+    ("n", "alpha", "beta", "k"), [(5, 1e-4, 0.75, 2.0), (3, 0.1, 0.5, 1.0), (9, 1e-2, 0.75, 1.0)]
+)
+def test_response_normalization_is_the_formula(n, alpha, beta, k):
+    x = normal((2, 3, 4, 6), scale=30)
+    y = LocalResponseNormalization(n, alpha, beta, k)(x)
+    np.testing.assert_allclose(y, naive_response(x, n, alpha, beta, k), rtol=1e-4)
+
+
+def test_response_normalization_starts_with_the_constants_of_alexnet():
+    x = normal((2, 3, 4, 96), scale=30)
+    expected = tf.nn.local_response_normalization(x, depth_radius=2, bias=2, alpha=1e-4, beta=0.75)
+    np.testing.assert_allclose(LocalResponseNormalization()(x), expected, rtol=1e-4)
+
+
+def test_response_normalization_of_large_numbers_is_finite_in_float16():
+    x = np.full((1, 1, 1, 5), 1000.0, "float32")
+    y = np.asarray(LocalResponseNormalization(dtype="mixed_float16")(x), "float32")
+    np.testing.assert_allclose(y, naive_response(x, 5, 1e-4, 0.75, 2.0), rtol=0.01)
+
+
+def naive_contrast(x, size, sigma, divisive):
+    """Pixel by pixel; weights outside of the picture left out and the others scaled up."""
+    _, height, width, _ = x.shape
+    distance = np.arange(size) - size // 2
+    gauss = np.exp(-(distance**2) / (2 * sigma**2))
+
+    def mean_around(z, n, i, j):
+        rows = [r for r in range(i - size // 2, i + size // 2 + 1) if 0 <= r < height]
+        columns = [c for c in range(j - size // 2, j + size // 2 + 1) if 0 <= c < width]
+        weights = np.outer(
+            [gauss[r - i + size // 2] for r in rows], [gauss[c - j + size // 2] for c in columns]
+        )
+        window = z[n][np.ix_(rows, columns)].mean(axis=-1)
+        return np.sum(weights * window) / weights.sum()
+
+    v = np.zeros(x.shape)
+    for n, i, j in np.ndindex(x.shape[:3]):
+        v[n, i, j] = x[n, i, j] - mean_around(x, n, i, j)
+    if not divisive:
+        return v
+    deviation = np.zeros(x.shape[:3])
+    for n, i, j in np.ndindex(deviation.shape):
+        deviation[n, i, j] = np.sqrt(mean_around(v**2, n, i, j))
+    floor = deviation.mean(axis=(1, 2), keepdims=True)
+    return v / np.maximum(deviation, floor)[..., None]
+
+
+@pytest.mark.parametrize("divisive", [False, True])
+@pytest.mark.parametrize(("size", "sigma"), [(7, None), (5, 2.0)])
+def test_contrast_normalization_is_the_formula(divisive, size, sigma):
+    x = normal((2, 9, 6, 3)) + 5
+    y = LocalContrastNormalization(size, sigma, divisive)(x)
+    expected = naive_contrast(x, size, sigma or size / 4, divisive)
+    np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_contrast_normalization_of_a_constant_picture_is_zero_and_has_a_gradient():
+    x = tf.fill((1, 8, 8, 2), 0.5)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = LocalContrastNormalization()(x)
+    np.testing.assert_allclose(y, np.zeros(x.shape), atol=1e-6)
+    assert np.isfinite(tape.gradient(y, x)).all()
+
+
+def test_batch_normalization_of_each_activation_is_algorithm_1():
+    x = normal((8, 3, 4, 2)) * np.arange(1, 25).reshape(3, 4, 2) + 7
+    layer = ActivationBatchNormalization(epsilon=1e-3, momentum=0.9)
+    y = layer(x, training=True)
+    expected = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-3)
+    np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-3)
+    assert layer.count_params() == 4 * 24 and sum(w.shape[0] for w in layer.trainable_weights) == 48
+    np.testing.assert_allclose(layer.moving_mean, 0.1 * x.mean(axis=0).ravel(), rtol=1e-3)
+    scale = np.sqrt(0.9 + 0.1 * x.var(axis=0) + 1e-3)
+    tested = (x - 0.1 * x.mean(axis=0)) / scale
+    np.testing.assert_allclose(layer(x, training=False), tested, rtol=1e-3, atol=1e-3)
+
+
+def test_batch_normalization_of_features_is_keras_own():
+    x = normal((8, 5))
+    ours, keras_own = ActivationBatchNormalization(), keras.layers.BatchNormalization()
+    np.testing.assert_allclose(ours(x, training=True), keras_own(x, training=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: LocalResponseNormalization(4), "odd number of maps, not 4"),
+        (lambda: LocalResponseNormalization(k=0), "k must be positive"),
+        (lambda: LocalContrastNormalization(8), "odd, not 8"),
+        (lambda: LocalContrastNormalization(sigma=0), "sigma must be positive"),
+        (lambda: ActivationBatchNormalization()(keras.Input((None, 3))), "sides must be known"),
+    ],
+)
+def test_wrong_arguments_are_refused_and_told(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
