@@ -14,6 +14,43 @@ The contract of all of them, so that training, export and judging need not know 
 - A wrong argument is a ValueError that says what is allowed.
 """
 
-from keras_models.classification.lenet import LeNet5, LeNet5ReLU
+from keras_models.classification.alexnet import AlexNet
+from keras_models.classification.cifar_resnet import CifarPlainNet, CifarResNet
+from keras_models.classification.ciresan import Ciresan, MultiColumn
+from keras_models.classification.dropconnect_net import DropConnectCIFAR10, DropConnectMNIST
+from keras_models.classification.lenet import LeNet1, LeNet5, LeNet5ReLU
+from keras_models.classification.resnet import (
+    Plain18,
+    Plain34,
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+    ResNet152,
+)
+from keras_models.classification.stochastic_pooling_net import StochasticPoolingNet
+from keras_models.classification.vgg import VGG
+from keras_models.classification.zfnet import ZFNet
 
-__all__ = ["LeNet5", "LeNet5ReLU"]
+__all__ = [
+    "VGG",
+    "AlexNet",
+    "CifarPlainNet",
+    "CifarResNet",
+    "Ciresan",
+    "DropConnectCIFAR10",
+    "DropConnectMNIST",
+    "LeNet1",
+    "LeNet5",
+    "LeNet5ReLU",
+    "MultiColumn",
+    "Plain18",
+    "Plain34",
+    "ResNet18",
+    "ResNet34",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
+    "StochasticPoolingNet",
+    "ZFNet",
+]

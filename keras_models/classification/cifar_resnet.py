@@ -1,0 +1,98 @@
+"""The residual networks for CIFAR-10: He, Zhang, Ren, Sun, Deep Residual Learning for Image
+Recognition, 2015, section 4.2 and Table 6."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+from keras import layers
+
+from keras_models.classification.building import checked_classes, checked_shape, with_weights
+from keras_models.classification.resnet import (
+    basic_block,
+    block_name,
+    classified,
+    normalized_convolution,
+)
+
+FILTERS = (16, 32, 64)
+# Two strides of 2, and 3 x 3 windows.
+SMALLEST_SIDE = 8
+
+
+def CifarResNet(
+    depth: int = 20,
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    name: str | None = None,
+) -> keras.Model:
+    """The residual net of 6n+2 layers for pictures of 32 x 32.
+
+    A 3 x 3 convolution, then three stages of n blocks of two 3 x 3 convolutions with 16, 32 and
+    64 maps of 32 x 32, 16 x 16 and 8 x 8, global average pooling and the classifier. All
+    shortcuts are identities (option A), so it has exactly the parameters of `CifarPlainNet`:
+    0.27, 0.46, 0.66, 0.85, 1.7 and 19.4 million at 20, 32, 44, 56, 110 and 1202 layers. Blocks are
+    named as those of `ResNet34`: stages res2, res3, res4. At 1202 layers `keras.models.load_model`
+    needs `sys.setrecursionlimit(6000)`; `weights` does not.
+
+    Args:
+        depth: 6n+2: 8, 14, 20, ...
+        input_shape: height, width and channels, each side at least 8. The paper's pictures are
+            RGB minus the mean of the training pictures at each pixel.
+        classes: 2 or more.
+        weights: path of a .weights.h5 or .keras file, or None for a random start.
+        name: of the model; by default "cifar_resnet" and the depth.
+
+    Returns:
+        a model [N, H, W, channels] -> float32 logits [N, classes].
+
+    Raises:
+        ValueError: a depth that is not 6n+2, too small an input, too few classes.
+    """
+    return _network(depth, input_shape, classes, "A", weights, name or f"cifar_resnet{depth}")
+
+
+def CifarPlainNet(
+    depth: int = 20,
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    name: str | None = None,
+) -> keras.Model:
+    """`CifarResNet` without shortcuts; the paper trains 20, 32, 44, 56 layers (and 110 in vain)."""
+    return _network(depth, input_shape, classes, None, weights, name or f"cifar_plain{depth}")
+
+
+def _network(depth, input_shape, classes, shortcut, weights, name):
+    if depth < 8 or depth % 6 != 2:
+        raise ValueError(f"depth must be 6n+2 (8, 14, 20, ...), not {depth!r}.")
+    blocks = depth // 6
+    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
+    checked_classes(classes)
+    with _recursion(4 * depth):
+        model = keras.Model(image, _logits(image, blocks, classes, shortcut), name=name)
+    return with_weights(model, weights)
+
+
+def _logits(image, blocks, classes, shortcut):
+    x = normalized_convolution(image, FILTERS[0], 3, 1, "conv1")
+    x = layers.ReLU(name="conv1_relu")(x)
+    for stage, filters in enumerate(FILTERS, start=2):
+        for i in range(blocks):
+            stride = 2 if i == 0 and stage > 2 else 1
+            x = basic_block(x, filters, stride, shortcut, block_name(stage, i, blocks))
+    return classified(x, classes)
+
+
+@contextmanager
+def _recursion(deeper: int) -> Iterator[None]:
+    """Room for Keras, which walks the graph of a model by one call a layer: 1202 layers of ours
+    are 4,200 of Keras', and Python allows 1,000 calls."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + deeper)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)

@@ -1,0 +1,274 @@
+"""Residual networks: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, 2015
+(CVPR 2016), section 3 and Table 1."""
+
+import keras
+from keras import initializers, layers, ops
+
+from keras_models.classification.building import (
+    checked_choice,
+    checked_classes,
+    checked_shape,
+    with_weights,
+)
+
+# Blocks of conv2_x, conv3_x, conv4_x, conv5_x (Table 1).
+BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+SHORTCUTS = ("A", "B", "C")
+# The strides of the net multiply to 32.
+SMALLEST_SIDE = 32
+# That of keras.applications, so that its weights give the same answers here.
+EPSILON = 1.001e-5
+
+
+def ResNet18(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    shortcut: str = "A",
+    weights: str | None = None,
+    name: str = "resnet18",
+) -> keras.Model:
+    """The residual net of 18 layers; 1.8 G multiply-adds. As `ResNet34`."""
+    model = _basic(18, input_shape, classes, checked_choice("shortcut", shortcut, SHORTCUTS), name)
+    return with_weights(model, weights)
+
+
+def ResNet34(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    shortcut: str = "A",
+    weights: str | None = None,
+    name: str = "resnet34",
+) -> keras.Model:
+    """The residual net of 34 layers; 3.6 G multiply-adds.
+
+    Blocks of two 3 x 3 convolutions (Figure 5 left), each convolution without bias and followed by
+    batch normalisation; the sum with the shortcut before the second ReLU. Where a stage begins,
+    the first convolution has stride 2 and the shortcut follows `shortcut`. Layers are named as in
+    the authors' models: conv1, pool1, res2a_branch2a, ..., res2a (the sum), ..., pool5; past six
+    blocks a, b1, b2, ... Weights start as He, Zhang, Ren, Sun 2015, Eqn. 10.
+
+    Args:
+        input_shape: height, width and channels, each side at least 32. The paper's pictures are
+            RGB minus the mean of the training pictures at each pixel, not divided.
+        classes: 2 or more.
+        shortcut: where the size changes, "A" subsamples and fills the new maps with zeros (no
+            parameters), "B" is a 1 x 1 convolution; with "C" every shortcut is a 1 x 1
+            convolution (section 4.1 and Table 3). Table 2 is with A.
+        weights: path of a .weights.h5 or .keras file, or None for a random start.
+        name: of the model.
+
+    Returns:
+        a model [N, H, W, channels] -> float32 logits [N, classes].
+
+    Raises:
+        ValueError: too small an input, an unknown shortcut, too few classes.
+    """
+    model = _basic(34, input_shape, classes, checked_choice("shortcut", shortcut, SHORTCUTS), name)
+    return with_weights(model, weights)
+
+
+def Plain18(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    weights: str | None = None,
+    name: str = "plain18",
+) -> keras.Model:
+    """`ResNet18` without shortcuts."""
+    return with_weights(_basic(18, input_shape, classes, None, name), weights)
+
+
+def Plain34(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    weights: str | None = None,
+    name: str = "plain34",
+) -> keras.Model:
+    """`ResNet34` without shortcuts (Figure 3 middle); 3.6 G multiply-adds."""
+    return with_weights(_basic(34, input_shape, classes, None, name), weights)
+
+
+def ResNet50(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    shortcut: str = "B",
+    weights: str | None = None,
+    name: str = "resnet50",
+) -> keras.Model:
+    """The residual net of 50 layers; 25,557,032 trainable parameters, 3.8 G multiply-adds.
+
+    Blocks of 1 x 1, 3 x 3 and 1 x 1 convolutions (Figure 5 right). Where a stage begins, the first
+    1 x 1 convolution has the stride, as in the authors' models. The rest as `ResNet34`.
+
+    Args:
+        input_shape, classes, name: as `ResNet34`.
+        shortcut: as `ResNet34`. Table 4 is with B.
+        weights: also "imagenet": those of keras.applications, downloaded; for 224 x 224 x 3 (or
+            other sides) and 1,000 classes. They want RGB minus (123.68, 116.779, 103.939).
+
+    Returns, raises: as `ResNet34`.
+    """
+    return _bottleneck(50, input_shape, classes, shortcut, weights, name)
+
+
+def ResNet101(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    shortcut: str = "B",
+    weights: str | None = None,
+    name: str = "resnet101",
+) -> keras.Model:
+    """The residual net of 101 layers; 7.6 G multiply-adds. As `ResNet50`."""
+    return _bottleneck(101, input_shape, classes, shortcut, weights, name)
+
+
+def ResNet152(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    shortcut: str = "B",
+    weights: str | None = None,
+    name: str = "resnet152",
+) -> keras.Model:
+    """The residual net of 152 layers; 11.3 G multiply-adds. As `ResNet50`."""
+    return _bottleneck(152, input_shape, classes, shortcut, weights, name)
+
+
+def block_name(stage: int, block: int, blocks: int) -> str:
+    """The name of the block (from 0) of a stage: res2a, res2b, ...; res4a, res4b1, res4b2, ...
+    where there are more than six."""
+    if block and blocks > 6:
+        return f"res{stage}b{block}"
+    return f"res{stage}{'abcdef'[block]}"
+
+
+def normalized_convolution(x, filters: int, size: int, stride: int, name: str):
+    """A convolution without bias and its batch normalisation, named as in the authors' models.
+
+    Windows are centred on the pixels 0, stride, 2 stride, ..., like those of the shortcuts.
+    """
+    padding = "same"
+    if stride > 1 and size > 1:
+        # Padding "same" would centre them one pixel further.
+        x = layers.ZeroPadding2D(size // 2, data_format="channels_last", name=f"{name}_pad")(x)
+        padding = "valid"
+    x = layers.Conv2D(
+        filters,
+        size,
+        strides=stride,
+        padding=padding,
+        data_format="channels_last",
+        use_bias=False,
+        kernel_initializer=he(),
+        name=name,
+    )(x)
+    normalization = f"bn{name.removeprefix('res')}" if name.startswith("res") else f"bn_{name}"
+    return layers.BatchNormalization(momentum=0.9, epsilon=EPSILON, name=normalization)(x)
+
+
+def basic_block(x, filters: int, stride: int, shortcut: str | None, name: str):
+    """Two 3 x 3 convolutions (Figure 5 left); without a shortcut when `shortcut` is None."""
+    y = normalized_convolution(x, filters, 3, stride, f"{name}_branch2a")
+    y = layers.ReLU(name=f"{name}_branch2a_relu")(y)
+    y = normalized_convolution(y, filters, 3, 1, f"{name}_branch2b")
+    return _sum(x, y, stride, shortcut, name)
+
+
+def classified(x, classes: int):
+    """Global average pooling and the logits."""
+    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool5")(x)
+    return layers.Dense(classes, kernel_initializer=he(), dtype="float32", name="logits")(x)
+
+
+def he() -> initializers.Initializer:
+    """N(0, 2 / fan-in): He, Zhang, Ren, Sun, Delving Deep into Rectifiers, 2015, Eqn. 10."""
+    return initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+
+
+@keras.saving.register_keras_serializable("keras_models")
+class ZeroPaddedShortcut(layers.Layer):
+    """Option A of section 3.3: every `stride`-th pixel, and zeros for the maps that are new.
+
+    [N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), filters]; no parameters.
+    """
+
+    def __init__(self, filters: int, stride: int, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.stride = stride
+
+    def call(self, x):
+        x = x[:, :: self.stride, :: self.stride]
+        return ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, self.filters - x.shape[-1])))
+
+    def compute_output_shape(self, input_shape):
+        n, *sides, _ = input_shape
+        sides = [side and -(-side // self.stride) for side in sides]
+        return (n, *sides, self.filters)
+
+    def get_config(self):
+        return super().get_config() | {"filters": self.filters, "stride": self.stride}
+
+
+def _basic(depth, input_shape, classes, shortcut, name):
+    return _network(BLOCKS[depth], basic_block, input_shape, classes, shortcut, name)
+
+
+def _bottleneck(depth, input_shape, classes, shortcut, weights, name):
+    checked_choice("shortcut", shortcut, SHORTCUTS)
+    model = _network(BLOCKS[depth], _bottleneck_block, input_shape, classes, shortcut, name)
+    if weights != "imagenet":
+        return with_weights(model, weights)
+    if (classes, input_shape[2], shortcut) != (1000, 3, "B"):
+        raise ValueError(
+            "ImageNet weights are for 1000 classes, 3 channels and shortcut 'B', not for "
+            f"{classes} classes, {input_shape[2]} channels and shortcut {shortcut!r}."
+        )
+    # Here because most nets are built without.
+    from keras_models.classification.resnet_weights import from_applications
+
+    source = getattr(keras.applications, f"ResNet{depth}")(weights="imagenet")
+    return from_applications(source, model)
+
+
+def _bottleneck_block(x, filters, stride, shortcut, name):
+    """1 x 1 to `filters` maps, 3 x 3, 1 x 1 to four times as many (Figure 5 right)."""
+    y = normalized_convolution(x, filters, 1, stride, f"{name}_branch2a")
+    y = layers.ReLU(name=f"{name}_branch2a_relu")(y)
+    y = normalized_convolution(y, filters, 3, 1, f"{name}_branch2b")
+    y = layers.ReLU(name=f"{name}_branch2b_relu")(y)
+    y = normalized_convolution(y, 4 * filters, 1, 1, f"{name}_branch2c")
+    return _sum(x, y, stride, shortcut, name)
+
+
+def _sum(x, y, stride, shortcut, name):
+    """relu(shortcut of x + y), Eqns. 1 and 2."""
+    if shortcut is not None:
+        filters = y.shape[-1]
+        changes = stride > 1 or x.shape[-1] != filters
+        if shortcut == "C" or (shortcut == "B" and changes):
+            x = normalized_convolution(x, filters, 1, stride, f"{name}_branch1")
+        elif changes:
+            x = ZeroPaddedShortcut(filters, stride, name=f"{name}_branch1")(x)
+        y = layers.Add(name=name)([x, y])
+    return layers.ReLU(name=f"{name}_relu")(y)
+
+
+def _network(blocks, block, input_shape, classes, shortcut, name):
+    """Table 1, with that many blocks of that kind in each stage."""
+    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
+    checked_classes(classes)
+    x = normalized_convolution(image, 64, 7, 2, "conv1")
+    x = layers.ReLU(name="conv1_relu")(x)
+    # After a ReLU zeros are never a maximum that the window does not have.
+    x = layers.ZeroPadding2D(1, data_format="channels_last", name="pool1_pad")(x)
+    x = layers.MaxPooling2D(3, strides=2, data_format="channels_last", name="pool1")(x)
+    for stage, count in enumerate(blocks, start=2):
+        for i in range(count):
+            stride = 2 if i == 0 and stage > 2 else 1
+            x = block(x, 32 * 2 ** (stage - 1), stride, shortcut, block_name(stage, i, count))
+    return keras.Model(image, classified(x, classes), name=name)
