@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 import keras
+from keras import layers
 
 
 def checked_shape(input_shape: tuple[int, int, int], smallest: int) -> tuple[int, int, int]:
@@ -61,3 +62,17 @@ def with_weights(model: keras.Model, weights: str | None) -> keras.Model:
     if weights is not None:
         model.load_weights(weights)
     return model
+
+
+def covering(x: keras.KerasTensor, window: int, stride: int, name: str) -> keras.KerasTensor:
+    """`x` with as many zeros below and on the right as windows of that stride need to cover it.
+
+    So the sides become ceil((side - window) / stride) + 1 after the convolution or pooling, as in
+    Krizhevsky's cuda-convnet, whose arithmetic the sizes in the papers of its time follow
+    (110 -> 55 -> 26 -> 13). The maxima of rectified units do not see the zeros.
+    """
+    below, right = (-(side - window) % stride for side in x.shape[1:3])
+    if not below and not right:
+        return x
+    padding = ((0, below), (0, right))
+    return layers.ZeroPadding2D(padding, data_format="channels_last", name=name)(x)

@@ -1,8 +1,11 @@
-"""LeNet-5: LeCun, Bottou, Bengio, Haffner, Gradient-Based Learning Applied to Document
-Recognition, Proceedings of the IEEE 86(11), 1998, section II.B."""
+"""LeNet-1: LeCun, Boser, Denker, Henderson, Howard, Hubbard, Jackel, Backpropagation Applied to
+Handwritten Zip Code Recognition, Neural Computation 1(4), 1989.
+
+LeNet-5: LeCun, Bottou, Bengio, Haffner, Gradient-Based Learning Applied to Document Recognition,
+Proceedings of the IEEE 86(11), 1998, section II.B."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from keras_models.classification.building import (
     checked_choice,
@@ -22,6 +25,121 @@ from keras_models.layers import (
 CLASSIFIERS = ("rbf", "softmax")
 # (16 - 4) / 2 = 6 and (6 - 4) / 2 = 1: S4 keeps one pixel of a picture of 16.
 SMALLEST_SIDE = 16
+# Of LeNet-1: what lies around the picture, and around the maps.
+BACKGROUND = -1.0
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class UnitBias(layers.Layer):
+    """f(x + bias) with a bias for every unit, where a convolution has one a map.
+
+    Args:
+        activation: f, as in `keras.layers.Conv2D`.
+        bias_initializer: called with [H, W, maps].
+
+    Input and output [N, H, W, maps] of known sides.
+
+    Source: LeCun et al. 1989: the units of a map share their weights, but not their biases.
+    """
+
+    def __init__(self, activation=None, bias_initializer="zeros", **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(
+            name="bias", shape=tuple(input_shape[1:]), initializer=self.bias_initializer
+        )
+
+    def call(self, inputs):
+        return self.activation(inputs + self.bias)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return super().get_config() | {
+            "activation": keras.activations.serialize(self.activation),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
+
+
+def LeNet1(
+    input_shape: tuple[int, int, int] = (16, 16, 1),
+    classes: int = 10,
+    weights: str | None = None,
+    name: str = "lenet1",
+) -> keras.Model:
+    """LeNet-1, the net of 1989 for the digits of handwritten zip codes.
+
+    H1 12 maps of 8 x 8 with 5 x 5 windows and stride 2, H2 12 maps of 4 x 4 the same way from 8
+    of H1's maps each, H3 30 units, 10 outputs. The units of a map share their weights and have
+    biases of their own; what lies outside of the picture or a map is -1. Every unit squashes by
+    1.7159 tanh(2/3 a), the outputs too, which are trained to +-1 by their squared error: here the
+    logits are a, so that squash(logits) are the paper's outputs. Weights start uniform in +-2.4 /
+    fan-in. For 16 x 16 grey pictures and 10 classes: 1,256 units (with the picture's), 64,660
+    connections and 9,760 independent parameters.
+
+    The paper does not print which maps of H1 each map of H2 sees: here they are in three groups of
+    four, and the maps of H2 see the first and second, second and third, or third and first.
+
+    Args:
+        input_shape: height, width and channels, each side at least 4. The paper's pixels are in
+            -1 (background) .. 1.
+        classes: 2 or more.
+        weights: path of a .weights.h5 or .keras file, or None for a random start.
+        name: of the model.
+
+    Returns:
+        a model [N, H, W, channels] -> float32 logits [N, classes].
+
+    Raises:
+        ValueError: too small an input, fewer than 2 classes.
+    """
+    height, width, channels = checked_shape(input_shape, 4)
+
+    def squashed(x, fan_in, name):
+        return UnitBias(scaled_tanh, FanInUniform(fan_in), name=name)(x)
+
+    image = keras.Input((height, width, channels), name="image")
+    fan_in = 25 * channels
+    x = squashed(_undersampled(image, 12, fan_in, "H1_windows"), fan_in, "H1")
+    first, second, third = ops.split(x, 3, axis=-1)
+    pairs = [(first, second), (second, third), (third, first)]
+    maps = []
+    for number, pair in enumerate(pairs, 1):
+        eight = layers.Concatenate(name=f"H2_inputs{number}")(pair)
+        maps.append(_undersampled(eight, 4, 200, f"H2_windows{number}"))
+    x = squashed(layers.Concatenate(name="H2_windows")(maps), 200, "H2")
+    x = layers.Flatten(name="H2_flat")(x)
+    for name_, units, arguments in (
+        ("H3", 30, {"activation": scaled_tanh}),
+        ("logits", checked_classes(classes), {"dtype": "float32"}),
+    ):
+        x = layers.Dense(
+            units,
+            kernel_initializer=FanInUniform(x.shape[-1]),
+            bias_initializer=FanInUniform(x.shape[-1]),
+            name=name_,
+            **arguments,
+        )(x)
+    return with_weights(keras.Model(image, x, name=name), weights)
+
+
+def _undersampled(x: keras.KerasTensor, maps: int, fan_in: int, name: str) -> keras.KerasTensor:
+    """5 x 5 windows around every second pixel, without biases; -1 lies around the border."""
+    below, right = (1 + side % 2 for side in x.shape[1:3])
+    x = ops.pad(x, ((0, 0), (2, below), (2, right), (0, 0)), constant_values=BACKGROUND)
+    return layers.Conv2D(
+        maps,
+        5,
+        strides=2,
+        data_format="channels_last",
+        use_bias=False,
+        kernel_initializer=FanInUniform(fan_in),
+        name=name,
+    )(x)
 
 
 def LeNet5(

@@ -1,0 +1,140 @@
+"""Krizhevsky, Sutskever, Hinton, ImageNet Classification with Deep Convolutional Neural Networks,
+NIPS 2012."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers, ops
+
+from keras_models.classification.building import (
+    checked_choice,
+    checked_classes,
+    checked_shape,
+    covering,
+    with_weights,
+)
+from keras_models.layers import LocalResponseNormalization
+
+# The first convolution, (window, stride, padding), and the smallest side that the poolings after
+# it leave something of. "cifar" is not in the paper: it keeps pictures of 32 from vanishing.
+STEMS = {"imagenet": ((11, 4, "valid"), 36), "cifar": ((5, 1, "same"), 8)}
+# Layers that Zeiler and Fergus 2014, section 5.1, take away.
+ABLATIONS = ((), (7,), (6, 7), (3, 4), (3, 4, 6, 7))
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class TowerConv2D(layers.Conv2D):
+    """`keras.layers.Conv2D` with `groups`, computed as one ordinary convolution a group.
+
+    The same weights and numbers. TensorFlow's kernels for the processor have no gradient of the
+    grouped convolution, so Keras has it compiled by XLA; at AlexNet's conv2 that takes seven
+    times as long as this.
+
+    Source: the two GPUs of Krizhevsky, Sutskever, Hinton 2012, section 3.2.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        axis = -1 if self.data_format == "channels_last" else 1
+        convolve = super().convolution_op
+        towers = zip(
+            ops.split(inputs, self.groups, axis=axis),
+            ops.split(kernel, self.groups, axis=-1),
+            strict=True,
+        )
+        return ops.concatenate([convolve(x, part) for x, part in towers], axis=axis)
+
+
+def AlexNet(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    without: Sequence[int] = (),
+    stem: str = "imagenet",
+    units: int = 4096,
+    weights: str | None = None,
+    name: str = "alexnet",
+) -> keras.Model:
+    """AlexNet with its two towers.
+
+    conv1 96 maps 11 x 11 stride 4, conv2 256 maps 5 x 5, conv3 384, conv4 384 and conv5 256 maps
+    3 x 3, fc6 and fc7 of 4,096 units with dropout 0.5. conv2, conv4 and conv5 see the maps of
+    their own tower only. Response normalisation and overlapping max pooling (3, stride 2) follow
+    conv1 and conv2, pooling conv5 (sections 3.3 to 3.5). Weights start normal with standard
+    deviation 0.01; biases of conv2, conv4, conv5, fc6 and fc7 with 1, the others with 0
+    (section 5). At 1,000 classes: 60,965,224 parameters and 659,272 units (the paper's 60 million
+    and 650,000).
+
+    Args:
+        input_shape: height, width and channels, each side at least 36 (8 with the "cifar" stem).
+            The paper's pictures are RGB minus the mean picture of the training set. Sides of 224
+            give conv1 maps of 55, as published: three zeros at the far sides fill the last window.
+        classes: 2 or more.
+        without: numbers of the layers that are left out, one of (), (7,), (6, 7), (3, 4),
+            (3, 4, 6, 7): the ablations of Zeiler and Fergus, with about 16 million, 50 million
+            and 1 million parameters fewer. Without 3 and 4 it is conv5 that sees both towers.
+        stem: "imagenet", or "cifar" for pictures of about 32: conv1 of 5 x 5 and stride 1.
+        units: width of fc6 and fc7; fewer for small pictures.
+        weights: path of a .weights.h5 or .keras file, or None for a random start.
+        name: of the model.
+
+    Returns:
+        a model [N, H, W, channels] -> float32 logits [N, classes].
+
+    Raises:
+        ValueError: an unknown stem, other layers to leave out, too small an input, fewer than 2
+            classes.
+    """
+    checked_choice("stem", stem, STEMS)
+    without = checked_choice("without", tuple(sorted(without)), ABLATIONS)
+    (window, stride, padding), smallest = STEMS[stem]
+    initializer = keras.initializers.RandomNormal
+
+    def convolution(x, number, maps, window, groups=1, bias=0.0, stride=1, padding="same"):
+        kind = TowerConv2D if groups > 1 else layers.Conv2D
+        return kind(
+            maps,
+            window,
+            stride,
+            padding,
+            data_format="channels_last",
+            groups=groups,
+            activation="relu",
+            kernel_initializer=initializer(stddev=0.01),
+            bias_initializer=keras.initializers.Constant(bias),
+            name=f"conv{number}",
+        )(x)
+
+    def normalization(x, number):
+        return LocalResponseNormalization(data_format="channels_last", name=f"norm{number}")(x)
+
+    def pooling(x, number):
+        x = covering(x, 3, 2, name=f"pool{number}_padding")
+        return layers.MaxPooling2D(3, 2, data_format="channels_last", name=f"pool{number}")(x)
+
+    image = keras.Input(checked_shape(input_shape, smallest), name="image")
+    x = covering(image, window, stride, name="conv1_padding") if padding == "valid" else image
+    x = convolution(x, 1, 96, window, stride=stride, padding=padding)
+    x = pooling(normalization(x, 1), 1)
+    x = convolution(x, 2, 256, 5, groups=2, bias=1.0)
+    x = pooling(normalization(x, 2), 2)
+    if 3 not in without:
+        x = convolution(x, 3, 384, 3)
+        x = convolution(x, 4, 384, 3, groups=2, bias=1.0)
+    x = convolution(x, 5, 256, 3, groups=1 if 3 in without else 2, bias=1.0)
+    x = layers.Flatten(name="flat")(pooling(x, 5))
+    for number in (6, 7):
+        if number not in without:
+            x = layers.Dense(
+                units,
+                "relu",
+                kernel_initializer=initializer(stddev=0.01),
+                bias_initializer="ones",
+                name=f"fc{number}",
+            )(x)
+            x = layers.Dropout(0.5, name=f"drop{number}")(x)
+    logits = layers.Dense(
+        checked_classes(classes),
+        kernel_initializer=initializer(stddev=0.01),
+        dtype="float32",
+        name="logits",
+    )(x)
+    return with_weights(keras.Model(image, logits, name=name), weights)

@@ -1,0 +1,120 @@
+"""Dense evaluation: Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image
+Recognition, ICLR 2015, section 3.2 (after Sermanet et al., OverFeat, 2014)."""
+
+import math
+
+import keras
+from keras import layers, ops
+
+from keras_models.classification.lenet import UnitBias
+from keras_models.layers import ActivationBatchNormalization, DropConnect, LocallyConnected2D
+
+# Layers that are bound to one size of the maps, or see several units in a way of their own.
+NOT_DENSE = (
+    ActivationBatchNormalization,
+    DropConnect,
+    LocallyConnected2D,
+    UnitBias,
+    keras.Model,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class DenseAsConv2D(layers.Layer):
+    """A fully connected layer at every position of larger maps, as the convolution it is.
+
+    It has no weights of its own: the kernel of `dense` [h * w * maps, units] is that of a
+    convolution with h x w windows.
+
+    Args:
+        dense: a built `keras.layers.Dense` on maps that were laid out in one row.
+        window: height h and width w of those maps; (1, 1) for a layer that sees another one.
+
+    Input [N, H, W, maps], output [N, H - h + 1, W - w + 1, units].
+    """
+
+    def __init__(self, dense: layers.Dense, window: tuple[int, int] = (1, 1), **kwargs):
+        super().__init__(**kwargs)
+        self.dense = dense
+        self.window = tuple(window)
+
+    def build(self, input_shape):
+        # Only when it is loaded from a file: it comes built otherwise.
+        if not self.dense.built:
+            self.dense.build((None, math.prod(self.window) * input_shape[-1]))
+
+    def call(self, inputs):
+        kernel = ops.reshape(self.dense.kernel, (*self.window, -1, self.dense.units))
+        outputs = ops.conv(inputs, kernel, padding="valid", data_format="channels_last")
+        if self.dense.use_bias:
+            outputs = outputs + self.dense.bias
+        return self.dense.activation(outputs)
+
+    def compute_output_shape(self, input_shape):
+        sides = (
+            None if side is None else side - length + 1
+            for side, length in zip(input_shape[1:3], self.window, strict=True)
+        )
+        return (input_shape[0], *sides, self.dense.units)
+
+    def get_config(self):
+        dense = keras.saving.serialize_keras_object(self.dense)
+        return super().get_config() | {"dense": dense, "window": self.window}
+
+    @classmethod
+    def from_config(cls, config):
+        dense = keras.saving.deserialize_keras_object(config["dense"])
+        return cls(**config | {"dense": dense})
+
+
+def fully_convolutional(model: keras.Model) -> keras.Model:
+    """The net on pictures of any size: its logits averaged over all positions.
+
+    The fully connected layers become convolutions, the first one with windows as large as the
+    maps it was trained on, the others 1 x 1; the maps of logits are averaged. On a picture of the
+    training size the answer is that of `model`. Nets that pool their maps to a fixed size before
+    the fully connected layers stay as they are. Of several outputs the first one stays.
+
+    Args:
+        model: a net of this package, channels last.
+
+    Returns:
+        a model [N, H, W, channels] -> float32 logits [N, classes], for sides of at least those
+        that `model` was built for. It shares the weights of `model`.
+
+    Raises:
+        ValueError: a net of which this cannot be done: with weights for each position of its maps,
+            with DropConnect, or made of whole nets.
+    """
+    net = keras.Model(model.input, model.outputs[0])
+    for layer in net.layers:
+        if isinstance(layer, NOT_DENSE):
+            raise ValueError(
+                f"{model.name} cannot be made fully convolutional: {layer.name} is a "
+                f"{type(layer).__name__}."
+            )
+    windows = [layer.input.shape[1:3] for layer in net.layers if isinstance(layer, layers.Flatten)]
+
+    def call(layer, x, *others, **arguments):
+        """The layer, or on maps that it saw in one row the convolution that it is."""
+        if isinstance(layer, layers.Flatten):
+            return x
+        if isinstance(layer, layers.Dense) and len(x.shape) == 4:
+            # Laid out in a row, the maps were as many features as they have pixels.
+            seen = layer.input.shape[-1] // x.shape[-1]
+            window = (1, 1) if seen == 1 else windows[-1]
+            convolution = DenseAsConv2D(layer, window, dtype=layer.dtype_policy, name=layer.name)
+            return convolution(x)
+        return layer(x, *others, **arguments)
+
+    image = keras.Input((None, None, model.input_shape[-1]), name="image")
+    # Keras' way of building on the same layers.
+    dense = keras.models.clone_model(
+        net, image, clone_function=lambda layer: layer, call_function=call
+    )
+    logits = dense.output
+    if len(logits.shape) == 4:
+        logits = layers.GlobalAveragePooling2D(
+            data_format="channels_last", dtype="float32", name="mean_logits"
+        )(logits)
+    return keras.Model(image, logits, name=model.name)

@@ -1,0 +1,127 @@
+"""Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition,
+ICLR 2015: the nets of Table 1."""
+
+import keras
+from keras import layers
+
+from keras_models.classification import imagenet_weights
+from keras_models.classification.building import (
+    checked_choice,
+    checked_classes,
+    checked_shape,
+    with_weights,
+)
+from keras_models.layers import LocalResponseNormalization
+
+# Table 1: (maps, side of the window) of the convolutions of each stage; a max pooling ends it.
+CONFIGURATIONS: dict[str, tuple[tuple[tuple[int, int], ...], ...]] = {
+    "A": (((64, 3),), ((128, 3),), ((256, 3),) * 2, ((512, 3),) * 2, ((512, 3),) * 2),
+    "B": (((64, 3),) * 2, ((128, 3),) * 2, ((256, 3),) * 2, ((512, 3),) * 2, ((512, 3),) * 2),
+    "C": (
+        ((64, 3),) * 2,
+        ((128, 3),) * 2,
+        ((256, 3), (256, 3), (256, 1)),
+        ((512, 3), (512, 3), (512, 1)),
+        ((512, 3), (512, 3), (512, 1)),
+    ),
+    "D": (((64, 3),) * 2, ((128, 3),) * 2, ((256, 3),) * 3, ((512, 3),) * 3, ((512, 3),) * 3),
+    "E": (((64, 3),) * 2, ((128, 3),) * 2, ((256, 3),) * 4, ((512, 3),) * 4, ((512, 3),) * 4),
+}
+CONFIGURATIONS["A-LRN"] = CONFIGURATIONS["A"]
+# Section 3.1: normal with variance 10^-2, which trains net A only, or Glorot and Bengio's.
+INITIALIZATIONS = {
+    "normal": lambda: keras.initializers.RandomNormal(stddev=0.1),
+    "glorot": keras.initializers.GlorotUniform,
+}
+# Five poolings halve the sides.
+SMALLEST_SIDE = 32
+# Section 3.1: what deeper nets take over from a trained net A.
+FROM_NET_A = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "logits")
+
+
+def VGG(
+    configuration: str = "D",
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    units: int = 4096,
+    initialization: str = "glorot",
+    weights: str | None = None,
+    name: str | None = None,
+) -> keras.Model:
+    """A net of Table 1: stages of 3 x 3 convolutions (1 x 1 too in C), each ended by a 2 x 2 max
+    pooling, and three fully connected layers; dropout 0.5 on the first two.
+
+    The layers are named conv1_1, conv1_2, pool1, ..., pool5, fc6, fc7, logits. At 1,000 classes
+    A and A-LRN have 132,863,336 parameters, B 133,047,848, C 133,638,952, D 138,357,544 and
+    E 143,667,240 (Table 2: 133, 133, 134, 138, 144 million).
+
+    Args:
+        configuration: "A", "A-LRN", "B", "C", "D" (16 layers with weights) or "E" (19).
+        input_shape: height, width and channels, each side at least 32. The paper's pictures are
+            RGB, 0..255, minus the mean RGB of the training set; not divided.
+        classes: 2 or more.
+        units: width of fc6 and fc7; fewer for small pictures.
+        initialization: "glorot" uniform, which trains every net from scratch, or "normal", zero
+            mean and variance 10^-2, with which the paper trains A and lets the others start from
+            it (`start_from_net_a`). Biases are zero (section 3.1).
+        weights: path of a .weights.h5 or .keras file; "imagenet" for D and E of the published
+            size, keras.applications' weights (downloaded); or None for a random start.
+        name: of the model; None for "vgg_d" and the like.
+
+    Returns:
+        a model [N, H, W, channels] -> float32 logits [N, classes].
+
+    Raises:
+        ValueError: an unknown configuration or initialization, too small an input, fewer than 2
+            classes, "imagenet" for a net that keras.applications does not have.
+    """
+    checked_choice("configuration", configuration, CONFIGURATIONS)
+    checked_choice("initialization", initialization, INITIALIZATIONS)
+    initializer = INITIALIZATIONS[initialization]
+    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
+    x = image
+    for stage, convolutions in enumerate(CONFIGURATIONS[configuration], 1):
+        for number, (maps, window) in enumerate(convolutions, 1):
+            x = layers.Conv2D(
+                maps,
+                window,
+                padding="same",
+                data_format="channels_last",
+                activation="relu",
+                kernel_initializer=initializer(),
+                name=f"conv{stage}_{number}",
+            )(x)
+        if configuration == "A-LRN" and stage == 1:
+            # Table 1 has the normalisation after the first convolution; its constants are
+            # AlexNet's.
+            x = LocalResponseNormalization(data_format="channels_last", name="norm1")(x)
+        x = layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{stage}")(x)
+    x = layers.Flatten(name="flat")(x)
+    for fc in ("fc6", "fc7"):
+        x = layers.Dense(units, "relu", kernel_initializer=initializer(), name=fc)(x)
+        x = layers.Dropout(0.5, name=f"drop{fc[-1]}")(x)
+    logits = layers.Dense(
+        checked_classes(classes), kernel_initializer=initializer(), dtype="float32", name="logits"
+    )(x)
+    model = keras.Model(image, logits, name=name or f"vgg_{configuration.lower()}")
+    if weights == "imagenet" and configuration in imagenet_weights.VGG:
+        return imagenet_weights.published_vgg(configuration, model)
+    return with_weights(model, weights)
+
+
+def start_from_net_a(net: keras.Model, net_a: keras.Model) -> keras.Model:
+    """Gives `net` the first four convolutions and the three fully connected layers of a trained
+    net A; the others keep their random weights (section 3.1).
+
+    The four are A's conv1_1, conv2_1, conv3_1 and conv3_2, which go to the layers of that name.
+
+    Args:
+        net: B, C, D or E.
+        net_a: A or A-LRN with as many classes, units and channels, and of the same input size.
+
+    Returns:
+        `net`.
+    """
+    for name in FROM_NET_A:
+        net.get_layer(name).set_weights(net_a.get_layer(name).get_weights())
+    return net

@@ -1,0 +1,107 @@
+"""Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014."""
+
+import keras
+from keras import layers
+
+from keras_models.classification.building import (
+    checked_choice,
+    checked_classes,
+    checked_shape,
+    covering,
+    with_weights,
+)
+from keras_models.layers import LocalResponseNormalization
+
+# Of conv1 and conv2: (window, stride, padding); and the smallest side that the poolings after
+# them leave something of. "cifar" is not in the paper: it keeps pictures of 32 from vanishing.
+STEMS = {
+    "imagenet": (((7, 2, "valid"), (5, 2, "valid")), 44),
+    "cifar": (((3, 1, "same"), (5, 1, "same")), 8),
+}
+# Section 3: filters whose root mean square exceeds it are scaled back to it.
+MOST_RMS = 0.1
+
+
+def ZFNet(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    maps: tuple[int, int, int] = (384, 384, 256),
+    units: int = 4096,
+    stem: str = "imagenet",
+    weights: str | None = None,
+    name: str = "zfnet",
+) -> keras.Model:
+    """The 8-layer net of Figure 3: AlexNet with a first layer of 7 x 7 windows and stride 2 and
+    without towers.
+
+    Maps of 110 (conv1), 55 (pool1), 26 (conv2), 13 (pool2 to conv5) and 6 (pool5) a side for
+    pictures of 224. Contrast normalisation across maps follows the first two poolings, dropout
+    0.5 the fully connected layers. Weights start normal with standard deviation 10^-2 (the paper
+    says "initialized to 10^-2"), biases at 0, and the convolutions' filters are kept from a root
+    mean square above 10^-1 in training (section 3). The paper does not print the constants of
+    the normalisation; they are AlexNet's.
+
+    Args:
+        input_shape: height, width and channels, each side at least 44 (8 with the "cifar" stem).
+            The paper's pictures are RGB minus the mean picture of the training set.
+        classes: 2 or more.
+        maps: of conv3, conv4 and conv5; Table 3 has (512, 1024, 512) too.
+        units: width of fc6 and fc7; Table 3 has 2,048 and 8,192 too.
+        stem: "imagenet", or "cifar" for pictures of about 32: conv1 of 3 x 3, no strides.
+        weights: path of a .weights.h5 or .keras file, or None for a random start.
+        name: of the model.
+
+    Returns:
+        a model [N, H, W, channels] -> float32 logits [N, classes].
+
+    Raises:
+        ValueError: an unknown stem, not three maps, too small an input, fewer than 2 classes.
+    """
+    checked_choice("stem", stem, STEMS)
+    (first, second), smallest = STEMS[stem]
+    if len(maps) != 3:
+        raise ValueError(f"maps must be those of conv3, conv4 and conv5, not {maps!r}.")
+    initializer = keras.initializers.RandomNormal
+
+    def convolution(x, number, maps, window, stride=1, padding="same"):
+        if padding == "valid":
+            x = covering(x, window, stride, name=f"conv{number}_padding")
+        inputs = window * window * x.shape[-1]
+        return layers.Conv2D(
+            maps,
+            window,
+            stride,
+            padding,
+            data_format="channels_last",
+            activation="relu",
+            kernel_initializer=initializer(stddev=0.01),
+            # A filter of n weights with that root mean square has a norm of sqrt(n) times it.
+            kernel_constraint=keras.constraints.MaxNorm(MOST_RMS * inputs**0.5, axis=[0, 1, 2]),
+            name=f"conv{number}",
+        )(x)
+
+    def pooling(x, number):
+        x = covering(x, 3, 2, name=f"pool{number}_padding")
+        return layers.MaxPooling2D(3, 2, data_format="channels_last", name=f"pool{number}")(x)
+
+    def normalization(x, number):
+        return LocalResponseNormalization(data_format="channels_last", name=f"norm{number}")(x)
+
+    image = keras.Input(checked_shape(input_shape, smallest), name="image")
+    x = normalization(pooling(convolution(image, 1, 96, *first), 1), 1)
+    x = normalization(pooling(convolution(x, 2, 256, *second), 2), 2)
+    for number, width in zip((3, 4, 5), maps, strict=True):
+        x = convolution(x, number, width, 3)
+    x = layers.Flatten(name="flat")(pooling(x, 5))
+    for number in (6, 7):
+        x = layers.Dense(
+            units, "relu", kernel_initializer=initializer(stddev=0.01), name=f"fc{number}"
+        )(x)
+        x = layers.Dropout(0.5, name=f"drop{number}")(x)
+    logits = layers.Dense(
+        checked_classes(classes),
+        kernel_initializer=initializer(stddev=0.01),
+        dtype="float32",
+        name="logits",
+    )(x)
+    return with_weights(keras.Model(image, logits, name=name), weights)
