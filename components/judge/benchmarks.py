@@ -1,7 +1,11 @@
 """The figures that papers publish, kept as tables.
 
 `benchmarks/*.csv` has one row a figure: id, paper, table, model, data, split, protocol, metric,
-value, unit, note. `metric` is a key of the judge's metrics, `data` the name of a recipe's data set.
+value, unit, note. `data` is the name of a recipe's data set (that of TFDS where it has one),
+`metric` a key of `components.judge.results.METRICS`; `protocol` one of `components.judge.protocols`
+("7 x 144-crop": the mean of 7 models by that protocol), "other", or empty for what is counted of a
+network (split "none"). A value that nobody has looked up in the paper has "from memory, unverified"
+in its note.
 """
 
 import csv

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+# What the tables call a way that is none of these: people, other kinds of classifiers, other views.
+OTHER = "other"
 _PUBLISHED_SIDE = 224
 _ENSEMBLE = re.compile(r"([1-9]\d*) x (.+)")
 

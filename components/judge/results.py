@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from components.judge import protocols
 from components.judge.benchmarks import Benchmark
 
 # What papers count of a network; `keras_models.analysis.cost` counts it of ours.
@@ -90,7 +91,9 @@ def _objections(
         yield f"other data: the paper's is {benchmark.data}, ours {recipe['dataset']}"
     elif not recipe.get("full_data", recipe["size"] == "paper"):
         yield f"the {recipe['size']} size uses a part of {recipe['dataset']} only"
-    if protocol != benchmark.protocol:
+    if benchmark.protocol == protocols.OTHER:
+        yield "the paper's protocol is none of ours"
+    elif protocol != benchmark.protocol:
         yield f"other protocol: the paper's is {benchmark.protocol}, ours {protocol}"
     if ours is None:
         yield f"{METRICS[benchmark.metric]} was not measured on the {benchmark.split} split"

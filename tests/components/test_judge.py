@@ -1,3 +1,4 @@
+import csv
 import json
 from pathlib import Path
 
@@ -84,6 +85,39 @@ def test_keeps_every_answer(judgement, digits_run, digits, tmp_path):
     )
 
 
+def test_writes_the_table(judgement, tmp_path):
+    with open(tmp_path / "out" / "table.csv", newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert tuple(row) == results.COLUMNS
+    assert (row["id"], float(row["paper_value"])) == ("lecun1998-lenet5", 0.95)
+    assert float(row["ours"]) == pytest.approx(100 * judgement["metrics"]["error"])
+
+
+def test_ten_crops_of_digits(digits_run, digits, tmp_path):
+    _judge(
+        digits_run.examples,
+        digits_run.model,
+        tmp_path / "out",
+        protocol="10-crop",
+        recipe=digits_run.recipe,
+    )
+    saved = np.load(tmp_path / "out" / "predictions.npz")
+    images = digits[0][-digits_run.test_images :].astype(np.float32)
+    # 256 / 224 of 8 pixels are 9.
+    larger = np.round(tf.image.resize(images[..., None], [9, 9], antialias=True).numpy())
+    views = [
+        larger[:, top : top + 8, left : left + 8]
+        for top, left in ((0, 0), (0, 1), (1, 0), (1, 1), (0, 0))
+    ]
+    views += [view[:, :, ::-1] for view in views]
+    scores = np.mean(
+        [keras.ops.softmax(digits_run.network.predict(view / 16.0, verbose=0)) for view in views],
+        axis=0,
+    )
+    places = [int(name.removeprefix("test#")) for name in saved["id"]]
+    assert saved["scores"] == pytest.approx(scores[places], abs=1e-5)
+
+
 def test_reports_progress_to_the_last_image(digits_run, tmp_path, monkeypatch):
     events = tmp_path / "events.jsonl"
     monkeypatch.setenv(progress.EVENTS, str(events))
@@ -151,27 +185,41 @@ def test_the_component_refuses_unknown_names_before_anything_runs():
 
 
 def test_runs_in_a_pipeline(digits_run, tmp_path):
+    history = [{"epoch": 1, "val_accuracy": 0.8, "steps": 23.0}]
+    (tmp_path / "model_run").mkdir()
+    (tmp_path / "model_run" / "history.json").write_text(json.dumps(history))
+    model_run = tfx.dsl.Importer(str(tmp_path / "model_run"), standard_artifacts.ModelRun)
     examples = tfx.dsl.Importer(digits_run.examples, standard_artifacts.Examples)
     model = tfx.dsl.Importer(digits_run.model, standard_artifacts.Model)
     judge = Judge(
         examples=examples.outputs["result"],
         model=model.outputs["result"],
         protocol="1-crop",
-        benchmarks=["lecun1998-lenet5"],
+        benchmarks=["lecun1998-lenet5", "ioffe2015-bn-x5-steps", "ioffe2015-inception-parameters"],
         recipe=digits_run.recipe,
+        model_run=model_run.outputs["result"],
     )
     tfx.orchestration.LocalDagRunner().run(
         tfx.dsl.Pipeline(
             pipeline_name="judging",
             pipeline_root=str(tmp_path / "root"),
-            components=[examples.with_id("examples"), model.with_id("model"), judge],
+            components=[
+                examples.with_id("examples"),
+                model.with_id("model"),
+                model_run.with_id("model_run"),
+                judge,
+            ],
             metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
                 str(tmp_path / "metadata.sqlite")
             ),
         )
     )
     (written,) = (tmp_path / "root" / "Judge" / "judgement").iterdir()
-    assert results.read_judgement(written)["examples"] == digits_run.test_images
+    judgement = results.read_judgement(written)
+    assert judgement["examples"] == digits_run.test_images
+    assert judgement["metrics"]["steps_to_72.2_accuracy"] == 23
+    # What is counted of a network is no matter of the judge.
+    assert [row["id"] for row in judgement["rows"]] == ["lecun1998-lenet5", "ioffe2015-bn-x5-steps"]
     assert tf.io.gfile.exists(str(written / "predictions.npz"))
 
 
