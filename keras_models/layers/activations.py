@@ -1,5 +1,7 @@
 """Activation functions."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -21,7 +23,9 @@ def scaled_tanh(x):
 
 @keras.saving.register_keras_serializable(package="keras_models")
 class Maxout(keras.layers.Layer):
-    """The largest of each group of `pieces` adjacent features: h_i = max over j of z_ij.
+    """The largest of each group of `pieces` features: h_i = max over j of z_ij.
+
+    z_ij is feature j * units + i: the features are `pieces` blocks of as many units each.
 
     Args:
         pieces: features a group, k in the paper.
@@ -51,9 +55,7 @@ class Maxout(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={self.axis: features})
 
     def call(self, inputs):
-        shape, axis = list(ops.shape(inputs)), self.axis % len(inputs.shape)
-        shape[axis : axis + 1] = [shape[axis] // self.pieces, self.pieces]
-        return ops.max(ops.reshape(inputs, shape), axis=axis + 1)
+        return functools.reduce(ops.maximum, ops.split(inputs, self.pieces, axis=self.axis))
 
     def compute_output_shape(self, input_shape):
         shape = list(input_shape)

@@ -16,18 +16,19 @@ def normal(shape):
 @pytest.mark.parametrize("pieces", [1, 2, 3, 6])
 def test_maxout_is_the_largest_of_each_group(shape, axis, pieces):
     x, layer = normal(shape), Maxout(pieces, axis)
-    groups = np.split(x, 6 // pieces, axis=axis)
+    units = 6 // pieces
+    groups = [np.take(x, range(i, 6, units), axis=axis) for i in range(units)]
     expected = np.stack([group.max(axis=axis) for group in groups], axis=axis)
     np.testing.assert_array_equal(layer(x), expected)
     assert layer.compute_output_shape(shape) == expected.shape
 
 
 def test_maxout_hands_the_gradient_to_the_largest():
-    x = tf.constant([[1.0, 3.0, 2.0, 5.0, 4.0, 0.0]])
+    x = tf.constant([[1.0, 3.0, 2.0, 5.0, 0.0, 1.0]])
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = Maxout(3)(x)
-    np.testing.assert_array_equal(tape.gradient(y, x), [[0, 1, 0, 1, 0, 0]])
+        y = Maxout(2)(x)
+    np.testing.assert_array_equal(tape.gradient(y, x), [[0, 1, 1, 1, 0, 0]])
 
 
 def test_maxout_refuses_what_is_no_group():

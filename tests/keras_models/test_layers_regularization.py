@@ -26,8 +26,9 @@ def with_weights(layer, features=6):
     return layer.get_weights()
 
 
-def test_drop_connect_has_a_mask_for_every_example_weight_and_bias():
-    layer = DropConnect(3, rate=0.25)
+@pytest.mark.parametrize("keep", [0.75, 0.5])
+def test_drop_connect_has_a_mask_for_every_example_weight_and_bias(keep):
+    layer = DropConnect(3, rate=1 - keep)
     kernel, bias = with_weights(layer, features=2)
     y = np.asarray(layer(np.ones((500, 2), "float32"), training=True))
     for unit in range(3):
@@ -36,8 +37,9 @@ def test_drop_connect_has_a_mask_for_every_example_weight_and_bias():
         sums = masks @ terms
         assert np.isclose(y[:, unit][:, None], sums, atol=1e-5).any(axis=1).all()
         drawn = masks[np.abs(y[:, unit][:, None] - sums).argmin(axis=1)]
-        # Each is there in three of four examples, independently: 4 standard deviations.
-        np.testing.assert_allclose(drawn.mean(axis=0), 0.75, atol=4 * (0.1875 / 500) ** 0.5)
+        # Each is there as often as it shall be, and independently: 4 standard deviations.
+        spread = 4 * (keep * (1 - keep) / 500) ** 0.5
+        np.testing.assert_allclose(drawn.mean(axis=0), keep, atol=spread)
         assert np.abs(np.corrcoef(drawn.T)[~np.eye(3, dtype=bool)]).max() < 4 / 500**0.5
 
 
@@ -76,13 +78,14 @@ def test_drop_connect_at_test_comes_near_the_exact_mean_of_a_relu():
     np.testing.assert_array_equal(layer(x), layer(x))
 
 
-def test_drop_connect_in_training_has_the_mean_and_variance_of_the_gaussian():
-    layer = DropConnect(5, rate=0.4)
+@pytest.mark.parametrize("rate", [0.4, 0.5])
+def test_drop_connect_in_training_has_the_mean_and_variance_of_the_gaussian(rate):
+    layer = DropConnect(20, rate=rate)
     kernel, bias = with_weights(layer)
     x = normal((1, 6))
     y = np.asarray(layer(np.repeat(x, 20_000, axis=0), training=True))
-    np.testing.assert_allclose(y.mean(axis=0), 0.6 * (x @ kernel + bias)[0], atol=0.05)
-    variance = 0.24 * (x**2 @ kernel**2 + bias**2)[0]
+    np.testing.assert_allclose(y.mean(axis=0), (1 - rate) * (x @ kernel + bias)[0], atol=0.05)
+    variance = rate * (1 - rate) * (x**2 @ kernel**2 + bias**2)[0]
     np.testing.assert_allclose(y.var(axis=0), variance, rtol=0.05)
 
 
