@@ -22,9 +22,12 @@ from pipelines.recipe import IDENTITY, Recipe
 # The metrics that are no fractions, as they are printed.
 _FORMATS = {"cross_entropy": "{:.4f}", "steps_to_72.2_accuracy": "{:,}"}
 # The column that has the most to say keeps its width on a narrow terminal.
-_PUBLISHED_WIDTH = 30
-_PAPER_COLUMNS = ("paper", "protocol, data", "ours", "difference", "run")
+_PUBLISHED_WIDTH = 22
+_HOW = "protocol, data"
+_RUN_COLUMNS = ("paper", _HOW, "ours", "difference", "run")
 _NUMBERS = ("paper", "ours", "difference")
+# Others are not squeezed below this, so that words stay whole.
+_LEAST_WIDTH = 10
 
 
 def nearby(path: str | Path) -> str:
@@ -101,22 +104,30 @@ def judged(judgements: Iterable[Mapping[str, Any]]) -> RenderableType:
 
 
 def _figures(paper: str, *columns: str) -> Table:
-    """A table of one paper's figures."""
+    """A table of one paper's figures beside others."""
+    table = _titled(paper, *columns)
+    table.columns[0].width = _PUBLISHED_WIDTH
+    return table
+
+
+def _titled(paper: str, *columns: str) -> Table:
     table = _table("published", *columns)
     table.title = Text(f"\n{paper}", style="not italic")
     table.title_justify = "left"
-    table.columns[0].width = _PUBLISHED_WIDTH
     for column in table.columns:
         if column.header in _NUMBERS:
             column.justify = "right"
             column.no_wrap = True
+        else:
+            column.min_width = _LEAST_WIDTH
     return table
 
 
-def _published(row: Mapping[str, Any]) -> Text:
+def _published(row: Mapping[str, Any], separator: str = "\n") -> Text:
     """What was published, and where."""
     about = ", ".join(filter(None, (row["table"], row["note"])))
-    return Text(f"{row['model']}, {METRICS[row['metric']]}").append(f"\n{about}", style="dim")
+    what = Text(f"{row['model']}, {METRICS[row['metric']]}")
+    return what.append(f"{separator}{about}", style="dim")
 
 
 def _beside(row: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -166,31 +177,39 @@ def figures_about(words: Iterable[str]) -> list[benchmarks.Benchmark]:
 def papers_screen(
     figures: Iterable[benchmarks.Benchmark], judgements: Iterable[Mapping[str, Any]]
 ) -> Group:
-    """Published figures: first those beside results of ours, then the others."""
+    """Published figures: first those beside results of ours, then the others, a line each."""
     ours: dict[str, list[Mapping[str, Any]]] = {}
     for row in judged_table(judgements):
         ours.setdefault(row["id"], []).append(row)
     beside: dict[str, Table] = {}
     others: dict[str, Table] = {}
     for figure in figures:
-        how = f"{figure.protocol}\n{figure.data}".lstrip()
-        if figure.id not in ours:
-            table = others.setdefault(figure.paper, _figures(figure.paper, *_PAPER_COLUMNS[:2]))
-            published = _published(dataclasses.asdict(figure))
-            table.add_row(published, figure_text(figure.value, figure.unit), how, style="dim")
-            continue
-        table = beside.setdefault(figure.paper, _figures(figure.paper, *_PAPER_COLUMNS))
-        for row in ours[figure.id]:
-            run = Text(f"{row['recipe']} ({row['size']})")
-            if not row["comparable"]:
-                run.append(f"\nnot comparable: {row['why']}", style="yellow")
-            paper, result, difference = _beside(row)
-            table.add_row(_published(row), paper, how, result, difference, run)
+        if figure.id in ours:
+            table = beside.setdefault(figure.paper, _figures(figure.paper, *_RUN_COLUMNS))
+            for row in ours[figure.id]:
+                _add_run(table, figure, row)
+        else:
+            table = others.setdefault(figure.paper, _titled(figure.paper, "paper", _HOW))
+            published = _published(dataclasses.asdict(figure), "  ")
+            table.add_row(published, figure_text(figure.value, figure.unit), _how(figure, ", "))
     return Group(
         *beside.values(),
-        *([Text("\nNot run yet", style="bold")] if beside and others else []),
+        *([Text("\nWithout a run of ours", style="bold")] if beside and others else []),
         *others.values(),
     )
+
+
+def _add_run(table: Table, figure: benchmarks.Benchmark, row: Mapping[str, Any]) -> None:
+    run = Text(f"{row['recipe']} ({row['size']})")
+    if not row["comparable"]:
+        run.append(f"\nnot comparable: {row['why']}", style="yellow")
+    paper, ours, difference = _beside(row)
+    table.add_row(_published(row), paper, _how(figure, "\n"), ours, difference, run)
+
+
+def _how(figure: benchmarks.Benchmark, separator: str) -> str:
+    """By which protocol a figure was measured, and on which data."""
+    return separator.join(filter(None, (figure.protocol, figure.data)))
 
 
 def end_screen(summary: Mapping[str, Any], next_commands: Iterable[str], log: Path) -> Group:
