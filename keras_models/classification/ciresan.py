@@ -99,7 +99,7 @@ def MultiColumn(columns: Sequence[keras.Model], name: str = "multi_column") -> k
     image = keras.Input(columns[0].input_shape[1:], name="image")
     scores = [
         # The same net under a name of its own.
-        ops.log_softmax(keras.Model(column.inputs, column.outputs, name=f"column{number}")(image))
+        ops.log_softmax(keras.Model(column.input, column.output, name=f"column{number}")(image))
         for number, column in enumerate(columns, 1)
     ]
     logits = ops.logsumexp(ops.stack(scores), axis=0) - math.log(len(columns))
