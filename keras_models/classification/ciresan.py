@@ -56,8 +56,8 @@ def Ciresan(
         ValueError: a line that cannot be read, a picture that its layers leave nothing of, fewer
             than 2 classes.
     """
-    first, *hidden, last = ARCHITECTURES.get(architecture, architecture).split("-")
-    published, outputs = INPUT.fullmatch(first), OUTPUT.fullmatch(last)
+    tokens = ARCHITECTURES.get(architecture, architecture).split("-")
+    published, outputs = INPUT.fullmatch(tokens[0]), OUTPUT.fullmatch(tokens[-1])
     if not published or not outputs:
         raise ValueError(
             f"architecture must be one of {tuple(ARCHITECTURES)} or a line such as "
@@ -67,7 +67,7 @@ def Ciresan(
     image = keras.Input(checked_shape(input_shape or (height, width, channels), 1), name="image")
     x = image
     numbers = {"conv": 0, "pool": 0, "fc": 0}
-    for token in hidden:
+    for token in tokens[1:-1]:
         x = _layer(x, token, numbers)
     classes = checked_classes(int(outputs[1]) if classes is None else classes)
     logits = layers.Dense(classes, dtype="float32", name="logits", **_initial())(_flat(x))

@@ -1,4 +1,6 @@
-"""LeNet-5 against the numbers of the paper, and what every classification net promises."""
+"""LeNet-1 and LeNet-5 against the numbers of the papers, and what every net promises."""
+
+from math import prod
 
 import keras
 import numpy as np
@@ -6,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from keras_models.analysis import layer_costs
-from keras_models.classification import LeNet5, LeNet5ReLU
+from keras_models.classification import LeNet1, LeNet5, LeNet5ReLU
+from keras_models.classification.lenet import UnitBias
 from keras_models.layers import prototype_codes
 from keras_models.losses import MAPCriterion
 
@@ -31,6 +34,74 @@ def criterion(model):
     return MAPCriterion() if "RBF" in [layer.name for layer in model.layers] else (
         keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )  # fmt: skip
+
+
+def test_lenet1_units_connections_and_parameters_are_the_published_ones():
+    net = LeNet1()
+    # A connection a weight of a unit, and one for its bias.
+    connections, parameters = {}, {}
+    for layer in net.layers:
+        if layer.weights:
+            name = layer.name.partition("_")[0]
+            parameters[name] = parameters.get(name, 0) + layer.count_params()
+            positions = prod(layer.output.shape[1:-1])
+            inputs = prod(layer.bias.shape) if isinstance(layer, UnitBias) else 0
+            inputs = inputs or positions * layer.count_params()
+            connections[name] = connections.get(name, 0) + inputs
+    assert parameters == {"H1": 1_068, "H2": 2_592, "H3": 5_790, "logits": 310}
+    assert connections == {"H1": 19_968, "H2": 38_592, "H3": 5_790, "logits": 310}
+    assert net.count_params() == sum(parameters.values()) == 9_760
+    assert sum(connections.values()) == 64_660
+    units = [net.get_layer(name).output.shape[1:] for name in ("H1", "H2", "H3", "logits")]
+    assert units == [(8, 8, 12), (4, 4, 12), (30,), (10,)]
+    assert sum(map(prod, units)) + 16 * 16 == 1_256
+
+
+def naive_lenet1(net, x):
+    """Unit by unit, with -1 around the pictures and the maps."""
+
+    def squash(a):
+        return 1.7159 * np.tanh(2 / 3 * a)
+
+    def undersampled(x, kernel):
+        x = np.pad(x, ((0, 0), (2, 1), (2, 1), (0, 0)), constant_values=-1)
+        y = np.zeros((len(x), (x.shape[1] - 3) // 2, (x.shape[2] - 3) // 2, kernel.shape[-1]))
+        for n, i, j, k in np.ndindex(y.shape):
+            y[n, i, j, k] = (x[n, 2 * i : 2 * i + 5, 2 * j : 2 * j + 5] * kernel[..., k]).sum()
+        return y
+
+    weights = {layer.name: layer.get_weights() for layer in net.layers}
+    h1 = squash(undersampled(x, weights["H1_windows"][0]) + weights["H1"][0])
+    seen = [[*range(8)], [*range(4, 12)], [*range(8, 12), *range(4)]]
+    h2 = [
+        undersampled(h1[..., maps], weights[f"H2_windows{n}"][0]) for n, maps in enumerate(seen, 1)
+    ]
+    h2 = squash(np.concatenate(h2, axis=-1) + weights["H2"][0]).reshape(len(x), -1)
+    h3 = squash(h2 @ weights["H3"][0] + weights["H3"][1])
+    return h3 @ weights["logits"][0] + weights["logits"][1]
+
+
+def test_lenet1_is_the_sum_over_its_connections():
+    net, x = LeNet1(), images(2, 16, 16, 1)
+    np.testing.assert_allclose(net(x), naive_lenet1(net, x), rtol=1e-4, atol=1e-5)
+
+
+def test_lenet1_weights_start_uniform_within_2_4_over_the_fan_in():
+    net = LeNet1()
+    fan_ins = {"H1": 25, "H1_windows": 25, "H2": 200, "H2_windows2": 200, "H3": 192, "logits": 30}
+    for name, fan_in in fan_ins.items():
+        for weight in net.get_layer(name).get_weights():
+            assert np.abs(weight).max() <= 2.4 / fan_in
+        assert np.abs(net.get_layer(name).get_weights()[0]).max() > 0.95 * 2.4 / fan_in
+
+
+@pytest.mark.parametrize(("side", "h1", "h2"), [(4, 2, 1), (15, 8, 4), (28, 14, 7)])
+def test_lenet1_halves_any_side_twice(side, h1, h2):
+    net = LeNet1((side, 16, 3), classes=7)
+    assert net.get_layer("H1").output.shape == (None, h1, 8, 12)
+    assert net.get_layer("H2").output.shape == (None, h2, 4, 12)
+    with pytest.raises(ValueError, match="at least 4, not 3 x 16"):
+        LeNet1((3, 16, 1))
 
 
 def test_parameters_and_connections_are_the_published_ones():
