@@ -15,9 +15,11 @@ The contract of all of them, so that training, export and judging need not know 
 """
 
 from keras_models.classification.alexnet import AlexNet
+from keras_models.classification.bn_inception import BNInception
 from keras_models.classification.cifar_resnet import CifarPlainNet, CifarResNet
 from keras_models.classification.ciresan import Ciresan, MultiColumn
 from keras_models.classification.dropconnect_net import DropConnectCIFAR10, DropConnectMNIST
+from keras_models.classification.googlenet import GoogLeNet
 from keras_models.classification.lenet import LeNet1, LeNet5, LeNet5ReLU
 from keras_models.classification.resnet import (
     Plain18,
@@ -35,11 +37,13 @@ from keras_models.classification.zfnet import ZFNet
 __all__ = [
     "VGG",
     "AlexNet",
+    "BNInception",
     "CifarPlainNet",
     "CifarResNet",
     "Ciresan",
     "DropConnectCIFAR10",
     "DropConnectMNIST",
+    "GoogLeNet",
     "LeNet1",
     "LeNet5",
     "LeNet5ReLU",
