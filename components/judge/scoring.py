@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.judge.protocols import Part, Protocol, Sizes, View
+from components.judge.protocols import Part, Protocol, Sizes
 
 # Values in one question: 32 MiB of float32, 55 views of 224 x 224 pixels.
 _VALUES = 2**23
@@ -76,11 +76,15 @@ class Scorer:
         views = []
         for scale in part.scales(self._sizes):
             resized = shorter_side(image, scale)
-            for view in part.views(*resized.shape[:2], side):
-                pixels = cut(resized, view)
-                if part.signature == "predict" and pixels.shape[:2] != (side, side):
-                    pixels = _resized(pixels, side, side)
-                views.append(pixels)
+            # A place is cut once, though views share it: squares of a square image, reflections.
+            places: dict[tuple[int, ...], np.ndarray] = {}
+            for top, left, height, width, mirrored in part.views(*resized.shape[:2], side):
+                place = (top, left, height, width)
+                if place not in places:
+                    pixels = resized[top : top + height, left : left + width]
+                    fits = part.signature == "dense"
+                    places[place] = pixels if fits else _resized(pixels, side, side)
+                views.append(places[place][:, ::-1] if mirrored else places[place])
         return views
 
     def _ask(self, part: Part, images: list[list[np.ndarray]]) -> np.ndarray:
@@ -118,12 +122,6 @@ def shorter_side(image: tf.Tensor, length: int) -> np.ndarray:
     height, width = image.shape[:2]
     shorter = min(height, width)
     return _resized(image, round(height * length / shorter), round(width * length / shorter))
-
-
-def cut(image: np.ndarray, view: View) -> np.ndarray:
-    """The pixels of a view."""
-    pixels = image[view.top : view.top + view.height, view.left : view.left + view.width]
-    return pixels[:, ::-1] if view.mirrored else pixels
 
 
 def _resized(image: Any, height: int, width: int) -> np.ndarray:
