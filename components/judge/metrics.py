@@ -71,9 +71,10 @@ def steps_to_accuracy(history: Sequence[Mapping[str, float]], accuracy: float) -
       accuracy: a fraction.
 
     Returns:
-      The steps at the end of the first epoch that reaches it; None where none does.
+      The steps at the end of the first epoch that reaches it; None where none does, or where the
+      history does not tell.
     """
-    reached = (epoch["steps"] for epoch in history if epoch["val_accuracy"] >= accuracy)
+    reached = (epoch.get("steps") for epoch in history if epoch.get("val_accuracy", 0) >= accuracy)
     steps = next(reached, None)
     return None if steps is None else int(steps)
 

@@ -92,6 +92,7 @@ def test_steps_to_an_accuracy_are_those_of_the_first_epoch_that_reaches_it():
     assert metrics.steps_to_accuracy(HISTORY, 0.723) == 1200
     assert metrics.steps_to_accuracy(HISTORY, 0.76) is None
     assert metrics.steps_to_accuracy([], 0.1) is None
+    assert metrics.steps_to_accuracy([{"epoch": 1, "val_accuracy": 0.9}], 0.1) is None
 
 
 def test_a_history_gives_what_a_figure_asks_for():
