@@ -172,6 +172,40 @@ def test_multi_scale(mean_model):
     assert answer(mean_model, "multi-scale", image) == pytest.approx(expected, rel=1e-5)
 
 
+def test_dense_on_a_real_network(tmp_path):
+    """On an image of the network's own size, there is one position: the crop itself."""
+    import keras
+
+    from keras_models.classification.dense import fully_convolutional
+
+    keras.utils.set_random_seed(3)
+    pixels = keras.Input((SIDE, SIDE, 1))
+    x = keras.layers.Rescaling(1 / 255)(pixels)
+    x = keras.layers.Conv2D(4, 3, activation="relu")(x)
+    x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(6, activation="relu")(x)
+    network = keras.Model(pixels, keras.layers.Dense(2, name="logits")(x))
+    anywhere = fully_convolutional(network)
+    module = tf.Module()
+    module.weights = [each.value for each in (*network.variables, *anywhere.variables)]
+    signatures = {}
+    for name, model, side in (("predict", network, SIDE), ("dense", anywhere, None)):
+        spec = tf.TensorSpec([None, side, side, 1], tf.float32, name="image")
+        ask = tf.function(lambda image, model=model: {"scores": tf.nn.softmax(model(image))})
+        signatures[name] = ask.get_concrete_function(spec)
+    folder = str(tmp_path / "model")
+    tf.saved_model.save(module, folder, signatures)
+
+    image = np.random.default_rng(4).integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
+    logits = network.predict(np.stack([image, image[:, ::-1]])[..., None], verbose=0)
+    expected = np.exp(logits)[:, 0] / np.exp(logits).sum(axis=1)
+    measured = answer(folder, "dense", image, resize=SIDE)
+    assert measured == pytest.approx(255 * expected.mean(), rel=1e-4)
+    larger = np.random.default_rng(5).integers(0, 256, (12, 20)).astype(np.uint8)
+    assert 0 < answer(folder, "dense-3-scales", larger)[0] < 255
+
+
 @pytest.mark.parametrize("protocol", ["dense", "dense-3-scales", "150-crop-and-dense"])
 def test_a_model_without_the_signature_is_refused(protocol, tmp_path):
     model = tf.saved_model.load(saved(tmp_path / "model", dense=False))
