@@ -20,7 +20,9 @@ from keras_models.classification.cifar_resnet import CifarPlainNet, CifarResNet
 from keras_models.classification.ciresan import Ciresan, MultiColumn
 from keras_models.classification.dropconnect_net import DropConnectCIFAR10, DropConnectMNIST
 from keras_models.classification.googlenet import GoogLeNet
+from keras_models.classification.highway import HighwayCIFAR, HighwayMLP, HighwayMNIST
 from keras_models.classification.lenet import LeNet1, LeNet5, LeNet5ReLU
+from keras_models.classification.prelu_net import PReLUNet
 from keras_models.classification.resnet import (
     Plain18,
     Plain34,
@@ -44,10 +46,14 @@ __all__ = [
     "DropConnectCIFAR10",
     "DropConnectMNIST",
     "GoogLeNet",
+    "HighwayCIFAR",
+    "HighwayMLP",
+    "HighwayMNIST",
     "LeNet1",
     "LeNet5",
     "LeNet5ReLU",
     "MultiColumn",
+    "PReLUNet",
     "Plain18",
     "Plain34",
     "ResNet18",
