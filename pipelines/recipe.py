@@ -18,8 +18,8 @@ SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
 _PREPROCESS_CHOICES = {
     "channels": (1, 3),
-    "fit": ("pad", "stretch"),
-    "mean": ("none", "per_pixel"),
+    "fit": ("pad", "stretch", "crop"),
+    "mean": ("none", "per_pixel", "per_channel"),
 }
 
 
@@ -52,19 +52,28 @@ class Recipe:
         compared with a published one.
       model: import path of a function `(input_shape, classes, **model_args) -> keras.Model` whose
         output is logits.
-      preprocess: `size` [height, width] in pixels, `channels` 1 or 3, `fit` ("pad" or
-        "stretch"), `range` [lowest, highest] that 0..255 is mapped to, and `mean`
-        ("none", or "per_pixel": the mean of the training images is subtracted).
+      preprocess: `size` [height, width] of the network's input in pixels, `resize` (pixels, or
+        None), `channels` 1 or 3, `fit` ("pad", "stretch", or "crop" to the centre after the
+        shorter side was resized), `range` [lowest, highest] that 0..255 is mapped to, and `mean`
+        (the mean of the training images is subtracted "per_pixel", "per_channel", or "none"). With
+        `resize` the images are brought to that many pixels square, and `size` is cut out of
+        them: at random in training, in the centre elsewhere.
       augment: the random distortions of the training images, in order: `[{"step": NAME, ...}]`.
+      distorted_copies: 0 distorts every image anew in each epoch; n makes n distorted copies of
+        the training images once, and the epochs take turns over the images and the copies.
       loss, optimizer: `{"class": import path, ...arguments}`; an optimizer's `learning_rate` may be
         such an object too (a schedule), in which `"$steps"` and `"$steps_per_epoch"` stand
         for the batches of the whole training and of one epoch.
+      weight_decay: adds weight_decay / 2 * w^2 to the loss for each weight of a kernel.
+      auxiliary_weight: of the loss of each auxiliary classifier, where the model has some.
       steps_per_execution: batches per call of the compiled training function.
       protocol, benchmarks: how the judge measures and the ids of the published figures beside
         which it sets the result.
       thresholds: `accuracy`, the least accuracy with which a model is blessed, and `change`, how
         much less than the last blessed model's is let through (0.002: two tenths of a percent).
       features: names of the layers whose outputs the `features` signature serves.
+      dense: whether the network is also exported fully convolutional, for protocols that apply it
+        to whole images.
     """
 
     name: str
@@ -82,6 +91,9 @@ class Recipe:
     full_data: bool = True
     model_args: Mapping[str, Any] = field(default_factory=dict)
     augment: tuple[Mapping[str, Any], ...] = ()
+    distorted_copies: int = 0
+    weight_decay: float = 0.0
+    auxiliary_weight: float = 0.3
     strategy: str = "one_device"
     mixed_precision: bool = False
     jit_compile: bool = False
@@ -93,19 +105,24 @@ class Recipe:
         default_factory=lambda: {"accuracy": 0.0, "change": 0.002}
     )
     features: tuple[str, ...] = ()
+    dense: bool = False
 
     def __post_init__(self) -> None:
         _check_choice("size", self.size, SIZES)
         _check_choice("strategy", self.strategy, STRATEGIES)
+        object.__setattr__(self, "preprocess", {"resize": None, **self.preprocess})
         for key, allowed in _PREPROCESS_CHOICES.items():
             if self.preprocess[key] not in allowed:
                 choices = " or ".join(map(str, allowed))
                 raise RecipeError(
                     f"preprocess.{key} must be {choices}, not {self.preprocess[key]!r}"
                 )
+        _check_resize(self.preprocess)
         for key in ("epochs", "batch_size", "steps_per_execution"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")
+        if self.distorted_copies < 0:
+            raise RecipeError(f"distorted_copies must be 0 or more, not {self.distorted_copies}")
         for key in ("augment", "benchmarks", "features"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
 
@@ -166,6 +183,15 @@ _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
 # What may be added to a mapping that has not named it: only these are open-ended.
 _OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
+
+
+def _check_resize(preprocess: Mapping[str, Any]) -> None:
+    resize = preprocess["resize"]
+    if resize is not None and not (isinstance(resize, int) and resize >= max(preprocess["size"])):
+        raise RecipeError(
+            f"preprocess.resize must be a number of pixels that covers preprocess.size "
+            f"{preprocess['size']}, or null, not {resize!r}"
+        )
 
 
 def _check_choice(what: str, value: str, allowed: Iterable[str]) -> None:

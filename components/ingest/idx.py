@@ -40,15 +40,26 @@ def read_idx(path: str | Path) -> np.ndarray:
     return values.reshape(shape)
 
 
+def write_idx(path: str | Path, values: np.ndarray) -> None:
+    """Writes uint8 values as an IDX file, not gzipped."""
+    header = struct.pack(f">4B{values.ndim}I", 0, 0, _UNSIGNED_BYTE, values.ndim, *values.shape)
+    with open(path, "wb") as file:
+        file.write(header)
+        file.write(np.ascontiguousarray(values, np.uint8).tobytes())
+
+
 def read_split(folder: str | Path, pattern: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [N, H, W] and labels uint8 [N] of the split whose files match `pattern`.
+    """The split whose files match `pattern`.
+
+    Returns:
+      images uint8 [N, H, W] or [N, H, W, 3], and labels uint8 [N].
 
     Raises:
       ValueError: a file is missing or damaged, or the two differ in number.
     """
     files = {path.name: path for path in sorted(Path(folder).glob(pattern))}
-    images = read_idx(_only(files, "images-idx3", folder))
-    labels = read_idx(_only(files, "labels-idx1", folder))
+    images = read_idx(_only(files, "images-idx", folder))
+    labels = read_idx(_only(files, "labels-idx", folder))
     if len(images) != len(labels):
         raise ValueError(f"{folder}: {len(images)} images and {len(labels)} labels ({pattern})")
     return images, labels

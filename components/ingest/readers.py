@@ -92,7 +92,7 @@ class _IdxPieceToExamples(beam.DoFn):
         pixels, labels = _idx_split(*self._source)
         prefix = self._source[1].partition("-")[0]
         for index in range(start, min(start + _PIECE, len(pixels))):
-            height, width = pixels[index].shape
+            height, width = pixels[index].shape[:2]
             encoded = images.png(pixels[index])
             label = int(labels[index])
             yield images.example(
@@ -125,6 +125,10 @@ def labels_of(source: Source) -> list[str]:
         names = (name.rstrip("/") for name in directories)
         return sorted(name for name in names if tf.io.gfile.isdir(os.path.join(source.base, name)))
     if source.kind == "idx":
+        names = os.path.join(source.base, "labels.txt")
+        if os.path.exists(names):
+            with open(names, encoding="utf-8") as file:
+                return file.read().splitlines()
         _, labels = _idx_split(source.base, dict(source.patterns)["train"])
         return [str(number) for number in range(int(labels.max()) + 1)]
     import tensorflow_datasets as tfds

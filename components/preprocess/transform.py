@@ -26,16 +26,28 @@ def preprocessing_fn(
       `image`, float32 [N, H, W, C] of pixels 0..255 before any normalisation, so that distortions
       act on an image; `image/mean`, float32 of the same shape, what `normalize` subtracts: the mean
       of each pixel over the training set (section 3.1 of Krizhevsky et al. 2012 subtracts it
-      "at each pixel"), or zeros; `label`, int64 [N, 1].
+      "at each pixel"), the mean of each channel (section 2.1 of Simonyan and Zisserman 2015), or
+      zeros; `label`, int64 [N, 1]. H and W are those of `stored_size`.
     """
     settings = custom_config["preprocess"]
     pixels = decode(tf.squeeze(inputs["image/encoded"], axis=1), settings)
-    if settings["mean"] == "per_pixel":
-        mean = tft.mean(pixels, reduce_instance_dims=False)
-        means = tf.zeros_like(pixels) + mean
-    else:
-        means = tf.zeros_like(pixels)
+    means = tf.zeros_like(pixels) + _MEANS[settings["mean"]](pixels)
     return {PIXELS: pixels, MEAN: means, LABEL: inputs[LABEL]}
+
+
+_MEANS = {
+    "none": lambda pixels: 0.0,
+    "per_pixel": lambda pixels: tft.mean(pixels, reduce_instance_dims=False),
+    "per_channel": lambda pixels: tft.mean(
+        tf.reduce_mean(pixels, axis=[1, 2]), reduce_instance_dims=False
+    ),
+}
+
+
+def stored_size(settings: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width to which images are brought before the network's input is cut from them."""
+    resize = settings.get("resize")
+    return (resize, resize) if resize else tuple(settings["size"])
 
 
 def decode(encoded: tf.Tensor, settings: Mapping[str, Any]) -> tf.Tensor:
@@ -43,12 +55,12 @@ def decode(encoded: tf.Tensor, settings: Mapping[str, Any]) -> tf.Tensor:
 
     Args:
       encoded: string [N].
-      settings: a recipe's `preprocess`: `size`, `channels`, `fit`.
+      settings: a recipe's `preprocess`: `size`, `resize`, `channels`, `fit`.
 
     Returns:
-      float32 [N, height, width, channels], whole numbers 0..255.
+      float32 [N, height, width, channels] of `stored_size`, whole numbers 0..255.
     """
-    height, width = settings["size"]
+    height, width = stored_size(settings)
     channels = settings["channels"]
     fit = _FITS[settings["fit"]]
 
@@ -79,7 +91,31 @@ def _stretch(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.image.resize(image, [height, width], antialias=True)
 
 
-_FITS = {"pad": _pad, "stretch": _stretch}
+def _crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The centre of the image, after it was resized so that it just covers the size."""
+    shape = tf.cast(tf.shape(image)[:2], tf.float32)
+    scale = tf.reduce_max(tf.constant([height, width], tf.float32) / shape)
+    covering = tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), [height, width])
+    image = tf.image.resize(image, covering, antialias=True)
+    return tf.image.resize_with_crop_or_pad(image, height, width)
+
+
+_FITS = {"pad": _pad, "stretch": _stretch, "crop": _crop}
+
+
+def centre(pixels: tf.Tensor, settings: Mapping[str, Any]) -> tf.Tensor:
+    """The central part of stored images that has the size of the network's input.
+
+    Args:
+      pixels: [..., H, W, C].
+      settings: a recipe's `preprocess`: `size`.
+
+    Returns:
+      [..., height, width, C].
+    """
+    height, width = settings["size"]
+    top, left = (pixels.shape[-3] - height) // 2, (pixels.shape[-2] - width) // 2
+    return pixels[..., top : top + height, left : left + width, :]
 
 
 def normalize(pixels: tf.Tensor, mean: tf.Tensor, settings: Mapping[str, Any]) -> tf.Tensor:
@@ -87,7 +123,7 @@ def normalize(pixels: tf.Tensor, mean: tf.Tensor, settings: Mapping[str, Any]) -
 
     Args:
       pixels: [N, H, W, C], 0..255.
-      mean: [H, W, C], what is subtracted, in the same unit.
+      mean: [H, W, C] or [C], what is subtracted, in the same unit.
       settings: a recipe's `preprocess`: `range` is where 0 and 255 go.
 
     Returns:

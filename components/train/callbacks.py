@@ -77,12 +77,18 @@ def _plain(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:
 
 
 class EpochFacts(keras.callbacks.Callback):
-    """Adds the epoch's seconds and learning rate to the logs of the callbacks after it."""
+    """Adds the epoch's seconds and learning rate to the logs of the callbacks after it.
+
+    Of a network with auxiliary classifiers Keras reports the accuracy under its output's name; it
+    goes by "accuracy" here, as that of any other network.
+    """
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._begun = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        for key in [key for key in logs if key.endswith("_accuracy") and key != "val_accuracy"]:
+            logs["val_accuracy" if key.startswith("val_") else "accuracy"] = logs.pop(key)
         logs["seconds"] = time.monotonic() - self._begun
         logs["learning_rate"] = float(
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)

@@ -10,13 +10,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import examples
-from components.preprocess.augment import augment
-from components.preprocess.transform import LABEL, MEAN, PIXELS, normalize
+from components.preprocess.augment import augment, random_crop
+from components.preprocess.transform import LABEL, MEAN, PIXELS, centre, normalize
 
 _DECODE_BATCH = 256
 # Decoded images are kept in memory up to this many bytes; beyond it they are decoded every epoch.
 _CACHE_BYTES = 4 * 2**30
 _SHUFFLE_BYTES = 2**30
+_PREFETCHED = 8
 
 
 class Images:
@@ -25,8 +26,8 @@ class Images:
     Attributes:
       dataset: (uint8 [H, W, C], int64 []) one by one, kept in memory where they fit.
       count: how many there are.
-      mean: float32 [H, W, C], what `normalize` subtracts.
-      shape: (H, W, C).
+      mean: float32 [H, W, C], the mean of the same part of every image.
+      shape: (H, W, C) of the stored images.
     """
 
     def __init__(self, files: Sequence[str], transform: tft.TFTransformOutput):
@@ -53,8 +54,39 @@ class Images:
         decoded = (
             batches.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE).unbatch().apply(counted)
         )
-        fits = self.count * self._bytes_each() <= _CACHE_BYTES
-        self.dataset = decoded.cache() if fits else decoded
+        self.dataset = decoded.cache() if self._fits() else decoded
+
+    def distorted(self, recipe: Mapping[str, Any], copies: int) -> list[tf.data.Dataset]:
+        """Copies of the images with the recipe's `augment` steps applied, each its own.
+
+        Args:
+          recipe: `augment`, `seed`.
+          copies: how many; they are kept in memory where they fit beside the images.
+
+        Returns:
+          as many datasets of (uint8 [H, W, C], int64 []).
+        """
+        datasets = [self._distorted(recipe, number) for number in range(copies)]
+        return [copy.cache() for copy in datasets] if self._fits(1 + copies) else datasets
+
+    def _distorted(self, recipe: Mapping[str, Any], number: int) -> tf.data.Dataset:
+        def distort(chunk: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
+            pixels, labels = batch
+            copy_seed = tf.constant([recipe["seed"], number], tf.int64)
+            seed = tf.random.experimental.stateless_fold_in(copy_seed, chunk)
+            distorted = augment(pixels, recipe["augment"], seed)
+            return tf.saturate_cast(tf.round(tf.cast(distorted, tf.float32)), tf.uint8), labels
+
+        return (
+            self.dataset.batch(_DECODE_BATCH)
+            .enumerate()
+            .map(distort, num_parallel_calls=tf.data.AUTOTUNE)
+            .unbatch()
+            .apply(tf.data.experimental.assert_cardinality(self.count))
+        )
+
+    def _fits(self, copies: int = 1) -> bool:
+        return copies * self.count * self._bytes_each() <= _CACHE_BYTES
 
     def shuffle_buffer(self) -> int:
         """How many images a shuffle may hold at a time."""
@@ -96,7 +128,7 @@ def training_batches(
 
     Args:
       images: the training split.
-      recipe: `batch_size`, `epochs`, `seed`, `augment`, `preprocess`.
+      recipe: `batch_size`, `epochs`, `seed`, `augment`, `distorted_copies`, `preprocess`.
       first_epoch: how many epochs lie behind; at least one must be left.
 
     Returns:
@@ -105,10 +137,14 @@ def training_batches(
     batch_size = min(recipe["batch_size"], images.count)
     steps = steps_per_epoch(images, recipe)
     seed = recipe["seed"]
+    preprocess = recipe["preprocess"]
+    mean = centre(images.mean, preprocess)
     buffer = images.shuffle_buffer()
+    copies = recipe["distorted_copies"]
+    sets = [images.dataset, *images.distorted(recipe, copies)]
 
     def epoch_batches(epoch: int) -> tf.data.Dataset:
-        order = images.dataset.shuffle(
+        order = sets[epoch % len(sets)].shuffle(
             buffer, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False
         )
         return order.batch(batch_size, drop_remainder=True)
@@ -116,8 +152,10 @@ def training_batches(
     def network_input(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
         pixels, labels = batch
         step_seed = tf.stack([tf.constant(seed, tf.int64), step])
-        distorted = augment(tf.cast(pixels, tf.float32), recipe["augment"], step_seed)
-        return normalize(distorted, images.mean, recipe["preprocess"]), labels
+        if not copies:
+            pixels = augment(pixels, recipe["augment"], step_seed)
+        pixels = random_crop(pixels, step_seed, *preprocess["size"])
+        return normalize(pixels, mean, preprocess), labels
 
     # A shuffle takes no tensor as its seed, so each epoch is a dataset of its own.
     epochs = map(epoch_batches, range(first_epoch, recipe["epochs"]))
@@ -125,17 +163,33 @@ def training_batches(
         functools.reduce(tf.data.Dataset.concatenate, epochs)
         .enumerate(first_epoch * steps)
         .map(network_input, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(_PREFETCHED)
+        .with_options(_untuned())
     )
 
 
 def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
     """The images of a split in order, undistorted, in batches of (images, labels)."""
+    preprocess = recipe["preprocess"]
+    mean = centre(images.mean, preprocess)
 
     def network_input(pixels: tf.Tensor, labels: tf.Tensor):
-        return normalize(pixels, images.mean, recipe["preprocess"]), labels
+        return normalize(centre(pixels, preprocess), mean, preprocess), labels
 
     batches = images.dataset.batch(recipe["batch_size"])
-    return batches.map(network_input, num_parallel_calls=tf.data.AUTOTUNE).prefetch(
-        tf.data.AUTOTUNE
+    return (
+        batches.map(network_input, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(_PREFETCHED)
+        .with_options(_untuned())
     )
+
+
+def _untuned() -> tf.data.Options:
+    """Parallel calls as many as cores, and none of tf.data's tuning.
+
+    The end of an iterator now and then misses to wake the tuning thread, and then waits for it: for
+    5, 10, 20 seconds, up to a minute, at the end of a training.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options

@@ -46,9 +46,7 @@ def run_fn(fn_args: FnArgs) -> None:
         _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
     if not is_chief(active):
         return
-    served = ServedModel(
-        model, transform, train.mean, labels, recipe["preprocess"], recipe["features"]
-    )
+    served = ServedModel(model, transform, train.mean, labels, recipe)
     served.save(fn_args.serving_model_dir)
     _write_model_run(fn_args.model_run_dir, model, recipe, checkpoint.history)
     checkpoint.delete()
@@ -67,19 +65,34 @@ def _precision(mixed: bool) -> Iterator[None]:
 def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
     """The recipe's network for these images, with its loss and its optimizer, all built."""
     network = load(recipe["model"])
-    model = network(input_shape=train.shape, classes=classes, **recipe["model_args"])
+    input_shape = (*recipe["preprocess"]["size"], train.shape[-1])
+    model = network(input_shape=input_shape, classes=classes, **recipe["model_args"])
+    _penalize(model, recipe["weight_decay"])
     epoch = data.steps_per_epoch(train, recipe)
     optimizer = build(recipe["optimizer"], steps=epoch * recipe["epochs"], steps_per_epoch=epoch)
+    auxiliary = len(model.outputs) - 1
+    weights = [1.0] + [recipe["auxiliary_weight"]] * auxiliary
     model.compile(
         optimizer=optimizer,
-        loss=build(recipe["loss"]),
-        metrics=["accuracy"],
+        loss=[build(recipe["loss"]) for _ in model.outputs] if auxiliary else build(recipe["loss"]),
+        loss_weights=weights if auxiliary else None,
+        metrics=[["accuracy"]] + [[]] * auxiliary if auxiliary else ["accuracy"],
         jit_compile=recipe["jit_compile"],
         steps_per_execution=recipe["steps_per_execution"],
     )
     # A checkpoint restores the optimizer's variables only where they exist.
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _penalize(model: keras.Model, weight_decay: float) -> None:
+    """Adds weight_decay / 2 * w^2 to the loss for the kernels' weights, not for the biases."""
+    if not weight_decay:
+        return
+    penalty = keras.regularizers.L2(weight_decay / 2)
+    for variable in model.trainable_variables:
+        if variable.name.endswith("kernel"):
+            variable.regularizer = penalty
 
 
 def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, active) -> None:
@@ -90,14 +103,22 @@ def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, act
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
     model.fit(
         # Keras asks for one batch after the last, and warns where there is none.
-        data.training_batches(train, recipe, first_epoch).repeat(),
+        _for_outputs(model, data.training_batches(train, recipe, first_epoch).repeat()),
         initial_epoch=first_epoch,
         epochs=recipe["epochs"],
         steps_per_epoch=steps,
-        validation_data=data.test_batches(test, recipe),
+        validation_data=_for_outputs(model, data.test_batches(test, recipe)),
         callbacks=callbacks,
         verbose=2,
     )
+
+
+def _for_outputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The batches with the labels once for each output: auxiliary classifiers learn them too."""
+    outputs = len(model.outputs)
+    if outputs == 1:
+        return batches
+    return batches.map(lambda images, labels: (images, (labels,) * outputs))
 
 
 def _checkpoint_folder(fn_args: FnArgs) -> str:

@@ -11,7 +11,8 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.preprocess.transform import PIXELS, normalize
+from components.preprocess.transform import PIXELS, centre, normalize
+from keras_models.classification.dense import fully_convolutional
 
 LABELS_ASSET = "labels.txt"
 _ENCODED = "image/encoded"
@@ -31,33 +32,33 @@ class ServedModel(tf.Module):
         transform: tft.TFTransformOutput,
         mean: tf.Tensor,
         labels: Sequence[str],
-        preprocess: Mapping[str, Any],
-        features: Sequence[str] = (),
+        recipe: Mapping[str, Any],
     ):
         """Puts the parts together.
 
         Args:
-          model: the trained network.
+          model: the trained network; of several outputs the first is served.
           transform: the output of the Transform component.
-          mean: float32 [H, W, C], what `normalize` subtracts.
+          mean: float32 [H, W, C] of the stored images.
           labels: class names in the order of the network's outputs.
-          preprocess: the recipe's `preprocess`.
-          features: names of the layers that the `features` signature serves.
+          recipe: `preprocess`; `features`, names of the layers that the `features` signature
+            serves; `dense`, whether there is a `dense` signature.
 
         Raises:
-          ValueError: a layer in `features` that the network does not have.
+          ValueError: a layer in `features` that the network does not have, or a network that
+            cannot be made fully convolutional.
         """
         super().__init__()
-        self._network = model
+        self._network = keras.Model(model.input, model.outputs[0])
+        self._dense = fully_convolutional(self._network) if recipe["dense"] else None
         # The variables themselves, because a loader of graphs alone (TensorFlow Serving is one)
         # does not find those that a Keras 3 model keeps behind its own objects.
         self._variables = [variable.value for variable in model.variables]
-        self._taps = keras.Model(
-            model.inputs, {name: model.get_layer(name).output for name in features}
-        )
+        outputs = {name: model.get_layer(name).output for name in recipe["features"]}
+        self._taps = keras.Model(model.input, outputs) if outputs else None
         self._transform = transform.transform_features_layer()
-        self._mean = tf.constant(mean)
-        self._preprocess = preprocess
+        self._preprocess = recipe["preprocess"]
+        self._mean = centre(tf.constant(mean), self._preprocess)
         self._labels_file = tf.saved_model.Asset(_labels_file(labels))
         self._labels = tf.constant(list(labels))
 
@@ -70,19 +71,32 @@ class ServedModel(tf.Module):
             "serving_default": self.serve.get_concrete_function(encoded),
             "predict": self.predict.get_concrete_function(image),
         }
-        if self._taps.outputs:
+        if self._dense is not None:
+            whole = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
+            signatures["dense"] = self.evaluate_densely.get_concrete_function(whole)
+        if self._taps is not None:
             signatures["features"] = self.tap.get_concrete_function(encoded)
         tf.saved_model.save(self, folder, signatures=signatures)
 
     @tf.function
     def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialised tf.Examples or encoded images, string [N], to scores and classes."""
-        return self._answer(self._pixels(examples))
+        return self.predict(self._pixels(examples))
 
     @tf.function
     def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Pixels 0..255, float32 [N, H, W, C], to scores and classes."""
-        return self._answer(image)
+        return self._answer(self._network(self._normalized(image), training=False))
+
+    @tf.function
+    def evaluate_densely(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Pixels 0..255 of images of any size, float32 [N, H, W, C], to scores and classes.
+
+        The classifier is applied at every position (Simonyan and Zisserman 2015, section 3.2).
+        """
+        # There is no mean for each pixel of a picture of another size.
+        mean = tf.reduce_mean(self._mean, axis=[0, 1])
+        return self._answer(self._dense(normalize(image, mean, self._preprocess), training=False))
 
     @tf.function
     def tap(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -92,13 +106,13 @@ class ServedModel(tf.Module):
 
     def _pixels(self, examples: tf.Tensor) -> tf.Tensor:
         encoded = _encoded_images(examples)
-        return self._transform({_ENCODED: tf.expand_dims(encoded, 1)})[PIXELS]
+        pixels = self._transform({_ENCODED: tf.expand_dims(encoded, 1)})[PIXELS]
+        return centre(pixels, self._preprocess)
 
     def _normalized(self, pixels: tf.Tensor) -> tf.Tensor:
         return normalize(pixels, self._mean, self._preprocess)
 
-    def _answer(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = self._network(self._normalized(pixels), training=False)
+    def _answer(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = tf.nn.softmax(tf.cast(logits, tf.float32))
         return {"scores": scores, "classes": tf.gather(self._labels, tf.argmax(scores, axis=1))}
 

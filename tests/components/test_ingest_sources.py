@@ -41,7 +41,7 @@ def test_idx_files_of_ones_own(tmp_path):
         shutil.copy(path, tmp_path)
     assert resolve(str(tmp_path)).kind == "idx"
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(SourceError, match="no labels-idx1 file of the test split"):
+    with pytest.raises(SourceError, match="no labels-idx file of the test split"):
         resolve(str(tmp_path))
 
 

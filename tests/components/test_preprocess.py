@@ -7,8 +7,8 @@ import skimage.data
 import tensorflow as tf
 from PIL import Image
 
-from components.preprocess.augment import affine, augment
-from components.preprocess.transform import decode, normalize
+from components.preprocess.augment import affine, augment, flip, pad, random_crop
+from components.preprocess.transform import centre, decode, normalize
 
 GREY = {"size": [32, 32], "channels": 1, "fit": "pad", "range": [-0.1, 1.175], "mean": "none"}
 
@@ -45,6 +45,16 @@ def test_stretch_fills_the_frame(photo):
     (image,) = decode(tf.constant([encoded(photo, "JPEG")]), settings).numpy()
     small = Image.fromarray(photo).resize((40, 20), Image.Resampling.BILINEAR)
     assert np.abs(image - np.asarray(small)).mean() < 3
+
+
+def test_crop_covers_the_frame_and_keeps_the_centre(photo):
+    """300 x 451: the shorter side becomes 64, and the centre of the longer remains."""
+    settings = {**GREY, "channels": 3, "fit": "crop", "size": [56, 56], "resize": 64}
+    (image,) = decode(tf.constant([encoded(photo)]), settings).numpy()
+    assert image.shape == (64, 64, 3)
+    small = Image.fromarray(photo).resize((96, 64), Image.Resampling.BILINEAR)
+    assert np.abs(image - np.asarray(small)[:, 16:80]).mean() < 4
+    np.testing.assert_array_equal(centre(tf.constant(image), settings), image[4:60, 4:60])
 
 
 def test_colour_and_grey_meet(photo):
@@ -126,3 +136,34 @@ def test_distortions_follow_the_seed(batch):
 def test_unknown_step(batch):
     with pytest.raises(ValueError, match="'afine'; known: affine"):
         augment(batch, [{"step": "afine"}], SEED)
+
+
+def numbered(count: int, height: int, width: int) -> np.ndarray:
+    """Images of which each pixel is another."""
+    pixels = np.arange(count * height * width, dtype=np.float32)
+    return pixels.reshape(count, height, width, 1)
+
+
+def test_flip_mirrors_about_half_of_the_images():
+    images = numbered(200, 3, 4)
+    flipped = flip(tf.constant(images), SEED).numpy()
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(flipped, images, strict=True)]
+    kept = [np.array_equal(a, b) for a, b in zip(flipped, images, strict=True)]
+    assert sum(mirrored) + sum(kept) == 200
+    assert 70 <= sum(mirrored) <= 130
+
+
+def test_a_margin_and_a_crop_move_the_image():
+    """Section 4.2 of He et al. 2016: 4 pixels on each side, then a crop of the old size."""
+    images = numbered(500, 6, 5) + 1
+    padded = pad(tf.constant(images), SEED, margin=2)
+    assert padded.shape == (500, 10, 9, 1)
+    crops = random_crop(padded, SEED, 6, 5).numpy()
+    places = set()
+    for crop, whole in zip(crops, padded.numpy(), strict=True):
+        (place,) = [
+            (y, x) for y, x in np.ndindex(5, 5) if np.array_equal(crop, whole[y : y + 6, x : x + 5])
+        ]
+        places.add(place)
+    assert len(places) == 25
+    assert random_crop(padded, SEED, 10, 9) is padded

@@ -15,7 +15,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.train import data
 from components.train.objects import build, load
-from components.train.run import run_fn
+from components.train.run import compiled_model, run_fn
 
 RECIPE = {
     "name": "tiny",
@@ -31,6 +31,10 @@ RECIPE = {
         },
     },
     "augment": [{"step": "affine", "translate": 1.0}],
+    "distorted_copies": 0,
+    "weight_decay": 0.0,
+    "auxiliary_weight": 0.3,
+    "dense": False,
     "preprocess": {
         "size": [32, 32],
         "channels": 1,
@@ -253,6 +257,65 @@ def test_each_epoch_has_its_own_order_and_its_own_distortions(train_images):
     for (x, y), (same_x, same_y) in zip(batches[9:], resumed, strict=True):
         np.testing.assert_array_equal(x, same_x)
         np.testing.assert_array_equal(y, same_y)
+
+
+def test_epochs_take_turns_over_the_images_and_their_distorted_copies(train_images):
+    """Section III.B of LeCun et al. 1998: a set of the images and of copies, distorted once."""
+    images = train_images["none"]
+    recipe = {**RECIPE, "epochs": 5, "distorted_copies": 1, "batch_size": 600}
+    epochs = list(data.training_batches(images, recipe).as_numpy_iterator())
+    sets = [{image.tobytes() for image in pixels} for pixels, _ in epochs]
+    plain = list(data.test_batches(images, recipe).as_numpy_iterator())
+    assert sets[0] == {image.tobytes() for pixels, _ in plain for image in pixels}
+    assert sets[0] == sets[2] == sets[4]
+    assert sets[1] == sets[3]
+    # A translation of less than half a pixel in each direction may leave an image as it was.
+    assert len(sets[0] & sets[1]) < 10
+    orders = [[image.tobytes() for image in pixels] for pixels, _ in epochs]
+    assert orders[1] != orders[3]
+    (resumed,) = data.training_batches(images, recipe, 4).as_numpy_iterator()
+    np.testing.assert_array_equal(resumed[0], epochs[4][0])
+
+
+def test_weight_decay_is_on_the_kernels_alone(train_images):
+    """The loss grows by decay / 2 * w^2, so that its gradient is decay * w."""
+    recipe = {**RECIPE, "weight_decay": 0.5}
+    model = compiled_model(recipe, train_images["none"], classes=10)
+    model(np.zeros((1, 32, 32, 1), "float32"))
+    kernels = [v.numpy() for v in model.trainable_variables if v.name == "kernel"]
+    assert len(kernels) == 5
+    expected = 0.25 * sum((kernel**2).sum() for kernel in kernels)
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_auxiliary_classifiers_learn_and_are_not_served(fn_args, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_models.classification.TwoHeads", _two_heads, raising=False)
+    run_fn(fn_args(tmp_path, model="keras_models.classification:TwoHeads", epochs=1, features=[]))
+    (epoch,) = history(tmp_path)
+    assert {"accuracy", "val_accuracy", "loss", "val_loss"} <= set(epoch)
+    trained = keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert np.abs(trained.get_layer("auxiliary").bias.numpy()).max() > 0
+    served = tf.saved_model.load(str(tmp_path / "serving"))
+    image = tf.zeros([2, 32, 32, 1])
+    assert served.signatures["predict"](image=image)["scores"].shape == (2, 10)
+
+
+def _two_heads(input_shape, classes):
+    image = keras.Input(input_shape)
+    flat = keras.layers.Flatten()(image)
+    heads = [keras.layers.Dense(classes, name=name)(flat) for name in ("logits", "auxiliary")]
+    return keras.Model(image, heads)
+
+
+def test_dense_signature_takes_larger_images(fn_args, tmp_path):
+    plain = {**RECIPE["preprocess"], "mean": "none"}
+    run_fn(fn_args(tmp_path, epochs=1, dense=True, preprocess=plain))
+    signatures = tf.saved_model.load(str(tmp_path / "serving")).signatures
+    image = tf.random.stateless_uniform([2, 32, 32, 1], [1, 2], 0, 255)
+    dense, one_view = (signatures[name](image=image)["scores"] for name in ("dense", "predict"))
+    np.testing.assert_allclose(dense, one_view, atol=1e-5)
+    larger = signatures["dense"](image=tf.image.resize(image, [48, 64]))["scores"]
+    np.testing.assert_allclose(tf.reduce_sum(larger, axis=1), [1.0, 1.0], rtol=1e-5)
 
 
 def test_no_examples(transformed, tmp_path):

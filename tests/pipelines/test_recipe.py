@@ -70,14 +70,14 @@ class TestEveryRecipe:
         assert recipe.benchmarks
 
     def test_says_what_to_do_with_the_pixels(self, recipe):
-        assert recipe.preprocess.keys() == {"size", "channels", "fit", "range", "mean"}
+        assert recipe.preprocess.keys() == {"size", "resize", "channels", "fit", "range", "mean"}
         height, width = recipe.preprocess["size"]
         low, high = recipe.preprocess["range"]
         assert height > 0 < width
         assert low < high
         assert recipe.preprocess["channels"] in (1, 3)
-        assert recipe.preprocess["fit"] in ("pad", "stretch")
-        assert recipe.preprocess["mean"] in ("none", "per_pixel")
+        assert recipe.preprocess["fit"] in ("pad", "stretch", "crop")
+        assert recipe.preprocess["mean"] in ("none", "per_pixel", "per_channel")
 
     def test_has_thresholds_and_a_summary_of_one_line(self, recipe):
         assert recipe.thresholds.keys() == {"accuracy", "change"}
@@ -181,7 +181,9 @@ def test_the_last_assignment_holds():
         ("dataset=photos", ["dataset", "--data"]),
         ("full_data=true", ["full_data", "cannot be set"]),
         ("augment=flip", ["augment", "'flip'"]),
-        ("preprocess.fit=crop", ["preprocess.fit", "pad or stretch", "'crop'"]),
+        ("preprocess.fit=zoom", ["preprocess.fit", "pad or stretch or crop", "'zoom'"]),
+        ("preprocess.resize=16", ["preprocess.resize", "[32, 32]", "16"]),
+        ("distorted_copies=-1", ["distorted_copies", "0 or more", "-1"]),
         ("preprocess.channels=2", ["preprocess.channels", "1 or 3"]),
         ("preprocess.siz=[28,28]", ["'siz'", "size"]),
         ("preprocess.channels=red", ["preprocess.channels", "'red'"]),

