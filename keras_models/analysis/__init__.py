@@ -1,5 +1,5 @@
 """What a net costs, sees and is sensitive to."""
 
-from keras_models.analysis.cost import LayerCost, layer_costs
+from keras_models.analysis.cost import LayerCost, layer_costs, total_cost
 
-__all__ = ["LayerCost", "layer_costs"]
+__all__ = ["LayerCost", "layer_costs", "total_cost"]
