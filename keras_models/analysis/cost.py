@@ -10,6 +10,8 @@ import keras
 from keras import layers
 
 from keras_models.analysis.receptive_field import Field, field_after, sides_of
+from keras_models.classification.dense import DenseAsConv2D
+from keras_models.classification.lenet import UnitBias
 from keras_models.layers import (
     DropConnect,
     EuclideanRBF,
@@ -92,6 +94,8 @@ _A_POSITION: dict[type, Callable[..., tuple[int, int]]] = {
     TableConv2D: _all_parameters,
     TiledConv2D: _tiled,
     DropConnect: _all_parameters,
+    DenseAsConv2D: lambda layer: _convolution(layer.dense),
+    UnitBias: lambda layer: (0, layer.bias.shape[-1]),
     EuclideanRBF: lambda layer: (prod(layer.prototypes.shape),) * 2,
     Subsampling2D: lambda layer: (0, layer.coefficient.shape[0] * (layer.pool_size**2 + 1)),
     # Weights that the papers count no multiply-adds for.

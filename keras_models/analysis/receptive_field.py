@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from keras import layers
 
+from keras_models.classification.dense import DenseAsConv2D
 from keras_models.layers import (
     LocalContrastNormalization,
     SpatialPyramidPooling2D,
@@ -39,6 +40,7 @@ _WINDOWS = {
     layers.SeparableConv2D: "kernel_size",
     TableConv2D: "kernel_size",
     TiledConv2D: "kernel_size",
+    DenseAsConv2D: "window",
     layers.AveragePooling1D: "pool_size",
     layers.AveragePooling2D: "pool_size",
     layers.AveragePooling3D: "pool_size",

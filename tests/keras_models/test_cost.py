@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 from keras_models.analysis import layer_costs, total_cost
+from keras_models.classification import VGG, LeNet1, LeNet5
+from keras_models.classification.dense import fully_convolutional
 from keras_models.layers import (
     ActivationBatchNormalization,
     DropConnect,
@@ -118,6 +120,23 @@ def test_known_nets():
     assert mobilenet.parameters == 3_504_872
     assert mobilenet.multiply_adds == 300_774_272
     assert (mobilenet.receptive_field, mobilenet.stride) == ((491, 491), (32, 32))
+
+
+def test_lenet_1_and_5_have_the_published_connections():
+    lenet1, lenet5 = (total_cost(layer_costs(net())) for net in (LeNet1, LeNet5))
+    assert (lenet1.parameters, lenet1.connections) == (9_760, 64_660)
+    assert (lenet5.parameters, lenet5.connections) == (60_000, 340_908)
+
+
+def test_a_dense_net_costs_as_much_as_its_net_at_the_size_of_training():
+    net = VGG("A", (32, 32, 3), classes=10, units=16)
+    dense = fully_convolutional(net)
+    assert counts(total_cost(layer_costs(dense, (32, 32, 3)))) == counts(
+        total_cost(layer_costs(net))
+    )
+    rows = {row.name: row for row in layer_costs(dense, (64, 96, 3))}
+    assert rows["fc6"].shape == (2, 3, 16)
+    assert rows["fc6"].multiply_adds == 6 * 512 * 16
 
 
 def test_nested_nets_are_counted_layer_by_layer():
