@@ -1,13 +1,12 @@
 """BN-Inception against Figure 5 of the batch normalisation paper, and what every classification
 net promises."""
 
-from math import prod
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_models.analysis import layer_costs, total_cost
 from keras_models.classification import BNInception
 
 SMALL = {"input_shape": (32, 32, 3), "classes": 4, "stem": "cifar", "width": 0.125}
@@ -64,7 +63,7 @@ def test_kinds_of_pooling():
 def test_parameters():
     # Not published: the counts of these rows. One bias a map less, two of scale and shift more.
     model, baseline = BNInception(), BNInception(**VARIANTS["baseline"])
-    trainable = [sum(prod(w.shape) for w in m.trainable_weights) for m in (model, baseline)]
+    trainable = [total_cost(layer_costs(m)).parameters for m in (model, baseline)]
     assert trainable == [11_188_288, 11_178_336]
     weighted = [layer for layer in baseline.layers if layer.weights and layer.name != "logits"]
     assert trainable[0] - trainable[1] == sum(layer.output.shape[-1] for layer in weighted)

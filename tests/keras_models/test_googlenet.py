@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_models.analysis import layer_costs, total_cost
 from keras_models.classification import GoogLeNet
 
 SMALL = {"input_shape": (32, 32, 3), "classes": 4, "stem": "cifar", "width": 0.125}
@@ -27,15 +28,9 @@ def images(*shape):
     return np.random.default_rng(3).normal(size=shape).astype("float32")
 
 
-def kernels(model, prefix):
-    """(weights, multiply-adds of an example) of the layers whose names begin so, biases apart."""
-    weights = multiply_adds = 0
-    for layer in model.layers:
-        if layer.name.startswith(prefix):
-            sizes = [prod(w.shape) for w in layer.weights if "kernel" in w.name]
-            weights += sum(sizes)
-            multiply_adds += sum(sizes) * prod(layer.output.shape[1:-1])
-    return weights, multiply_adds
+@pytest.fixture(scope="module")
+def costs(published):
+    return layer_costs(published)
 
 
 # Table 1: output size, params in K, ops in M; and how many weights the row's own widths make.
@@ -56,10 +51,16 @@ TABLE_1 = {
 
 
 @pytest.mark.parametrize("row", TABLE_1)
-def test_rows_of_table_1(published, row):
+def test_rows_of_table_1(published, costs, row):
     shape, kilo, mega, weights = TABLE_1[row]
     assert published.get_layer(row).output.shape[1:] == shape
-    own_weights, multiply_adds = kernels(published, row)
+    own_weights = sum(
+        prod(weight.shape)
+        for layer in published.layers
+        for weight in layer.weights
+        if layer.name.startswith(row) and "kernel" in weight.name
+    )
+    multiply_adds = sum(cost.multiply_adds for cost in costs if cost.name.startswith(row))
     assert own_weights == weights
     # The parameters are in units of 1,024. Those of 4a to 5b are not those of the row's own widths
     # (which do make its operations, but for 5a's): up to 7 % off.
@@ -97,7 +98,7 @@ def test_branches_of_a_module_have_the_widths_of_its_row(published):
 def test_the_whole_takes_less_than_1_6_g_multiply_adds(separable, parameters, giga):
     model = GoogLeNet(auxiliary=False, separable=separable)
     assert model.count_params() == parameters
-    total = kernels(model, "")[1] / 1e9
+    total = total_cost(layer_costs(model)).multiply_adds / 1e9
     assert total == pytest.approx(giga, abs=0.005) and total < 1.6
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_models.analysis import layer_costs, total_cost
 from keras_models.classification import (
     Plain18,
     Plain34,
@@ -36,16 +37,6 @@ def trainable(model):
     return sum(prod(weight.shape) for weight in model.trainable_weights)
 
 
-def multiply_adds(model):
-    """Of convolutions and full connections, as the paper counts."""
-    kinds = (keras.layers.Conv2D, keras.layers.Dense)
-    return sum(
-        prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
-        for layer in model.layers
-        if isinstance(layer, kinds)
-    )
-
-
 def images(*shape):
     return np.random.default_rng(3).normal(0, 60, shape).astype("float32")
 
@@ -65,8 +56,9 @@ def images(*shape):
 )
 def test_parameters_and_multiply_adds(build, parameters, published):
     model = build()
-    assert trainable(model) == parameters
-    giga = multiply_adds(model) / 1e9
+    cost = total_cost(layer_costs(model))
+    assert cost.parameters == parameters
+    giga = cost.multiply_adds / 1e9
     assert published in (round(giga, 1), int(10 * giga) / 10)
     layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
     on_the_road = [layer for layer in layers if "branch1" not in layer.name]
