@@ -71,11 +71,22 @@ def list_recipes() -> None:
 @click.argument("recipe")
 @_size
 @_settings
-def show_recipe(recipe: str, size: str, settings: Sequence[str]) -> None:
-    """A recipe, and the published figures that its result is set beside."""
+@click.option("--layers", is_flag=True, help="The network's costs layer by layer, too.")
+def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -> None:
+    """A recipe, the published figures that its result is set beside, and what its network costs."""
     from pipelines import screens
 
-    console().print(screens.recipe_screen(_recipe(recipe, size, settings)))
+    chosen = _recipe(recipe, size, settings)
+    screen = console()
+    screen.print(screens.recipe_screen(chosen))
+    served.quiet_libraries()
+    with _user_errors(), screen.status("loading Keras and counting"):
+        from pipelines import costs
+
+        cost = costs.count(chosen)
+    if layers:
+        screen.print(screens.layers_table(cost))
+    screen.print(screens.cost_screen(cost, costs.published(chosen, cost)))
 
 
 @main.command("run")

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,12 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from components.judge import benchmarks
-from components.judge.results import METRICS, figure_text, judged_table, row_text
+from components.judge.results import COUNTS, METRICS, SCALES, figure_text, judged_table, row_text
 from pipelines.display import WORK, duration
 from pipelines.recipe import IDENTITY, Recipe
 
+if TYPE_CHECKING:
+    from pipelines.costs import NetworkCost, PublishedCount
+
 # The metrics that are no fractions, as they are printed.
 _FORMATS = {"cross_entropy": "{:.4f}", "steps_to_72.2_accuracy": "{:,}"}
+_FLOAT32_BYTES = 4
 # The column that has the most to say keeps its width on a narrow terminal.
 _PUBLISHED_WIDTH = 22
 _HOW = "protocol, data"
@@ -66,7 +70,8 @@ def recipe_screen(recipe: Recipe) -> Group:
         else:
             values.add_row(key, _value(value))
     figures = _table("published", "where", "protocol", "metric", "value", "note")
-    for row in benchmarks.find(recipe.benchmarks):
+    rows = [row for row in benchmarks.find(recipe.benchmarks) if row.metric not in COUNTS]
+    for row in rows:
         figures.add_row(
             row.model,
             row.table,
@@ -81,12 +86,94 @@ def recipe_screen(recipe: Recipe) -> Group:
         Text("\nWhat runs (each key can be changed with --set key=value)"),
         values,
         Text("The published figures it will be set beside"),
-        figures if recipe.benchmarks else Text("  none"),
+        figures if rows else Text("  none"),
     )
 
 
 def _value(value: Any) -> Text:
     return Text(value if isinstance(value, str) else json.dumps(value))
+
+
+def layers_table(cost: NetworkCost) -> Table:
+    """A network's costs, a line a layer: the values of its output, and how many pixels a unit
+    sees, with how many from one unit to the next."""
+    table = _table("layer", "output", "parameters", "mult-adds", "values", "sees /step")
+    for column in table.columns:
+        column.justify = "right"
+        column.no_wrap = True
+    table.columns[0].justify = "left"
+    for layer in cost.layers:
+        field = layer.receptive_field and f"{_sides(layer.receptive_field)} /{_sides(layer.stride)}"
+        table.add_row(
+            layer.name,
+            "x".join(map(str, layer.shape)),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            _short(layer.multiply_adds),
+            _short(layer.activations),
+            field or "",
+        )
+    return table
+
+
+def cost_screen(cost: NetworkCost, published: Sequence[PublishedCount]) -> Group:
+    """What a network costs in total, and the paper's own counts beside it."""
+    total = cost.total
+    values = _table("count", "")
+    values.show_header = False
+    values.add_row("parameters", f"{total.parameters:,}")
+    if cost.auxiliary_parameters:
+        values.add_row("", f"and {cost.auxiliary_parameters:,} of classifiers for training alone")
+    values.add_row("multiply-adds", f"{total.multiply_adds:,}")
+    values.add_row("connections", f"{total.connections:,}")
+    values.add_row("units", f"{cost.units:,}")
+    megabytes = total.activations * _FLOAT32_BYTES / 1e6
+    values.add_row("activations", f"{total.activations:,} ({megabytes:.3g} MB in float32)")
+    if total.receptive_field:
+        field = f"{_by(total.receptive_field)} pixels, in steps of {_sides(total.stride)}"
+        values.add_row("a unit of the last maps sees", field)
+    heading = f"What the network costs, for one picture of {_by(cost.input_shape)}"
+    parts: list[RenderableType] = [
+        Text(f"{heading} and {cost.classes:,} classes"),
+        values,
+    ]
+    if published:
+        parts += [Text("The papers' own counts"), _counts(published)]
+    return Group(*parts)
+
+
+def _counts(published: Iterable[PublishedCount]) -> Table:
+    table = _table("published", "count", "paper", "ours", "where", "note")
+    for row in published:
+        figure = row.figure
+        other = f"the paper's network is for {row.other_data}" if row.other_data else ""
+        table.add_row(
+            figure.model,
+            METRICS[figure.metric],
+            _in_unit(figure.value, figure.unit),
+            "" if row.ours is None else _in_unit(row.ours, figure.unit),
+            figure.table,
+            Text(figure.note).append("; " * bool(figure.note and other)).append(other, "yellow"),
+        )
+    return table
+
+
+def _in_unit(value: float, unit: str) -> str:
+    return f"{value:.4g} {unit}" if unit else f"{value:,.0f}"
+
+
+def _short(value: int) -> str:
+    """Four digits: 1.850 G."""
+    unit = next((unit for unit in "GMk" if value * SCALES[unit] >= 1), "")
+    return _in_unit(value * SCALES[unit], unit) if value else ""
+
+
+def _sides(sides: Sequence[int]) -> str:
+    """One number where all sides are the same."""
+    return "x".join(map(str, sides if len(set(sides)) > 1 else sides[:1]))
+
+
+def _by(sides: Sequence[int]) -> str:
+    return " x ".join(map(str, sides))
 
 
 def judged(judgements: Iterable[Mapping[str, Any]]) -> RenderableType:

@@ -135,7 +135,7 @@ class TestHelp:
         assert child.stdout.startswith("Usage: convnets")
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["show", "lenet"], ["judge"], ["papers"]])
+@pytest.mark.parametrize("arguments", [["list"], ["judge"], ["papers"]])
 def test_tables_need_no_tensorflow(arguments, tmp_path):
     remember(tmp_path, "12:00:00", JUDGEMENT)
     root = ["--root", str(tmp_path)] if arguments[0] in ("judge", "papers") else []
@@ -166,6 +166,50 @@ class TestRecipes:
         text = convnets("show", "lenet", "--set", "epochs=77", "--size", "paper")
         assert "77" in text
         assert "lenet (paper)" in text
+
+    def test_show_counts_what_the_network_costs(self, convnets):
+        lines = [" ".join(line.split()) for line in convnets("show", "lenet").splitlines()]
+        start = lines.index("What the network costs, for one picture of 32 x 32 x 1 and 10 classes")
+        assert lines[start + 2 : start + 8] == [
+            "parameters 60,000",
+            "multiply-adds 326,520",
+            "connections 340,908",
+            "units 6,518",
+            "activations 9,128 (0.0365 MB in float32)",
+            "a unit of the last maps sees 16 x 16 pixels, in steps of 4",
+        ]
+
+    def test_show_layer_by_layer(self, convnets):
+        lines = [
+            " ".join(line.split()) for line in convnets("show", "lenet", "--layers").splitlines()
+        ]
+        assert "C1 28x28x6 156 117.6 k 4.704 k 5 /1" in lines
+        assert "S2 14x14x6 12 1.176 k 6 /2" in lines
+        assert "C1" not in convnets("show", "lenet")
+
+    def test_show_follows_the_changes(self, convnets):
+        text = convnets(
+            *("show", "lenet", "--set", "model_args.classifier=softmax"),
+            *("--set", "preprocess.size=[28, 40]"),
+        )
+        assert "one picture of 28 x 40 x 1 and 10 classes" in text
+
+    def test_show_sets_the_papers_counts_beside(self, convnets):
+        ids = ["lecun1998-lenet5-parameters", "krizhevsky2012-parameters", "lecun1998-lenet5"]
+        text = convnets("show", "lenet", "--set", f"benchmarks={json.dumps(ids)}")
+        figures, _, counts = text.partition("The papers' own counts")
+        assert "Section II.B" not in figures and "0.95 %" not in counts
+        lines = [" ".join(line.split()) for line in counts.splitlines()]
+        assert any(
+            line.startswith("LeNet-5 parameters 60,000 60,000 Section II.B") for line in lines
+        )
+        assert any(line.startswith("AlexNet parameters 60 M 0.06 M Abstract") for line in lines)
+        assert "the paper's network is for imagenet2012" in counts
+        assert "own counts" not in convnets("show", "lenet")
+
+    def test_show_says_what_the_network_does_not_take(self, convnets):
+        text = convnets("show", "lenet", "--set", "preprocess.size=[8, 8]", code=1)
+        assert "at least 16" in text.splitlines()[-1]
 
     @pytest.mark.parametrize("command", ["show", "run", "judge"])
     def test_unknown_recipe(self, convnets, command):
@@ -226,7 +270,7 @@ class TestRun:
         assert "lenet (small) on 10,000 test images of mnist, protocol 1-crop" in lines
         assert "error 0.87%, top-5 error 0.01%, cross-entropy 0.0310" in lines
         assert "LeNet-5, error 0.95 % 0.87 % -0.08 yes" in lines
-        assert "Figure 9, [quoted] note" in lines
+        assert "Figure 9, [quoted]" in text
         assert "Dead letters 3 images could not be used" in lines
         assert "Report runs/report/index.html" in lines
         assert "Served as lenet, version 173 in runs/serving/lenet/173" in lines

@@ -1,0 +1,104 @@
+"""What a recipe's network costs, beside what its paper counts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.judge import benchmarks
+from components.judge.results import COUNTS, SCALES
+from components.train import objects
+from pipelines.recipe import Recipe
+
+# For counting before any data is there; of other data sets the network's own default is taken.
+_CLASSES = {"cifar10": 10, "fashion_mnist": 10, "imagenet2012": 1000, "mnist": 10}
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """The costs of a recipe's network, for one picture.
+
+    Attributes:
+      input_shape, classes: what it was counted for.
+      layers: a `keras_models.analysis.LayerCost` a layer; of a network with auxiliary
+        classifiers, without them.
+      total: their sum.
+      units: outputs of the layers that multiply: convolutions and full connections.
+      auxiliary_parameters: of the classifiers that are there in training only.
+    """
+
+    input_shape: tuple[int, int, int]
+    classes: int
+    layers: Sequence[Any]
+    total: Any
+    units: int
+    auxiliary_parameters: int
+
+
+@dataclass(frozen=True)
+class PublishedCount:
+    """What a paper counts, and the same of ours.
+
+    Attributes:
+      ours: in the figure's unit; None where it is not counted here.
+      other_data: the data set of the paper's network, where ours is for another one.
+    """
+
+    figure: benchmarks.Benchmark
+    ours: float | None
+    other_data: str
+
+
+def count(recipe: Recipe) -> NetworkCost:
+    """Builds the recipe's network and counts. Imports Keras.
+
+    Raises:
+      ValueError: the network cannot be built as the recipe says, or not be counted.
+    """
+    network = objects.load(recipe.model)
+    default = inspect.signature(network).parameters["classes"].default
+    classes = _CLASSES.get(_data(recipe), default)
+    input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
+    model = objects.build(
+        {"class": recipe.model, "input_shape": input_shape, "classes": classes, **recipe.model_args}
+    )
+    import keras
+
+    layer_costs = objects.load("keras_models.analysis:layer_costs")
+    total_cost = objects.load("keras_models.analysis:total_cost")
+    served = model if len(model.outputs) == 1 else keras.Model(model.inputs, model.outputs[0])
+    layers = layer_costs(served)
+    total = total_cost(layers)
+    return NetworkCost(
+        input_shape=input_shape,
+        classes=classes,
+        layers=layers,
+        total=total,
+        units=sum(layer.activations for layer in layers if layer.multiply_adds),
+        auxiliary_parameters=total_cost(layer_costs(model)).parameters - total.parameters,
+    )
+
+
+def published(recipe: Recipe, cost: NetworkCost) -> list[PublishedCount]:
+    """The counts among the recipe's published figures, beside ours."""
+    ours = {
+        "parameters": cost.total.parameters,
+        "multiply_adds": cost.total.multiply_adds,
+        "connections": cost.total.connections,
+        "units": cost.units,
+    }
+    return [
+        PublishedCount(
+            figure=figure,
+            ours=ours[figure.metric] * SCALES[figure.unit] if figure.metric in ours else None,
+            other_data="" if figure.data == _data(recipe) else figure.data,
+        )
+        for figure in benchmarks.find(recipe.benchmarks)
+        if figure.metric in COUNTS
+    ]
+
+
+def _data(recipe: Recipe) -> str:
+    return recipe.dataset.removeprefix("tfds:")
