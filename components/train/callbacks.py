@@ -77,7 +77,8 @@ def _plain(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:
 
 
 class EpochFacts(keras.callbacks.Callback):
-    """Adds the epoch's seconds and learning rate to the logs of the callbacks after it.
+    """Adds the epoch's seconds, the learning rate and the steps so far to the logs of the callbacks
+    after it.
 
     Of a network with auxiliary classifiers Keras reports the accuracy under its output's name; it
     goes by "accuracy" here, as that of any other network.
@@ -93,6 +94,7 @@ class EpochFacts(keras.callbacks.Callback):
         logs["learning_rate"] = float(
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         )
+        logs["steps"] = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
 
 
 class ProgressReport(keras.callbacks.Callback):

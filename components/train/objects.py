@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from typing import Any
+
+
+_KNOWN = re.compile(r"\$(?P<name>\w+)(?: \* (?P<factor>[\d.]+))?")
 
 
 def load(path: str) -> Any:
@@ -25,7 +29,8 @@ def build(spec: Mapping[str, Any], **known: Any) -> Any:
 
     Args:
       spec: arguments may be such mappings themselves.
-      **known: values that only the run knows; an argument `"$steps"` stands for `known["steps"]`.
+      **known: numbers that only the run knows; an argument `"$steps"` stands for
+        `known["steps"]`, and `"$steps * 0.5"` for the whole number below the half of it.
 
     Raises:
       ValueError: an unknown path, or arguments that the class does not take.
@@ -40,6 +45,9 @@ def build(spec: Mapping[str, Any], **known: Any) -> Any:
 def _value(value: Any, known: Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping) and "class" in value:
         return build(value, **known)
-    if isinstance(value, str) and value.startswith("$"):
-        return known[value[1:]]
+    if isinstance(value, (list, tuple)):
+        return [_value(item, known) for item in value]
+    if isinstance(value, str) and (found := _KNOWN.fullmatch(value)):
+        product = known[found["name"]] * float(found["factor"] or 1)
+        return int(product)
     return value

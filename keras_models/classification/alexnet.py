@@ -11,6 +11,7 @@ from keras_models.classification.building import (
     checked_classes,
     checked_shape,
     covering,
+    scaled,
     with_weights,
 )
 from keras_models.layers import LocalResponseNormalization
@@ -50,6 +51,7 @@ def AlexNet(
     without: Sequence[int] = (),
     stem: str = "imagenet",
     units: int = 4096,
+    width: float = 1.0,
     weights: str | None = None,
     name: str = "alexnet",
 ) -> keras.Model:
@@ -73,6 +75,7 @@ def AlexNet(
             and 1 million parameters fewer. Without 3 and 4 it is conv5 that sees both towers.
         stem: "imagenet", or "cifar" for pictures of about 32: conv1 of 5 x 5 and stride 1.
         units: width of fc6 and fc7; fewer for small pictures.
+        width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -81,7 +84,7 @@ def AlexNet(
 
     Raises:
         ValueError: an unknown stem, other layers to leave out, too small an input, fewer than 2
-            classes.
+            classes, a width that is not positive.
     """
     checked_choice("stem", stem, STEMS)
     without = checked_choice("without", tuple(sorted(without)), ABLATIONS)
@@ -91,7 +94,7 @@ def AlexNet(
     def convolution(x, number, maps, window, groups=1, bias=0.0, stride=1, padding="same"):
         kind = TowerConv2D if groups > 1 else layers.Conv2D
         return kind(
-            maps,
+            scaled(maps, width),
             window,
             stride,
             padding,

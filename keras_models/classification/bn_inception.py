@@ -8,6 +8,7 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    scaled,
     with_weights,
 )
 from keras_models.layers import LocalResponseNormalization
@@ -91,12 +92,10 @@ def BNInception(
     checked_choice("activation", activation, ACTIVATIONS)
     shape = checked_shape(input_shape, SMALLEST_SIDE[checked_choice("stem", stem, STEMS)])
     checked_classes(classes)
-    if width <= 0:
-        raise ValueError(f"width must be positive, not {width!r}.")
 
     def convolution(x, filters, size, name, stride=1, kind=layers.Conv2D, **arguments):
         x = kind(
-            max(1, round(filters * width)),
+            scaled(filters, width),
             size,
             strides=stride,
             padding="same",

@@ -47,6 +47,17 @@ def checked_choice(argument: str, value: Any, allowed: Collection) -> Any:
     return value
 
 
+def scaled(maps: int, width: float) -> int:
+    """A published number of maps times `width`, rounded.
+
+    Raises:
+        ValueError: a width that is not positive.
+    """
+    if width <= 0:
+        raise ValueError(f"width must be positive, not {width!r}.")
+    return max(1, round(maps * width))
+
+
 def with_weights(model: keras.Model, weights: str | None) -> keras.Model:
     """The model, with the weights of a .weights.h5 or .keras file of the same net where given.
 

@@ -8,6 +8,7 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    scaled,
     with_weights,
 )
 from keras_models.layers import LocalResponseNormalization
@@ -82,11 +83,9 @@ def GoogLeNet(
     checked_choice("stem", stem, STEMS)
     shape = checked_shape(input_shape, SMALLEST_SIDE[stem, bool(auxiliary)])
     checked_classes(classes)
-    if width <= 0:
-        raise ValueError(f"width must be positive, not {width!r}.")
 
     def maps(n: int) -> int:
-        return max(1, round(n * width))
+        return scaled(n, width)
 
     image = keras.Input(shape, name="image")
     x = _stem(image, stem, separable, maps)

@@ -8,6 +8,7 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    scaled,
     with_weights,
 )
 from keras_models.layers import SpatialPyramidPooling2D, prelu
@@ -72,8 +73,6 @@ def PReLUNet(
     shared = ACTIVATIONS[checked_choice("activation", activation, ACTIVATIONS)]
     shape = checked_shape(input_shape, SMALLEST_SIDE[checked_choice("stem", stem, STEMS)])
     checked_classes(classes)
-    if width <= 0:
-        raise ValueError(f"width must be positive, not {width!r}.")
     start = initializers.VarianceScaling(
         2 / (1 + INITIAL_SLOPE**2) if shared else 2.0, "fan_in", "untruncated_normal"
     )
@@ -85,7 +84,7 @@ def PReLUNet(
 
     def convolution(x, filters, size, name, stride=1, padding="same"):
         x = layers.Conv2D(
-            max(1, round(filters * width)),
+            scaled(filters, width),
             size,
             strides=stride,
             padding=padding,
@@ -110,7 +109,7 @@ def PReLUNet(
             x = convolution(x, maps, size, f"conv{stage}_{i}")
     x = SpatialPyramidPooling2D(bins, data_format="channels_last", name="spp")(x)
     for fc in ("fc1", "fc2"):
-        units = max(1, round(4096 * width))
+        units = scaled(4096, width)
         x = layers.Dense(units, kernel_initializer=start.clone(), name=fc)(x)
         x = layers.Dropout(0.5, name=f"{fc}_dropout")(rectified(x, fc))
     logits = layers.Dense(

@@ -9,6 +9,7 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    scaled,
     with_weights,
 )
 from keras_models.layers import LocalResponseNormalization
@@ -44,6 +45,7 @@ def VGG(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
     units: int = 4096,
+    width: float = 1.0,
     initialization: str = "glorot",
     weights: str | None = None,
     name: str | None = None,
@@ -61,6 +63,7 @@ def VGG(
             RGB, 0..255, minus the mean RGB of the training set; not divided.
         classes: 2 or more.
         units: width of fc6 and fc7; fewer for small pictures.
+        width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
         initialization: "glorot" uniform, which trains every net from scratch, or "normal", zero
             mean and variance 10^-2, with which the paper trains A and lets the others start from
             it (`start_from_net_a`). Biases are zero (section 3.1).
@@ -73,7 +76,8 @@ def VGG(
 
     Raises:
         ValueError: an unknown configuration or initialization, too small an input, fewer than 2
-            classes, "imagenet" for a net that keras.applications does not have.
+            classes, a width that is not positive, "imagenet" for a net that keras.applications does
+            not have.
     """
     checked_choice("configuration", configuration, CONFIGURATIONS)
     checked_choice("initialization", initialization, INITIALIZATIONS)
@@ -83,7 +87,7 @@ def VGG(
     for stage, convolutions in enumerate(CONFIGURATIONS[configuration], 1):
         for number, (maps, window) in enumerate(convolutions, 1):
             x = layers.Conv2D(
-                maps,
+                scaled(maps, width),
                 window,
                 padding="same",
                 data_format="channels_last",

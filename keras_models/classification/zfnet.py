@@ -8,6 +8,7 @@ from keras_models.classification.building import (
     checked_classes,
     checked_shape,
     covering,
+    scaled,
     with_weights,
 )
 from keras_models.layers import LocalResponseNormalization
@@ -28,6 +29,7 @@ def ZFNet(
     maps: tuple[int, int, int] = (384, 384, 256),
     units: int = 4096,
     stem: str = "imagenet",
+    width: float = 1.0,
     weights: str | None = None,
     name: str = "zfnet",
 ) -> keras.Model:
@@ -48,6 +50,7 @@ def ZFNet(
         maps: of conv3, conv4 and conv5; Table 3 has (512, 1024, 512) too.
         units: width of fc6 and fc7; Table 3 has 2,048 and 8,192 too.
         stem: "imagenet", or "cifar" for pictures of about 32: conv1 of 3 x 3, no strides.
+        width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -55,7 +58,8 @@ def ZFNet(
         a model [N, H, W, channels] -> float32 logits [N, classes].
 
     Raises:
-        ValueError: an unknown stem, not three maps, too small an input, fewer than 2 classes.
+        ValueError: an unknown stem, not three maps, too small an input, fewer than 2 classes, a
+            width that is not positive.
     """
     checked_choice("stem", stem, STEMS)
     (first, second), smallest = STEMS[stem]
@@ -68,7 +72,7 @@ def ZFNet(
             x = covering(x, window, stride, name=f"conv{number}_padding")
         inputs = window * window * x.shape[-1]
         return layers.Conv2D(
-            maps,
+            scaled(maps, width),
             window,
             stride,
             padding,
@@ -90,8 +94,8 @@ def ZFNet(
     image = keras.Input(checked_shape(input_shape, smallest), name="image")
     x = normalization(pooling(convolution(image, 1, 96, *first), 1), 1)
     x = normalization(pooling(convolution(x, 2, 256, *second), 2), 2)
-    for number, width in zip((3, 4, 5), maps, strict=True):
-        x = convolution(x, number, width, 3)
+    for number, published in zip((3, 4, 5), maps, strict=True):
+        x = convolution(x, number, published, 3)
     x = layers.Flatten(name="flat")(pooling(x, 5))
     for number in (6, 7):
         x = layers.Dense(

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_models.layers import scaled_tanh
+
 
 @keras.saving.register_keras_serializable(package="keras_models")
 class MAPCriterion(keras.losses.Loss):
@@ -40,3 +42,24 @@ class MAPCriterion(keras.losses.Loss):
 
     def get_config(self):
         return super().get_config() | {"rubbish": self.rubbish}
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class SquashedSquaredError(keras.losses.Loss):
+    """The mean squared error of outputs 1.7159 tanh(2/3 a) whose targets are +1 and -1.
+
+    `y_true` integer labels [N] or [N, 1]; `y_pred` [N, classes] logits a. One number an example:
+    the mean over the outputs. Computed in float32.
+
+    Source: LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition: "the
+    mean squared error", and values of the targets within the range of the sigmoid.
+    """
+
+    def __init__(self, name: str = "squashed_squared_error", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true, y_pred):
+        logits = ops.cast(y_pred, "float32")
+        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        targets = 2.0 * ops.one_hot(labels, logits.shape[-1]) - 1.0
+        return ops.mean(ops.square(scaled_tanh(logits) - targets), axis=-1)

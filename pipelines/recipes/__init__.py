@@ -1,4 +1,4 @@
-"""One module a paper; each lists its recipes in `RECIPES`."""
+"""One module a paper; each lists its recipes in `RECIPES`. `_parts` is what several of them use."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ def all_recipes() -> dict[str, dict[str, Recipe]]:
     """Every recipe by name, then by size."""
     recipes: dict[str, dict[str, Recipe]] = {}
     for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
         for recipe in importlib.import_module(f"{__name__}.{module.name}").RECIPES:
             recipes.setdefault(recipe.name, {})[recipe.size] = recipe
     return dict(sorted(recipes.items()))

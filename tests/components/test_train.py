@@ -336,6 +336,13 @@ def test_objects_by_path():
         steps=10,
     )
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
+    schedule = {
+        "class": "keras.optimizers.schedules:PiecewiseConstantDecay",
+        "boundaries": ["$steps * 0.5", "$steps * 0.75"],
+        "values": [0.1, 0.01, 0.001],
+    }
+    rate = build(schedule, steps=10)
+    assert [round(float(rate(step)), 4) for step in (5, 6, 7, 8)] == [0.1, 0.01, 0.01, 0.001]
     with pytest.raises(ValueError, match=r"keras\.optimizers:SDG"):
         load("keras.optimizers:SDG")
     with pytest.raises(ValueError, match=r"SGD: .*momentun"):

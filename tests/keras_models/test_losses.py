@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_models.losses import MAPCriterion
+from keras_models.losses import MAPCriterion, SquashedSquaredError
 
 
 @pytest.fixture
@@ -63,3 +63,17 @@ def test_map_criterion_is_rebuilt_from_its_config():
 def test_the_rubbish_penalty_is_positive(rubbish):
     with pytest.raises(ValueError, match="positive"):
         MAPCriterion(rubbish)
+
+
+def test_squashed_squared_error_by_hand():
+    """A unit at its target costs nothing; one at 0 costs 1, whatever its target."""
+    at_target = 1.5 * np.arctanh(1 / 1.7159)
+    logits = np.array([[at_target, -at_target, -at_target], [0, 0, at_target]], "float32")
+    loss = SquashedSquaredError(reduction="none")
+    np.testing.assert_allclose(loss(np.array([0, 2]), logits), [0, 2 / 3], atol=1e-6)
+    # A whole unit from -1 to +1.
+    np.testing.assert_allclose(loss(np.array([[1]]), logits[:1]), [8 / 3], rtol=1e-6)
+    assert isinstance(
+        keras.losses.deserialize(keras.losses.serialize(SquashedSquaredError())),
+        SquashedSquaredError,
+    )

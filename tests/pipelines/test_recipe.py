@@ -67,7 +67,8 @@ class TestEveryRecipe:
 
     def test_names_published_figures_that_exist(self, recipe):
         assert set(recipe.benchmarks) <= BENCHMARKS
-        assert recipe.benchmarks
+        # The errors of those nets are drawn in the paper, not printed.
+        assert recipe.benchmarks or recipe.name.startswith("cifar-plain")
 
     def test_says_what_to_do_with_the_pixels(self, recipe):
         assert recipe.preprocess.keys() == {"size", "resize", "channels", "fit", "range", "mean"}
@@ -97,7 +98,7 @@ def test_the_table_is_written_once_per_name_and_size():
 
 def recipe_modules():
     for path in sorted((TREE / "pipelines/recipes").glob("*.py")):
-        if path.stem != "__init__":
+        if not path.stem.startswith("_"):
             yield importlib.import_module(f"pipelines.recipes.{path.stem}")
 
 

@@ -1,0 +1,62 @@
+"""Parametric rectifiers.
+
+K. He, X. Zhang, S. Ren, J. Sun: Delving deep into rectifiers: surpassing human-level performance on
+ImageNet classification. ICCV 2015. Section 3 describes the training. Of the augmentation the
+jitter of scales and the shift of the colours are not here.
+"""
+
+from dataclasses import replace
+
+from pipelines.recipe import Recipe
+from pipelines.recipes._parts import (
+    MIRRORED,
+    SOFTMAX_LOSS,
+    cifar10,
+    imagenet,
+    momentum,
+    short_momentum,
+    thirds,
+)
+
+_PRELU_NET = Recipe(
+    name="prelu-net",
+    paper="He, Zhang, Ren, Sun 2015, Delving deep into rectifiers",
+    summary="The 14-layer model E with channel-wise PReLU",
+    size="paper",
+    model="keras_models.classification.prelu_net:PReLUNet",
+    model_args={"model": "E", "activation": "channel-wise"},
+    augment=MIRRORED,
+    loss=SOFTMAX_LOSS,
+    # "The learning rate is 1e-2, 1e-3, and 1e-4, and is switched when the error plateaus. The total
+    # number of epochs is about 80."
+    optimizer=momentum(thirds(0.01, drops=2)),
+    weight_decay=5e-4,
+    batch_size=128,
+    epochs=80,
+    protocol="10-crop",
+    benchmarks=("he2015a-small-prelu-channel-top1", "he2015a-small-prelu-channel-top5"),
+    thresholds={"accuracy": 0.5, "change": 0.002},
+    features=("spp", "fc1", "fc2"),
+    **imagenet(),
+)
+_RELU_NET = replace(
+    _PRELU_NET,
+    name="relu-net",
+    summary="The 14-layer model E with ReLU",
+    model_args={"model": "E", "activation": "relu"},
+    benchmarks=("he2015a-small-relu-top1", "he2015a-small-relu-top5"),
+)
+
+
+def _small(recipe: Recipe) -> Recipe:
+    return replace(
+        recipe,
+        **cifar10(
+            model_args=recipe.model_args | {"stem": "cifar", "width": 0.125},
+            optimizer=short_momentum(0.02),
+            epochs=10,
+        ),
+    )
+
+
+RECIPES = (_PRELU_NET, _small(_PRELU_NET), _RELU_NET, _small(_RELU_NET))
