@@ -31,7 +31,7 @@ class TiledConv2D(keras.layers.Layer):
     Raises:
         ValueError: a tile smaller than 1, an input that holds no window.
 
-    Source: Ngiam, Chen, Chia, Koh, Le, Ng 2010, Tiled convolutional neural networks, section 3.
+    Source: Ngiam, Chen, Chia, Koh, Le, Ng 2010, Tiled convolutional neural networks.
     """
 
     def __init__(

@@ -196,8 +196,10 @@ class SpatialPyramidPooling2D(keras.layers.Layer):
     """The maximum of each bin of several grids: as many features whatever the picture's sides.
 
     Of a grid of b x b bins, bin (i, j) covers the rows from floor(i H / b) to ceil((i + 1) H / b)
-    and the columns likewise; neighbours may share a row. Output: the grids in the order given,
-    each bin by bin, row by row, all maps of a bin together, in both data formats.
+    and the columns likewise; neighbours may share a row. On the paper's maps of
+    13 x 13 these are its windows of ceil(13 / b) with strides of floor(13 / b). Output: the grids
+    in the order given, each bin by bin, row by row, all maps of a bin together, in both data
+    formats.
 
     Args:
         bins: the bins b a side of each grid.

@@ -31,7 +31,7 @@ class DropConnect(keras.layers.Layer):
     Raises:
         ValueError: a rate outside [0, 1), fewer than 1 units or samples.
 
-    Source: Wan, Zeiler, Zhang, LeCun, Fergus 2013, sections 3 and 4.
+    Source: Wan, Zeiler, Zhang, LeCun, Fergus 2013, section 3, Algorithms 1 and 2.
     """
 
     def __init__(
