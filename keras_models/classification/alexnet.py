@@ -94,7 +94,7 @@ def AlexNet(
     def convolution(x, number, maps, window, groups=1, bias=0.0, stride=1, padding="same"):
         kind = TowerConv2D if groups > 1 else layers.Conv2D
         return kind(
-            scaled(maps, width),
+            2 * scaled(maps // 2, width),  # as many in either tower
             window,
             stride,
             padding,

@@ -115,11 +115,19 @@ def test_the_stem_for_small_pictures_keeps_them():
     assert sides == [32, 16, 8, 4]
 
 
+def test_width_scales_the_maps_of_each_tower_alike():
+    # 0.26 * 48 and so on, rounded, twice.
+    net = AlexNet((36, 36, 3), units=8, width=0.26)
+    maps = [net.get_layer(f"conv{number}").filters for number in range(1, 6)]
+    assert maps == [24, 66, 100, 100, 66]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"without": (5,)}, r"without must be one of \(\(\), \(7,\), .* not \(5,\)"),
         ({"stem": "small"}, r"\('imagenet', 'cifar'\), not 'small'"),
+        ({"width": 0}, "width must be positive, not 0"),
         ({"input_shape": (35, 40, 3)}, "at least 36, not 35 x 40"),
         ({"input_shape": (7, 40, 3), "stem": "cifar"}, "at least 8, not 7 x 40"),
     ],

@@ -88,6 +88,13 @@ def test_weights_start_as_published():
             assert not bias.any()
 
 
+def test_width_scales_the_maps_and_leaves_the_units():
+    net = VGG("B", (32, 32, 3), units=8, width=0.125)
+    maps = [layer.filters for layer in net.layers if hasattr(layer, "filters")]
+    assert maps == [8, 8, 16, 16, 32, 32, 64, 64, 64, 64]
+    assert net.get_layer("fc6").units == net.get_layer("fc7").units == 8
+
+
 @pytest.mark.parametrize("configuration", ["B", "E"])
 def test_deeper_nets_start_from_net_a(configuration):
     net_a = VGG("A", (32, 32, 3), classes=7, units=16)
@@ -105,6 +112,7 @@ def test_deeper_nets_start_from_net_a(configuration):
     [
         ({"configuration": "F"}, r"\('A', 'B', 'C', 'D', 'E', 'A-LRN'\), not 'F'"),
         ({"initialization": "he"}, r"\('normal', 'glorot'\), not 'he'"),
+        ({"width": 0.0}, "width must be positive, not 0.0"),
         ({"input_shape": (31, 40, 3)}, "at least 32, not 31 x 40"),
         ({"configuration": "B", "weights": "imagenet"}, "no ImageNet weights of vgg_b"),
         ({"classes": 10, "units": 8, "weights": "imagenet"}, "classes=1000, not for .* and 10"),

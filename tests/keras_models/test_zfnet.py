@@ -82,11 +82,18 @@ def test_the_stem_for_small_pictures_keeps_them():
     assert sides == [32, 16, 8, 4]
 
 
+def test_width_scales_the_maps():
+    net = ZFNet((44, 44, 3), units=8, maps=(512, 1024, 512), width=0.25)
+    maps = [net.get_layer(f"conv{number}").filters for number in range(1, 6)]
+    assert maps == [24, 64, 128, 256, 128]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"maps": (384, 256)}, "conv3, conv4 and conv5"),
         ({"stem": "small"}, r"\('imagenet', 'cifar'\), not 'small'"),
+        ({"width": -1.0}, "width must be positive, not -1.0"),
         ({"input_shape": (43, 50, 3)}, "at least 44, not 43 x 50"),
         ({"input_shape": (7, 40, 3), "stem": "cifar"}, "at least 8, not 7 x 40"),
     ],
