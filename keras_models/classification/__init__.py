@@ -10,7 +10,9 @@ The contract of all of them, so that training, export and judging need not know 
   the logits are -y_i, and softmax(-y) the scores.
 - So the loss is one that takes logits: `SparseCategoricalCrossentropy(from_logits=True)`, or for
   penalties `keras_models.losses.MAPCriterion`.
-- `weights` is the path of a `.weights.h5` or `.keras` file of the same net, or None.
+- `weights` is the path of a `.weights.h5` or `.keras` file of the same net, or None; "imagenet"
+  where keras.applications has the same net (VGG D and E, ResNet-50, 101 and 152).
+- `stem="cifar"` keeps pictures of about 32 from vanishing in the first strides; no paper has it.
 - A wrong argument is a ValueError that says what is allowed.
 """
 
