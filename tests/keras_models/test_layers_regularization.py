@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_models.layers import DropConnect, WeightNoise
+from keras_models.layers import DropConnect, StochasticPooling2D, WeightNoise
 
 
 @pytest.fixture(autouse=True)
@@ -172,3 +172,29 @@ def test_weight_noise_keeps_the_state_of_its_layer():
 def test_wrong_arguments_are_refused_and_told(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_layers_that_draw_train_in_mixed_precision_and_are_exported(policy, tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((9, 8, 2)),
+            WeightNoise(keras.layers.Conv2D(4, 3, activation="relu", dtype=policy), 0.1),
+            StochasticPooling2D(3, 2, "same", dtype=policy),
+            keras.layers.Flatten(),
+            DropConnect(8, activation="relu", dtype=policy),
+            DropConnect(3, rate=0.3, dtype=policy),
+        ]
+    )
+    x = normal((2, 9, 8, 2))
+    with tf.GradientTape() as tape:
+        y = model(x, training=True)
+    assert y.dtype == getattr(tf, policy.removeprefix("mixed_"))
+    gradients = tape.gradient(y, [variable.value for variable in model.trainable_variables])
+    for gradient in gradients:
+        assert gradient.dtype == tf.float32 and np.isfinite(gradient).all()
+    model.export(tmp_path / "exported", verbose=False)
+    served = tf.saved_model.load(tmp_path / "exported")
+    answers = [tf.cast(each, tf.float32) for each in (served.serve(x), served.serve(x), model(x))]
+    np.testing.assert_array_equal(answers[0], answers[1])
+    np.testing.assert_allclose(answers[0], answers[2], rtol=0.05, atol=0.02)
