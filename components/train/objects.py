@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-
 _KNOWN = re.compile(r"\$(?P<name>\w+)(?: \* (?P<factor>[\d.]+))?")
 
 
