@@ -18,8 +18,11 @@ lint: .venv  ## ruff, check and format
 	$(PYTHON_IN) -m ruff check
 	$(PYTHON_IN) -m ruff format --check
 
-bench: .venv  ## the benchmarks of benchmarks/
-	@for script in benchmarks/*.py; do echo "== $$script"; $(PYTHON_IN) $$script || exit 1; done
+SPEED := input_pipeline step_time serving_rate against_keras_applications
+
+bench: .venv  ## the benchmarks of speed; they take the data of the last run of lenet
+	@for name in $(SPEED); do echo "== $$name"; \
+		$(PYTHON_IN) -m benchmarks.$$name || exit 1; done
 
 .venv: $(STAMP)  ## the environment, from the lock file that fits this system
 

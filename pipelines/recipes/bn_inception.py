@@ -13,7 +13,6 @@ from pipelines.recipe import Recipe
 from pipelines.recipes._parts import MIRRORED, SOFTMAX_LOSS, cifar10, imagenet, momentum
 
 _PENALTY = 4e-5
-_MODEL = {"stem": "imagenet"}
 _BASELINE = {"local_response": True, "dropout": 0.4}
 
 
@@ -36,7 +35,7 @@ _INCEPTION = Recipe(
     summary="The Inception net of the batch normalisation paper, without it",
     size="paper",
     model="keras_models.classification.bn_inception:BNInception",
-    model_args=_MODEL | _BASELINE | {"batch_normalization": False},
+    model_args=_BASELINE | {"batch_normalization": False},
     augment=MIRRORED,
     loss=SOFTMAX_LOSS,
     optimizer=_decaying(0.0015, epochs=8),
@@ -58,14 +57,14 @@ _BN_BASELINE = replace(
     _INCEPTION,
     name="bn-baseline",
     summary="Inception with batch normalisation, trained as without",
-    model_args=_MODEL | _BASELINE,
+    model_args=_BASELINE,
     benchmarks=("ioffe2015-bn-baseline-accuracy", "ioffe2015-bn-baseline-steps"),
 )
 _BN_X5 = replace(
     _INCEPTION,
     name="bn-x5",
     summary="Inception with batch normalisation, five times the learning rate",
-    model_args=_MODEL,
+    model_args={},
     optimizer=_decaying(0.0075, epochs=8 / 6),
     weight_decay=_PENALTY / 5,
     benchmarks=("ioffe2015-bn-x5-accuracy", "ioffe2015-bn-x5-steps"),
@@ -81,7 +80,7 @@ _BN_X5_SIGMOID = replace(
     _BN_X5,
     name="bn-x5-sigmoid",
     summary="bn-x5 with sigmoid in place of ReLU",
-    model_args=_MODEL | {"activation": "sigmoid"},
+    model_args={"activation": "sigmoid"},
     benchmarks=("ioffe2015-bn-x5-sigmoid-accuracy",),
 )
 _SYSTEMS = (_INCEPTION, _BN_BASELINE, _BN_X5, _BN_X30, _BN_X5_SIGMOID)
@@ -93,10 +92,10 @@ def _small(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         **cifar10(
-            model_args=recipe.model_args | {"stem": "cifar", "width": 0.25},
+            model_args=recipe.model_args | {"stem": "cifar", "width": 0.125},
             optimizer=_decaying(4 * rate, epochs=0.1),
             weight_decay=recipe.weight_decay,
-            epochs=8,
+            epochs=4,
             thresholds={"accuracy": 0.15, "change": 0.01},
         ),
     )

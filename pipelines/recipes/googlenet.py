@@ -59,10 +59,10 @@ RECIPES = (
     replace(
         _GOOGLENET,
         **cifar10(
-            model_args={"stem": "cifar", "width": 0.25},
+            model_args={"stem": "cifar", "width": 0.125},
             optimizer=adam(2e-3),
             weight_decay=0.0,
-            epochs=10,
+            epochs=6,
         ),
     ),
 )

@@ -67,5 +67,5 @@ RECIPES = (
     _MNIST,
     replace(_MNIST, size="small", optimizer=adam(3e-3), epochs=8),
     _CIFAR10,
-    replace(_CIFAR10, **cifar10(optimizer=adam(2e-3), weight_decay=0.0, epochs=3)),
+    replace(_CIFAR10, **cifar10(optimizer=adam(2e-3), weight_decay=0.0, epochs=2)),
 )

@@ -48,7 +48,12 @@ _LENET = Recipe(
     # Processor and accelerator alike wait for Python between steps as small as these.
     steps_per_execution=10,
     epochs=30,
-    benchmarks=("lecun1998-lenet5-distortions", "lecun1998-lenet5"),
+    benchmarks=(
+        "lecun1998-lenet5-distortions",
+        "lecun1998-lenet5",
+        "lecun1998-lenet5-parameters",
+        "lecun1998-lenet5-connections",
+    ),
     thresholds={"accuracy": 0.97, "change": 0.002},
     features=("F6",),
 )
@@ -58,6 +63,7 @@ _LENET_RELU = replace(
     name="lenet-relu",
     summary="LeNet-5's shape with ReLU, max pooling and softmax, on MNIST",
     model="keras_models.classification.lenet:LeNet5ReLU",
+    benchmarks=("lecun1998-lenet5-distortions", "lecun1998-lenet5"),
     model_args={},
     preprocess={
         "size": [32, 32],
