@@ -142,7 +142,7 @@ def _on_cifar10(function: str, depth: int) -> Recipe:
         # The errors of the plain nets are drawn in Figure 6, not printed.
         benchmarks=figures if residual else (),
         thresholds={"accuracy": 0.8, "change": 0.005},
-        features=("pool4",),
+        features=("pool5",),
     )
 
 
