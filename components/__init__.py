@@ -4,12 +4,12 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Gives `components.Judgement` and `components.Report`, importing TFX only when asked.
+    """Gives `components.Judgement` and its like, importing TFX only when asked.
 
     A Kubeflow step recovers the type of an artifact by importing the type's name as a path of
     exactly one dot, so the two have to be found here.
     """
-    if name in ("Judgement", "Report"):
+    if name in ("Judgement", "Probes", "Report"):
         from components import artifacts
 
         return getattr(artifacts, name)

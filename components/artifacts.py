@@ -18,3 +18,12 @@ class Report(Artifact):
     """One page about one run: `index.html`, which needs no other file."""
 
     TYPE_NAME = "components.Report"
+
+
+class Probes(Artifact):
+    """What linear classifiers make of a network's features, layer by layer.
+
+    Holds `probes.json` and its rows as `probes.csv`, see `components.probe.executor`.
+    """
+
+    TYPE_NAME = "components.Probes"

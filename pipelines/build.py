@@ -12,12 +12,13 @@ from components.canary.component import Canary
 from components.ingest.component import ImageExampleGen
 from components.ingest.sources import Source
 from components.judge.component import Judge
+from components.probe.component import Probe
 from components.push.component import Pusher
 from components.report.component import Report
 from pipelines.paths import Paths
-from pipelines.recipe import Recipe
+from pipelines.recipe import Recipe, RecipeError
 
-_JUDGING_KEYS = ("thresholds", "protocol", "benchmarks")
+_JUDGING_KEYS = ("thresholds", "protocol", "benchmarks", "transfer")
 _JUDGED_KEYS = ("name", "size", "dataset", "full_data", "seed", "preprocess")
 # One process: for data that fits on one machine's disk, starting more of them (each imports
 # TensorFlow) takes longer than they save.
@@ -43,7 +44,11 @@ def create_pipeline(
 
     Returns:
       The pipeline; its components' ids are their class names, and `Baseline` for the resolver.
+
+    Raises:
+      RecipeError: a recipe on another's network that does not say where that is.
     """
+    _check_base(recipe)
     examples = ImageExampleGen(source)
     statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
     schema = tfx.components.SchemaGen(
@@ -70,10 +75,12 @@ def create_pipeline(
         recipe={key: getattr(recipe, key) for key in _JUDGED_KEYS},
         model_run=trainer.outputs["model_run"],
     )
+    probes = [_probe(recipe, examples, transform, trainer)] if recipe.transfer else []
     report = Report(
         examples=examples.outputs["examples"],
         model_run=trainer.outputs["model_run"],
         judgement=judge.outputs["judgement"],
+        probes=probes[0].outputs["probes"] if probes else None,
     )
     canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
     pusher = Pusher(
@@ -96,6 +103,7 @@ def create_pipeline(
         baseline,
         evaluator,
         judge,
+        *probes,
         report,
         canary,
         pusher,
@@ -114,7 +122,28 @@ def _sqlite(path: str):
     return tfx.orchestration.metadata.sqlite_metadata_connection_config(path)
 
 
+def _check_base(recipe: Recipe) -> None:
+    folders = ("model_run", "transform_graph")
+    missing = [f"transfer.{key}" for key in folders if recipe.transfer and not recipe.transfer[key]]
+    if missing:
+        raise RecipeError(
+            f"{recipe.name} retrains the network of {recipe.transfer['from']}: --set "
+            f"{' and '.join(missing)} to the folders that a run of it left"
+        )
+
+
+def _probe(recipe: Recipe, examples, transform, trainer):
+    return Probe(
+        examples=examples.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        model_run=trainer.outputs["model_run"],
+        transfer=recipe.transfer,
+    )
+
+
 def _transform(recipe: Recipe, examples, schema):
+    # A network that was trained on other images goes on to see their mean subtracted.
+    base = {"base": recipe.transfer["transform_graph"]} if recipe.transfer else {}
     return tfx.components.Transform(
         examples=examples.outputs["examples"],
         schema=schema.outputs["schema"],
@@ -123,7 +152,7 @@ def _transform(recipe: Recipe, examples, schema):
         # The images stay encoded on disk; the trainer applies the graph as it reads them.
         materialize=False,
         disable_statistics=True,
-        custom_config={"preprocess": dict(recipe.preprocess)},
+        custom_config={"preprocess": dict(recipe.preprocess), **base},
     )
 
 
@@ -143,8 +172,13 @@ def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform):
 
 
 def _for_training(recipe: Recipe) -> str:
-    """The recipe without what only judging needs: to change that is no reason to train again."""
+    """The recipe without what only judging needs: to change that is no reason to train again.
+
+    The network of a recipe on another's is an argument of its model.
+    """
     values = json.loads(recipe.to_json())
+    if recipe.transfer:
+        values["model_args"]["base"] = f"{recipe.transfer['model_run']}/model.keras"
     return json.dumps({key: values[key] for key in values if key not in _JUDGING_KEYS})
 
 

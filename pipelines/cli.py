@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines import recipes, run_kubeflow, served
+from pipelines import bases, recipes, run_kubeflow, served
 from pipelines.recipe import SIZES, Recipe, RecipeError
 from pipelines.served import GRPC_PORT, REST_PORT
 
@@ -124,12 +124,17 @@ def run(recipe: Recipe, root: Path, screen: Console, verbose: bool = False) -> d
       the run's summary, as `ROOT/runs/RUN.json` has it.
 
     Raises:
-      click.ClickException: another run is using the root, or the root cannot be written.
+      click.ClickException: another run is using the root, the root cannot be written, or the
+        network that the recipe is to retrain is not there.
       SystemExit: the user has interrupted the run.
     """
     from pipelines import display, process, screens
 
     root = root.absolute()
+    try:
+        recipe = bases.on_base(recipe, root)
+    except RecipeError as error:
+        raise click.ClickException(str(error)) from error
     this = process.new_run(recipe.name, root)
     board = display.Board()
     plain = json.loads(recipe.to_json())
@@ -349,13 +354,9 @@ def _checked_data(recipe: Recipe) -> Recipe:
         source = sources.resolve(recipe.dataset)
     except (sources.SourceError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    if recipe.dataset == "mnist" or _is_uri(recipe.dataset):
+    if recipe.dataset == "mnist" or source.kind == "tfds" or "://" in recipe.dataset:
         return recipe
     return dataclasses.replace(recipe, dataset=source.base)
-
-
-def _is_uri(data: str) -> bool:
-    return "://" in data or data.startswith("tfds:")
 
 
 def _nothing_run(recipe: str | None, root: Path) -> str:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from components.judge import benchmarks
 from components.judge.results import COUNTS, SCALES
 from components.train import objects
+from pipelines import recipes
 from pipelines.recipe import Recipe
 
 # For counting before any data is there; of other data sets the network's own default is taken.
-_CLASSES = {"cifar10": 10, "fashion_mnist": 10, "imagenet2012": 1000, "mnist": 10}
+_CLASSES = {
+    "256_ObjectCategories": 257,
+    "caltech101": 102,
+    "cifar10": 10,
+    "fashion_mnist": 10,
+    "imagenet2012": 1000,
+    "mnist": 10,
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,10 @@ def count(recipe: Recipe) -> NetworkCost:
     Raises:
       ValueError: the network cannot be built as the recipe says, or not be counted.
     """
+    if recipe.transfer:
+        # The same network but for the classes, which follow the data.
+        base = recipes.find(recipe.transfer["from"], recipe.size)
+        recipe = replace(base, dataset=recipe.dataset)
     network = objects.load(recipe.model)
     default = inspect.signature(network).parameters["classes"].default
     classes = _CLASSES.get(_data(recipe), default)

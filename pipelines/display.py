@@ -28,6 +28,7 @@ WORK = {
     "Baseline": "last blessed model",
     "Evaluator": "bless or not",
     "Judge": "set beside the paper",
+    "Probe": "try each layer's features",
     "Report": "draw the report",
     "Canary": "try it in the server",
     "Pusher": "hand to the server",

@@ -74,6 +74,10 @@ class Recipe:
       features: names of the layers whose outputs the `features` signature serves.
       dense: whether the network is also exported fully convolutional, for protocols that apply it
         to whole images.
+      transfer: of a recipe that retrains the top of another's network: `from`, the name of that
+        recipe; `layers`, whose features are tried by linear classifiers; `examples_per_class`, of
+        how many training images, ascending. `model_run` and `transform_graph`, the folders that
+        the other recipe's run left, are found when the recipe is run, or given.
     """
 
     name: str
@@ -106,6 +110,7 @@ class Recipe:
     )
     features: tuple[str, ...] = ()
     dense: bool = False
+    transfer: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _check_choice("size", self.size, SIZES)
@@ -125,6 +130,8 @@ class Recipe:
             raise RecipeError(f"distorted_copies must be 0 or more, not {self.distorted_copies}")
         for key in ("augment", "benchmarks", "features"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
+        if self.transfer is not None:
+            object.__setattr__(self, "transfer", _checked_transfer(self.transfer))
 
     def to_json(self) -> str:
         """The recipe as JSON, keys sorted."""
@@ -179,6 +186,7 @@ class Recipe:
 
 
 _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
+_TRANSFER_KEYS = ("from", "layers", "examples_per_class", "model_run", "transform_graph")
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
 # What may be added to a mapping that has not named it: only these are open-ended.
@@ -192,6 +200,24 @@ def _check_resize(preprocess: Mapping[str, Any]) -> None:
             f"preprocess.resize must be a number of pixels that covers preprocess.size "
             f"{preprocess['size']}, or null, not {resize!r}"
         )
+
+
+def _checked_transfer(transfer: Mapping[str, Any]) -> dict[str, Any]:
+    values = {"model_run": None, "transform_graph": None, **transfer}
+    for key in values:
+        _check_choice("key", f"transfer.{key}", [f"transfer.{known}" for known in _TRANSFER_KEYS])
+    missing = [key for key in _TRANSFER_KEYS if key not in values]
+    if missing:
+        raise RecipeError(f"transfer needs {' and '.join(missing)}")
+    values |= {key: list(values[key]) for key in ("layers", "examples_per_class")}
+    numbers = values["examples_per_class"]
+    if not values["layers"]:
+        raise RecipeError("transfer.layers must name one layer or more")
+    if not numbers or numbers != sorted(set(numbers)) or numbers[0] < 1:
+        raise RecipeError(
+            f"transfer.examples_per_class must be ascending numbers from 1 on, not {numbers}"
+        )
+    return values
 
 
 def _check_choice(what: str, value: str, allowed: Iterable[str]) -> None:

@@ -39,6 +39,14 @@ STAGES = (
 )
 
 
+def stages(recipe: Recipe) -> tuple[str, ...]:
+    """The stages of a recipe's pipeline."""
+    if recipe.transfer is None:
+        return STAGES
+    place = STAGES.index("Judge") + 1
+    return (*STAGES[:place], "Probe", *STAGES[place:])
+
+
 @dataclass
 class _Run:
     """What has happened so far."""
@@ -58,7 +66,7 @@ def main(request_path: str) -> int:
     paths = Paths(request["root"])
     run = _Run(recipe, request["run_id"])
     started, clock = datetime.datetime.now(), time.monotonic()
-    progress.emit({"event": "stages", "stages": STAGES})
+    progress.emit({"event": "stages", "stages": stages(recipe)})
     try:
         _run_stages(run, paths)
     except Exception as error:
@@ -126,6 +134,8 @@ def _summary(run: _Run) -> dict[str, Any]:
     judgement = from_stage("Judge", {}).get("components.Judgement")
     report = from_stage("Report", {}).get("components.Report")
     model = from_stage("Trainer", {}).get("Model")
+    model_run = from_stage("Trainer", {}).get("ModelRun")
+    probes = from_stage("Probe", {}).get("components.Probes")
     pushed = from_stage("Pusher", {}).get("PushedModel")
     blessed, why = _verdict(run)
     return {
@@ -143,6 +153,8 @@ def _summary(run: _Run) -> dict[str, Any]:
         "pushed": _text(pushed, "pushed_destination"),
         "version": _text(pushed, "pushed_version"),
         "model": _inside(model, "Format-Serving"),
+        "model_run": model_run.uri if model_run else None,
+        "probes": _inside(probes, "probes.json"),
         "dead_letters": _number(examples, "dead_letters"),
         "error": run.error,
     }

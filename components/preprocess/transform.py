@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -20,7 +21,8 @@ def preprocessing_fn(
 
     Args:
       inputs: `image/encoded` string [N, 1] and `label` int64 [N, 1].
-      custom_config: `{"preprocess": the recipe's preprocess}`.
+      custom_config: `{"preprocess": the recipe's preprocess}`; with `"base"`, the folder of another
+        data set's Transform graph of the same preprocess, its mean is subtracted.
 
     Returns:
       `image`, float32 [N, H, W, C] of pixels 0..255 before any normalisation, so that distortions
@@ -31,8 +33,18 @@ def preprocessing_fn(
     """
     settings = custom_config["preprocess"]
     pixels = decode(tf.squeeze(inputs["image/encoded"], axis=1), settings)
-    means = tf.zeros_like(pixels) + _MEANS[settings["mean"]](pixels)
-    return {PIXELS: pixels, MEAN: means, LABEL: inputs[LABEL]}
+    base = custom_config.get("base")
+    mean = stored_mean(base) if base else _MEANS[settings["mean"]](pixels)
+    return {PIXELS: pixels, MEAN: tf.zeros_like(pixels) + mean, LABEL: inputs[LABEL]}
+
+
+def stored_mean(transform_graph: str) -> np.ndarray:
+    """What a Transform graph of ours gives as `image/mean`, float32 [H, W, C]."""
+    # Outside of the graph that may be in the making: the mean is a constant.
+    with tf.init_scope():
+        graph = tft.TFTransformOutput(transform_graph).transform_features_layer()
+        any_image = tf.io.encode_png(tf.zeros([1, 1, 1], tf.uint8))
+        return graph({"image/encoded": [[any_image]]})[MEAN][0].numpy()
 
 
 _MEANS = {

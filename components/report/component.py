@@ -17,6 +17,7 @@ class ReportSpec(types.ComponentSpec):
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
         "judgement": ChannelParameter(type=artifacts.Judgement),
+        "probes": ChannelParameter(type=artifacts.Probes, optional=True),
     }
     OUTPUTS = {"report": ChannelParameter(type=artifacts.Report)}
 
@@ -32,18 +33,21 @@ class Report(base_component.BaseComponent):
         examples: types.BaseChannel,
         model_run: types.BaseChannel,
         judgement: types.BaseChannel,
+        probes: types.BaseChannel | None = None,
     ):
         """
         Args:
           examples: Examples with a `test` split: the mistakes are shown from it.
           model_run: the Trainer's ModelRun with history.json, recipe.json and model.keras.
           judgement: the Judge's Judgement.
+          probes: of the Probe, where a trained network's features were tried on these images.
         """
         super().__init__(
             spec=ReportSpec(
                 examples=examples,
                 model_run=model_run,
                 judgement=judgement,
+                probes=probes,
                 report=types.Channel(type=artifacts.Report),
             )
         )

@@ -1,11 +1,9 @@
 """Gathers what a run left behind and sets it on one page."""
 
 import datetime
-import importlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
@@ -18,11 +16,10 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.utils import io_utils
 
-from components import examples, progress
+from components import examples, model_run, progress
 from components.judge import results
-from components.report import mistakes, pictures
+from components.report import mistakes, pictures, probes
 
 _STAGE = "Report"
 _MISTAKES = 24
@@ -52,7 +49,8 @@ class Executor(base_executor.BaseExecutor):
         """Writes `index.html`.
 
         Args:
-          input_dict: `examples`, `model_run` and `judgement`, one artifact each.
+          input_dict: `examples`, `model_run` and `judgement`, one artifact each, and `probes`
+            where there are some.
           output_dict: `report`; its folder gets `index.html`, which needs no other file.
           exec_properties: none.
         """
@@ -62,29 +60,39 @@ class Executor(base_executor.BaseExecutor):
             artifact_utils.get_single_uri(input_dict["model_run"]),
             artifact_utils.get_single_uri(input_dict["judgement"]),
             datetime.datetime.now().astimezone(),
+            _optional_uri(input_dict.get("probes", [])),
         )
         folder = artifact_utils.get_single_uri(output_dict["report"])
         with fileio.open(os.path.join(folder, "index.html"), "wb") as file:
             file.write(page.encode("utf-8"))
 
 
+def _optional_uri(artifacts: list[types.Artifact]) -> str | None:
+    return artifact_utils.get_single_uri(artifacts) if artifacts else None
+
+
 def render(
-    examples_uri: str, model_run_uri: str, judgement_uri: str, date: datetime.datetime
+    examples_uri: str,
+    model_run_uri: str,
+    judgement_uri: str,
+    date: datetime.datetime,
+    probes_uri: str | None = None,
 ) -> str:
     """The page about one run.
 
     Args:
       examples_uri, model_run_uri, judgement_uri: folders of the artifacts.
       date: when the page is made.
+      probes_uri: folder of what the Probe found.
     """
     judgement = _read_json(judgement_uri, "judgement.json")
-    recipe = _read_json(model_run_uri, "recipe.json")
-    history = _read_json(model_run_uri, "history.json")
+    recipe = model_run.recipe(model_run_uri)
+    history = model_run.history(model_run_uri)
     scores, labels, ids = _read_predictions(judgement_uri)
     names = judgement["labels"]
 
     progress.report(_STAGE, 1, 4, "drawing curves and filters")
-    model = _load_model(model_run_uri, recipe)
+    model = model_run.network(model_run_uri)
     kernel = first_kernel(model)
     curves = pictures.curves(history)
     progress.report(_STAGE, 2, 4, "finding the worst mistakes")
@@ -103,6 +111,7 @@ def render(
         facts=_facts(recipe, judgement, history, model.count_params(), date),
         rows=[{**row, "text": results.row_text(row)} for row in judgement["rows"]],
         curves=curves,
+        probes=probes.section(_read_json(probes_uri, "probes.json")) if probes_uri else None,
         mistakes=worst,
         confusion=pictures.confusion(matrix, names),
         confusions=[
@@ -128,16 +137,6 @@ def first_kernel(model: keras.Model) -> np.ndarray | None:
         if kernel is not None and len(kernel.shape) == 4:
             return keras.ops.convert_to_numpy(kernel)
     return None
-
-
-def _load_model(uri: str, recipe: dict[str, Any]) -> keras.Model:
-    # The module that built the network registers the layers that reading it needs.
-    importlib.import_module(recipe["model"].partition(":")[0])
-    with tempfile.TemporaryDirectory() as folder:
-        # Keras reads from a disk, the artifact may lie elsewhere.
-        path = os.path.join(folder, "model.keras")
-        io_utils.copy_file(os.path.join(uri, "model.keras"), path)
-        return keras.models.load_model(path, compile=False)
 
 
 def _read_json(uri: str, name: str) -> Any:

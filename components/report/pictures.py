@@ -129,6 +129,35 @@ def _curve(
         return Picture(title, alt, _svg(figure, alt))
 
 
+def accuracies(
+    title: str, axis: str, places: Sequence[str], series: Mapping[str, Sequence[float]]
+) -> Picture:
+    """Accuracies in percent at named places, a curve a series (two at most).
+
+    Args:
+      title, axis: what is drawn, and what the places are.
+      places: names in order, at even distances.
+      series: accuracies in 0..1 by name, as many as places.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.6, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        for (name, values), colour in zip(series.items(), (_TEST, _TRAIN), strict=False):
+            percent = [100.0 * value for value in values]
+            axes.plot(
+                places, percent, color=colour, linewidth=1.8, marker="o", markersize=3, label=name
+            )
+        axes.tick_params(axis="x", rotation=60 if sum(map(len, places)) > 30 else 0)
+        axes.set_xlabel(axis)
+        axes.legend(frameon=False, borderpad=0, loc="best")
+        said = [
+            f"{name} {', '.join(f'{100 * value:.1f}' for value in values)}"
+            for name, values in series.items()
+        ]
+        alt = f"{title} at {', '.join(places)}: {'; '.join(said)}"
+        return Picture(title, alt, _svg(figure, alt))
+
+
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Picture:
     """The confusion matrix [C, C]: true labels in rows, given labels in columns.
 

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,14 @@ import tensorflow as tf
 from PIL import Image
 
 from components.preprocess.augment import affine, augment, flip, pad, random_crop
-from components.preprocess.transform import centre, decode, normalize
+from components.preprocess.transform import (
+    MEAN,
+    PIXELS,
+    centre,
+    decode,
+    normalize,
+    preprocessing_fn,
+)
 
 GREY = {"size": [32, 32], "channels": 1, "fit": "pad", "range": [-0.1, 1.175], "mean": "none"}
 
@@ -167,3 +175,22 @@ def test_a_margin_and_a_crop_move_the_image():
         places.add(place)
     assert len(places) == 25
     assert random_crop(padded, SEED, 10, 9) is padded
+
+
+def test_the_mean_of_another_data_set_is_a_constant(transformed, train_images, photo):
+    """What a retrained network's images are prepared with: the mean of its base's images."""
+    folder = str(Path(transformed["per_pixel"].transform_savedmodel_dir).parent)
+    settings = {**GREY, "mean": "per_pixel"}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1], tf.string)])
+    def graph(images):
+        inputs = {"image/encoded": images, "label": tf.zeros_like(images, tf.int64)}
+        return preprocessing_fn(inputs, {"preprocess": settings, "base": folder})
+
+    features = graph(tf.constant([[encoded(photo)], [encoded(photo[:28, :28])]]))
+    expected = train_images["per_pixel"].mean.numpy()
+    assert expected.max() > 50
+    for mean in features[MEAN].numpy():
+        np.testing.assert_array_equal(mean, expected)
+    alone = decode(tf.constant([encoded(photo)]), settings)
+    np.testing.assert_array_equal(features[PIXELS][:1], alone)

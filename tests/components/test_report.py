@@ -260,3 +260,30 @@ def test_runs_in_a_pipeline(digits_run, digits, tmp_path):
     )
     (page,) = (tmp_path / "root" / "Report" / "report").glob("*/index.html")
     assert "digits" in page.read_text(encoding="utf-8")
+
+
+PROBED = {
+    "from": "other-net",
+    "test_examples": 1200,
+    "rows": [
+        {"layer": layer, "values": 64, "examples_per_class": n, "examples": 10 * n}
+        | {"svm": 0.3 + n / 100, "softmax": 0.2 + n / 100}
+        for layer, n in (("top", 1), ("conv1", 5), ("top", 5))
+    ],
+}
+
+
+def test_the_layers_of_another_network(digits_run, digits, tmp_path):
+    _write_judgement(tmp_path / "judgement", digits_run, digits)
+    folders = (digits_run.examples, digits_run.model_run, str(tmp_path / "judgement"))
+    (tmp_path / "probes.json").write_text(json.dumps(PROBED))
+    page = executor.render(*folders, NOON, str(tmp_path))
+    text = " ".join(_Page(page).text)
+    assert "What each layer knows" in text
+    assert "those of other-net" in text and "1,200 test images" in text
+    assert "Accuracy of top, % at 1, 5: linear SVM 31.0, 35.0; softmax 21.0, 25.0" in page
+    assert "Accuracy by layer, % at conv1, top" in page
+    for cells in (["conv1", "64", "35.0 %", "25.0 %"], ["1", "10", "31.0 %", "21.0 %"]):
+        assert " ".join(cells) in " ".join(text.split())
+    assert _Page(page).fetched == []
+    assert "What each layer knows" not in executor.render(*folders, NOON)

@@ -305,6 +305,15 @@ class TestRun:
         assert request["recipe"]["size"] == "paper"
         assert request["recipe"]["dataset"] == str(photos), "never compared with MNIST's figures"
 
+    @pytest.mark.parametrize(
+        ("recipe", "dataset"),
+        [("cifar-resnet20", "cifar10"), ("resnet50 --size paper", "tfds:imagenet2012")],
+    )
+    def test_the_name_of_a_data_set_stays(self, convnets, runner, recipe, dataset):
+        runner('(root / "request").write_text(json.dumps(request)); summary()')
+        convnets("run", *recipe.split())
+        assert json.loads(Path("runs/request").read_text())["recipe"]["dataset"] == dataset
+
     def test_a_failure_names_stage_error_and_log(self, convnets, runner):
         runner(
             """

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines import costs, screens
+from pipelines import costs, recipes, screens
 from pipelines.cli import console
 from pipelines.recipe import Recipe
 
@@ -71,3 +71,11 @@ def test_a_network_that_cannot_be_built_is_a_value_error():
         costs.count(replace(NET, model_args={"depht": 3}))
     with pytest.raises(ValueError, match="NoNet"):
         costs.count(replace(NET, model="keras_models.classification:NoNet"))
+
+
+def test_a_retrained_network_costs_what_its_base_does_with_the_new_classes():
+    recipe = recipes.find("transfer-zfnet-caltech101")
+    base = costs.count(recipes.find("zfnet"))
+    cost = costs.count(recipe)
+    assert (base.classes, cost.classes) == (10, 102)
+    assert cost.total.parameters - base.total.parameters == (256 + 1) * (102 - 10)

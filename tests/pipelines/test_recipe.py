@@ -67,8 +67,9 @@ class TestEveryRecipe:
 
     def test_names_published_figures_that_exist(self, recipe):
         assert set(recipe.benchmarks) <= BENCHMARKS
-        # The errors of those nets are drawn in the paper, not printed.
-        assert recipe.benchmarks or recipe.name.startswith("cifar-plain")
+        # The errors of those nets are drawn in the paper, not printed; no paper has that transfer.
+        unpublished = ("cifar-plain", "transfer-cifar")
+        assert recipe.benchmarks or recipe.name.startswith(unpublished)
 
     def test_says_what_to_do_with_the_pixels(self, recipe):
         assert recipe.preprocess.keys() == {"size", "resize", "channels", "fit", "range", "mean"}
@@ -193,6 +194,7 @@ def test_the_last_assignment_holds():
         ("epochs.more=1", ["epochs", "no parts"]),
         ("strategy=mirored", ["'mirored'", "mirrored"]),
         ("=3", ["''"]),
+        ('transfer={"layers": ["pool5"]}', ["transfer", "from and examples_per_class"]),
     ],
 )
 def test_set_refuses_what_does_not_fit(assignment, words):
@@ -220,3 +222,50 @@ def test_on_other_images_only_the_last_blessed_model_is_a_measure():
     assert changed.dataset == "photos"
     assert changed.thresholds == {**LENET.thresholds, "accuracy": 0.0}
     assert changed.override(["thresholds.accuracy=0.5"]).thresholds["accuracy"] == 0.5
+
+
+TRANSFER = recipes.find("transfer-cifar-resnet20-mnist")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_transfer_prepares_images_as_the_base_does(size):
+    for name, sizes in recipes.all_recipes().items():
+        if name.startswith("transfer-"):
+            recipe = sizes[size]
+            assert recipe.preprocess == recipes.find(recipe.transfer["from"], size).preprocess
+            assert recipe.model_args == {} and recipe.augment == ()
+
+
+def test_transfer_can_be_set_part_by_part():
+    changed = TRANSFER.override(["transfer.from=cifar-resnet32", "transfer.model_run=/m"])
+    assert changed.transfer == {
+        **TRANSFER.transfer,
+        "from": "cifar-resnet32",
+        "model_run": "/m",
+    }
+    assert Recipe.from_json(changed.to_json()) == changed
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("transfer.layer=[]", ["'layer'", "layers"]),
+        ("transfer.layers=[]", ["transfer.layers", "one layer"]),
+        ("transfer.layers=pool5", ["transfer.layers", "'pool5'"]),
+        ("transfer.examples_per_class=[5, 1]", ["ascending", "[5, 1]"]),
+        ("transfer.examples_per_class=[0, 1]", ["from 1 on", "[0, 1]"]),
+        ("transfer.examples_per_class=[]", ["examples_per_class"]),
+    ],
+)
+def test_transfer_refuses_what_does_not_fit(assignment, words):
+    with pytest.raises(RecipeError) as error:
+        TRANSFER.override([assignment])
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_transfer_in_json_has_known_keys_alone():
+    values = json.loads(TRANSFER.to_json())
+    values["transfer"]["layer"] = "pool5"
+    with pytest.raises(RecipeError, match=r"'transfer.layer'.*transfer.layers"):
+        Recipe.from_json(json.dumps(values))

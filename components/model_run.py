@@ -1,0 +1,37 @@
+"""Reads a ModelRun artifact as the Trainer writes it: the network, the recipe, the history."""
+
+import importlib
+import json
+import os
+import tempfile
+from typing import Any
+
+import keras
+from tfx.dsl.io import fileio
+from tfx.utils import io_utils
+
+
+def network(uri: str) -> keras.Model:
+    """The trained network, not compiled."""
+    # The module that built the network registers the layers that reading it needs.
+    importlib.import_module(recipe(uri)["model"].partition(":")[0])
+    with tempfile.TemporaryDirectory() as folder:
+        # Keras reads from a disk, the artifact may lie elsewhere.
+        path = os.path.join(folder, "model.keras")
+        io_utils.copy_file(os.path.join(uri, "model.keras"), path)
+        return keras.models.load_model(path, compile=False)
+
+
+def recipe(uri: str) -> dict[str, Any]:
+    """The recipe, without what only judging needs."""
+    return _json(uri, "recipe.json")
+
+
+def history(uri: str) -> list[dict[str, float]]:
+    """An entry an epoch: epoch, loss, accuracy, val_loss, val_accuracy, learning_rate, seconds."""
+    return _json(uri, "history.json")
+
+
+def _json(uri: str, name: str) -> Any:
+    with fileio.open(os.path.join(uri, name), "rb") as file:
+        return json.loads(file.read())

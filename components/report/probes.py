@@ -1,0 +1,72 @@
+"""The part of the page about a network's features: accuracy by layer, and by number of examples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.report import pictures
+
+_CLASSIFIERS = {"svm": "linear SVM", "softmax": "softmax"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Names of the columns, and rows of texts."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is said, drawn and listed."""
+
+    explanation: str
+    pictures: list[pictures.Picture]
+    tables: list[Table]
+
+
+def section(probed: Mapping[str, Any]) -> Section:
+    """The section about the content of a `probes.json`."""
+    rows = probed["rows"]
+    most = max(row["examples_per_class"] for row in rows)
+    top = rows[-1]["layer"]
+    by_layer = [row for row in rows if row["examples_per_class"] == most]
+    by_number = [row for row in rows if row["layer"] == top]
+    explanation = (
+        f"The features are those of {probed['from']}, which has not learnt from these images; "
+        f"only the classifiers have. By layer they had at most {most} training images of each "
+        f"class; by number, the features of {top}. The accuracy is the mean of the classes' "
+        f"accuracies on {probed['test_examples']:,} test images."
+    )
+    layers = [row["layer"] for row in by_layer]
+    numbers = [str(row["examples_per_class"]) for row in by_number]
+    drawn = [pictures.accuracies("Accuracy by layer, %", "layer", layers, _series(by_layer))]
+    if len(numbers) > 1:
+        axis = "training images of each class"
+        drawn.append(
+            pictures.accuracies(f"Accuracy of {top}, %", axis, numbers, _series(by_number))
+        )
+    names = tuple(_CLASSIFIERS.values())
+    tables = [
+        Table(
+            ("Layer", "Values", *names),
+            [(row["layer"], f"{row['values']:,}", *_percents(row)) for row in by_layer],
+        ),
+        Table(
+            ("Images of each class", "In all", *names),
+            [
+                (str(row["examples_per_class"]), f"{row['examples']:,}", *_percents(row))
+                for row in by_number
+            ],
+        ),
+    ]
+    return Section(explanation, drawn, tables)
+
+
+def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    return {name: [row[key] for row in rows] for key, name in _CLASSIFIERS.items()}
+
+
+def _percents(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{100 * row[key]:.1f} %" for key in _CLASSIFIERS)

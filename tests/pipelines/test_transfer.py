@@ -1,0 +1,93 @@
+"""A network trained on some photographs, and its top learnt anew on others: the whole road."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from pipelines import recipes
+from pipelines.build import create_pipeline
+from pipelines.paths import Paths
+from pipelines.recipe import RecipeError
+from pipelines.run_local import STAGES, stages
+
+RECIPE = recipes.find("transfer-cifar-resnet20-mnist")
+BEFORE = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
+AFTER = {"rocket": skimage.data.rocket, "woman": skimage.data.astronaut}
+FEW = [*("--set", "batch_size=8", "--set", "steps_per_execution=1"), "--set"]
+FEW += ["thresholds.accuracy=0"]
+
+
+def test_only_transfer_recipes_are_probed():
+    assert stages(recipes.find("lenet")) == STAGES
+    assert set(stages(RECIPE)) == {*STAGES, "Probe"}
+
+
+def test_without_the_folders_of_the_base_there_is_no_pipeline(tmp_path):
+    with pytest.raises(RecipeError, match=r"cifar-resnet20.*transfer\.model_run and transfer\."):
+        create_pipeline(RECIPE, None, Paths(str(tmp_path)))
+
+
+def crops(folder: Path, photographs) -> Path:
+    """A folder per class of crops of photographs."""
+    random = np.random.default_rng(0)
+    for name, load in photographs.items():
+        (folder / name).mkdir(parents=True)
+        photo = load()
+        for number in range(40):
+            top, left = (random.integers(0, length - 80) for length in photo.shape[:2])
+            crop = Image.fromarray(photo[top : top + 80, left : left + 80])
+            crop.save(folder / name / f"{number:02d}.png")
+    return folder
+
+
+def run(name: str, data: Path, root: Path, *settings: str) -> dict:
+    """`convnets run`; the summary that it left."""
+    arguments = ["run", name, "--data", str(data), "--root", str(root), *FEW, *settings]
+    command = [sys.executable, "-m", "pipelines", *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (summary,) = (root / "runs").glob(f"{name}-2*.json")
+    return json.loads(summary.read_text())
+
+
+def weights(summary: dict) -> dict[str, np.ndarray]:
+    from components import model_run
+
+    network = model_run.network(summary["model_run"])
+    return {variable.path: np.array(variable) for variable in network.variables}
+
+
+def mean(summary: dict) -> np.ndarray:
+    from components.preprocess.transform import stored_mean
+
+    return stored_mean(summary["transform_graph"])
+
+
+@pytest.mark.slow
+def test_the_top_is_learnt_on_frozen_layers_that_are_probed(tmp_path):
+    root = tmp_path / "root"
+    base = run("cifar-resnet20", crops(tmp_path / "before", BEFORE), root, "--set", "epochs=2")
+    again = run(RECIPE.name, crops(tmp_path / "after", AFTER), root, "--set", "epochs=4")
+    assert [entry["stage"] for entry in again["stages"]] == list(stages(RECIPE))
+    assert (Path(again["pushed"]) / "saved_model.pb").exists()
+    judgement = json.loads(Path(again["judgement"]).read_text())
+    assert judgement["metrics"]["error"] < 0.5
+
+    before, after = weights(base), weights(again)
+    assert before.keys() == after.keys()
+    for path, value in before.items():
+        assert np.array_equal(value, after[path]) == (not path.startswith("logits")), path
+    np.testing.assert_array_equal(mean(base), mean(again))
+
+    probed = json.loads(Path(again["probes"]).read_text())
+    assert probed["from"] == "cifar-resnet20"
+    layers = [row["layer"] for row in probed["rows"] if row["examples_per_class"] == 60]
+    assert layers == RECIPE.transfer["layers"]
+    assert probed["rows"][-1]["svm"] > 0.5
+    assert "What each layer knows" in Path(again["report"]).read_text()
