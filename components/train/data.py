@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ from components.preprocess.transform import LABEL, MEAN, PIXELS, centre, normali
 
 _DECODE_BATCH = 256
 # Decoded images are kept in memory up to this many bytes; beyond it they are decoded every epoch.
-_CACHE_BYTES = 4 * 2**30
+_MEMORY_BYTES = 2 * 2**30
 _SHUFFLE_BYTES = 2**30
 _PREFETCHED = 8
 
@@ -24,8 +24,8 @@ class Images:
     """The decoded images of a split as bytes, with their labels.
 
     Attributes:
-      dataset: (uint8 [H, W, C], int64 []) one by one, kept in memory where they fit.
-      count: how many there are.
+      batches: (uint8 [n, H, W, C], int64 [n]), decoded anew each time.
+      count: how many images there are.
       mean: float32 [H, W, C], the mean of the same part of every image.
       shape: (H, W, C) of the stored images.
     """
@@ -47,46 +47,20 @@ class Images:
         self.count = examples.count(records)
         if not self.count:
             raise ValueError(f"no examples in {', '.join(files)}")
-        counted = tf.data.experimental.assert_cardinality(self.count)
-        batches = records.batch(_DECODE_BATCH)
-        self.mean = self._transformed(next(iter(batches)))[MEAN][0]
+        encoded = records.batch(_DECODE_BATCH)
+        self.mean = self._transformed(next(iter(encoded)))[MEAN][0]
         self.shape = tuple(self.mean.shape)
-        decoded = (
-            batches.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE).unbatch().apply(counted)
-        )
-        self.dataset = decoded.cache() if self._fits() else decoded
+        self.batches = encoded.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def distorted(self, recipe: Mapping[str, Any], copies: int) -> list[tf.data.Dataset]:
-        """Copies of the images with the recipe's `augment` steps applied, each its own.
+    @functools.cached_property
+    def arrays(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """All images, uint8 [N, H, W, C], and their labels, int64 [N]."""
+        # In one piece: apart, the images of a batch are cache misses in hundreds of places.
+        return self.batches.rebatch(self.count).get_single_element()
 
-        Args:
-          recipe: `augment`, `seed`.
-          copies: how many; they are kept in memory where they fit beside the images.
-
-        Returns:
-          as many datasets of (uint8 [H, W, C], int64 []).
-        """
-        datasets = [self._distorted(recipe, number) for number in range(copies)]
-        return [copy.cache() for copy in datasets] if self._fits(1 + copies) else datasets
-
-    def _distorted(self, recipe: Mapping[str, Any], number: int) -> tf.data.Dataset:
-        def distort(chunk: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
-            pixels, labels = batch
-            copy_seed = tf.constant([recipe["seed"], number], tf.int64)
-            seed = tf.random.experimental.stateless_fold_in(copy_seed, chunk)
-            distorted = augment(pixels, recipe["augment"], seed)
-            return tf.saturate_cast(tf.round(tf.cast(distorted, tf.float32)), tf.uint8), labels
-
-        return (
-            self.dataset.batch(_DECODE_BATCH)
-            .enumerate()
-            .map(distort, num_parallel_calls=tf.data.AUTOTUNE)
-            .unbatch()
-            .apply(tf.data.experimental.assert_cardinality(self.count))
-        )
-
-    def _fits(self, copies: int = 1) -> bool:
-        return copies * self.count * self._bytes_each() <= _CACHE_BYTES
+    def fits(self, sets: int = 1) -> bool:
+        """Whether so many sets of the images are kept in memory."""
+        return sets * self.count * self._bytes_each() <= _MEMORY_BYTES
 
     def shuffle_buffer(self) -> int:
         """How many images a shuffle may hold at a time."""
@@ -133,39 +107,96 @@ def training_batches(
 
     Returns:
       Batches of (float32 [batch, H, W, C], int64 [batch]).
+
+    Raises:
+      ValueError: distorted copies of more images than fit into memory.
     """
-    batch_size = min(recipe["batch_size"], images.count)
-    steps = steps_per_epoch(images, recipe)
+    copies = recipe["distorted_copies"]
+    if images.fits(1 + copies):
+        batches, load = _from_memory(images, recipe, first_epoch)
+    elif copies:
+        raise ValueError(
+            f"{copies} distorted copies of {images.count} images do not fit into the "
+            f"{_MEMORY_BYTES / 2**30:g} GiB for them; distorted_copies=0 distorts them as they come"
+        )
+    else:
+        batches, load = _from_files(images, recipe, first_epoch)
     seed = recipe["seed"]
     preprocess = recipe["preprocess"]
     mean = centre(images.mean, preprocess)
-    buffer = images.shuffle_buffer()
-    copies = recipe["distorted_copies"]
-    sets = [images.dataset, *images.distorted(recipe, copies)]
 
-    def epoch_batches(epoch: int) -> tf.data.Dataset:
-        order = sets[epoch % len(sets)].shuffle(
-            buffer, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False
-        )
-        return order.batch(batch_size, drop_remainder=True)
-
-    def network_input(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
-        pixels, labels = batch
+    def network_input(step: tf.Tensor, batch: Any):
+        pixels, labels = load(batch)
         step_seed = tf.stack([tf.constant(seed, tf.int64), step])
         if not copies:
             pixels = augment(pixels, recipe["augment"], step_seed)
         pixels = random_crop(pixels, step_seed, *preprocess["size"])
         return normalize(pixels, mean, preprocess), labels
 
-    # A shuffle takes no tensor as its seed, so each epoch is a dataset of its own.
-    epochs = map(epoch_batches, range(first_epoch, recipe["epochs"]))
     return (
-        functools.reduce(tf.data.Dataset.concatenate, epochs)
-        .enumerate(first_epoch * steps)
+        batches.enumerate(first_epoch * steps_per_epoch(images, recipe))
         .map(network_input, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(_PREFETCHED)
         .with_options(_untuned())
     )
+
+
+def _from_memory(
+    images: Images, recipe: Mapping[str, Any], first_epoch: int
+) -> tuple[tf.data.Dataset, Callable]:
+    """Batches of places in memory, and the function that takes (pixels, labels) from there."""
+    pixels, labels = images.arrays
+    copies = [_distorted(pixels, recipe, number) for number in range(recipe["distorted_copies"])]
+    sets = tf.concat([pixels, *copies], axis=0) if copies else pixels
+    steps = steps_per_epoch(images, recipe)
+    batch_size = min(recipe["batch_size"], images.count)
+
+    def epoch_places(epoch: tf.Tensor) -> tf.data.Dataset:
+        seed = tf.stack([tf.constant(recipe["seed"], tf.int64), epoch])
+        places = tf.range(images.count, dtype=tf.int64)
+        order = tf.random.experimental.stateless_shuffle(places, seed)[: steps * batch_size]
+        order += epoch % (1 + len(copies)) * images.count
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [steps, batch_size]))
+
+    def load(places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(sets, places), tf.gather(labels, places % images.count)
+
+    epochs = tf.data.Dataset.range(first_epoch, recipe["epochs"])
+    return epochs.flat_map(epoch_places), load
+
+
+def _distorted(pixels: tf.Tensor, recipe: Mapping[str, Any], number: int) -> tf.Tensor:
+    """A copy of all images with the recipe's `augment` steps applied, the same for its number."""
+    seed = tf.constant([recipe["seed"], number], tf.int64)
+
+    def distort(chunk: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
+        chunk_seed = tf.random.experimental.stateless_fold_in(seed, chunk)
+        distorted = augment(part, recipe["augment"], chunk_seed)
+        return tf.saturate_cast(tf.round(tf.cast(distorted, tf.float32)), tf.uint8)
+
+    parts = tf.data.Dataset.from_tensor_slices(pixels).batch(_DECODE_BATCH).enumerate()
+    distorted = parts.map(distort, num_parallel_calls=tf.data.AUTOTUNE)
+    return distorted.rebatch(len(pixels)).get_single_element()
+
+
+def _from_files(
+    images: Images, recipe: Mapping[str, Any], first_epoch: int
+) -> tuple[tf.data.Dataset, Callable]:
+    """Batches of (pixels, labels), and the function that leaves them as they are."""
+    batch_size = min(recipe["batch_size"], images.count)
+    decoded = images.batches.unbatch()
+
+    def epoch_batches(epoch: int) -> tf.data.Dataset:
+        order = decoded.shuffle(
+            images.shuffle_buffer(),
+            seed=recipe["seed"] * 1_000_003 + epoch,
+            reshuffle_each_iteration=False,
+        )
+        return order.batch(batch_size, drop_remainder=True)
+
+    # A shuffle takes no tensor as its seed, so each epoch is a dataset of its own.
+    epochs = map(epoch_batches, range(first_epoch, recipe["epochs"]))
+    return functools.reduce(tf.data.Dataset.concatenate, epochs), lambda batch: batch
 
 
 def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
@@ -176,7 +207,9 @@ def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
     def network_input(pixels: tf.Tensor, labels: tf.Tensor):
         return normalize(centre(pixels, preprocess), mean, preprocess), labels
 
-    batches = images.dataset.batch(recipe["batch_size"])
+    batches = images.batches.rebatch(recipe["batch_size"])
+    if images.fits():
+        batches = batches.cache()
     return (
         batches.map(network_input, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(_PREFETCHED)
