@@ -64,7 +64,7 @@ def list_recipes() -> None:
     """The recipes."""
     from pipelines import screens
 
-    console().print(screens.recipes_table(recipes.all_recipes()))
+    console().print(screens.recipes_screen(recipes.all_recipes()))
 
 
 @main.command("show")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,15 +48,27 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def recipes_table(recipes: Mapping[str, Mapping[str, Recipe]]) -> Table:
-    """All recipes, a row each."""
-    table = _table("recipe", "sizes", "data", "what it is")
-    for name, sizes in recipes.items():
-        recipe = next(iter(sizes.values()))
-        data = ", ".join(sorted({each.dataset for each in sizes.values()}))
-        about = Text(recipe.summary).append(f"\n{recipe.paper}", style="dim")
-        table.add_row(Text(name, style="bold"), ", ".join(sizes), data, about)
-    return table
+def recipes_screen(recipes: Mapping[str, Mapping[str, Recipe]]) -> Group:
+    """All recipes, a row each below their paper, the oldest paper first."""
+    papers: dict[str, list[Mapping[str, Recipe]]] = {}
+    for sizes in recipes.values():
+        papers.setdefault(sizes["paper"].paper, []).append(sizes)
+    parts: list[RenderableType] = []
+    for paper in sorted(papers, key=_year):
+        table = Table.grid(padding=(0, 2))
+        table.add_column(width=max(map(len, recipes)), no_wrap=True, style="bold")
+        table.add_column()
+        for sizes in papers[paper]:
+            small, published = sizes["small"], sizes["paper"]
+            data = dict.fromkeys((small.dataset, published.dataset))
+            about = Text(published.summary).append(f"  {', '.join(data)}", style="dim")
+            table.add_row(published.name, about)
+        parts += [Text(f"\n{paper}", style="dim"), Padding(table, (0, 0, 0, 2))]
+    return Group(*parts)
+
+
+def _year(paper: str) -> str:
+    return re.search(r"\d{4}", paper)[0]
 
 
 def recipe_screen(recipe: Recipe) -> Group:

@@ -244,7 +244,9 @@ run_fn(FnArgs(**json.loads(sys.argv[1])))
     assert (tmp_path / "serving" / "saved_model.pb").exists()
 
 
-def test_each_epoch_has_its_own_order_and_its_own_distortions(train_images):
+@pytest.mark.parametrize("memory", [data._MEMORY_BYTES, 0], ids=["from memory", "from files"])
+def test_each_epoch_has_its_own_order_and_its_own_distortions(train_images, memory, monkeypatch):
+    monkeypatch.setattr(data, "_MEMORY_BYTES", memory)
     images = train_images["none"]
     recipe = {**RECIPE, "epochs": 2, "augment": []}
     batches = list(data.training_batches(images, recipe).as_numpy_iterator())
@@ -275,6 +277,14 @@ def test_epochs_take_turns_over_the_images_and_their_distorted_copies(train_imag
     assert orders[1] != orders[3]
     (resumed,) = data.training_batches(images, recipe, 4).as_numpy_iterator()
     np.testing.assert_array_equal(resumed[0], epochs[4][0])
+
+
+def test_distorted_copies_that_do_not_fit_into_memory(train_images, monkeypatch):
+    images = train_images["none"]
+    monkeypatch.setattr(data, "_MEMORY_BYTES", 2 * 600 * 32 * 32)
+    data.training_batches(images, {**RECIPE, "distorted_copies": 1})
+    with pytest.raises(ValueError, match="2 distorted copies of 600 images do not fit"):
+        data.training_batches(images, {**RECIPE, "distorted_copies": 2})
 
 
 def test_weight_decay_is_on_the_kernels_alone(train_images):

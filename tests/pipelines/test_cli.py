@@ -152,9 +152,9 @@ class TestRecipes:
     def test_list(self, convnets):
         text = convnets("list")
         assert "lenet" in text
-        assert "small, paper" in text
         assert "mnist" in text
-        assert "Gradient-based learning" in text
+        assert text.index("Gradient-based learning") < text.index("Deep residual learning")
+        assert len([line for line in text.splitlines() if "cifar-resnet20 " in line]) == 1
 
     def test_show_sets_the_published_figures_beside(self, convnets):
         text = convnets("show", "lenet")
