@@ -33,7 +33,8 @@ def _transfer(base: Recipe, name: str, dataset: str, summary: str, **more) -> Re
         "model_args": {},
         "augment": (),
         "weight_decay": 0.0,
-        "optimizer": adam(0.01),
+        # A linear classifier bears a high rate.
+        "optimizer": adam(0.1),
         "epochs": 3,
         "dense": False,
         "benchmarks": (),
