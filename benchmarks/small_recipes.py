@@ -18,23 +18,21 @@ from rich.table import Table
 from pipelines import recipes, runs
 
 
-def run(name: str, root: Path, seed: int) -> tuple[dict, bool]:
-    """The summary of a run of a small recipe, and whether it succeeded."""
+def run(name: str, root: Path, seed: int) -> tuple[list[str], bool]:
+    """What a small recipe's run came to, and whether it succeeded."""
+    recipe = recipes.find(name)
+    facts = [name, recipe.dataset, str(recipe.epochs)]
     command = [sys.executable, "-m", "pipelines", "run", name]
     command += ["--root", str(root), "--seed", str(seed)]
-    code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
-    return runs.summaries(root, name)[-1], code == 0
-
-
-def row(summary: dict, succeeded: bool) -> list[str]:
-    recipe = recipes.find(summary["recipe"])
+    ran = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if ran.returncode:
+        return [*facts, "", "", ran.stderr.strip().splitlines()[-1]], False
+    summary = runs.summaries(root, name)[-1]
     stages = {stage["stage"]: stage["seconds"] for stage in summary["stages"]}
-    times = f"{summary['seconds'] / 60:.1f}", f"{stages.get('Trainer', 0) / 60:.1f}"
-    if not succeeded:
-        return [summary["recipe"], recipe.dataset, str(recipe.epochs), *times, summary["error"]]
     judgement = json.loads(Path(summary["judgement"]).read_text())
     error = f"{100 * judgement['metrics']['error']:.2f} %"
-    return [summary["recipe"], recipe.dataset, str(recipe.epochs), *times, error]
+    times = summary["seconds"], stages["Trainer"]
+    return [*facts, *(f"{seconds / 60:.1f}" for seconds in times), error], True
 
 
 def main() -> int:
@@ -49,10 +47,10 @@ def main() -> int:
         table.add_column(heading)
     failed = False
     for name in arguments.recipes:
-        summary, succeeded = run(name, arguments.root, arguments.seed)
-        table.add_row(*row(summary, succeeded))
+        row, succeeded = run(name, arguments.root, arguments.seed)
+        table.add_row(*row)
         failed |= not succeeded
-        print(*row(summary, succeeded), sep="  ", flush=True)
+        print(*row, sep="  ", flush=True)
     Console().print(table)
     return int(failed)
 

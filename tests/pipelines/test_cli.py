@@ -205,7 +205,7 @@ class TestRecipes:
         )
         assert any(line.startswith("AlexNet parameters 60 M 0.06 M Abstract") for line in lines)
         assert "the paper's network is for imagenet2012" in counts
-        assert "own counts" not in convnets("show", "lenet")
+        assert "own counts" not in convnets("show", "lenet-relu")
 
     def test_show_says_what_the_network_does_not_take(self, convnets):
         text = convnets("show", "lenet", "--set", "preprocess.size=[8, 8]", code=1)
@@ -214,7 +214,7 @@ class TestRecipes:
     @pytest.mark.parametrize("command", ["show", "run", "judge"])
     def test_unknown_recipe(self, convnets, command):
         text = convnets(command, "lennet", code=1)
-        assert text == "Error: unknown recipe 'lennet': did you mean lenet or lenet-relu?\n"
+        assert text.startswith("Error: unknown recipe 'lennet': did you mean lenet or lenet1")
 
     @pytest.mark.parametrize("command", ["show", "run"])
     @pytest.mark.parametrize(
