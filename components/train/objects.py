@@ -29,7 +29,8 @@ def build(spec: Mapping[str, Any], **known: Any) -> Any:
     Args:
       spec: arguments may be such mappings themselves.
       **known: numbers that only the run knows; an argument `"$steps"` stands for
-        `known["steps"]`, and `"$steps * 0.5"` for the whole number below the half of it.
+        `known["steps"]`, and `"$steps * 0.5"` for the half of it, rounded down, at
+        least 1.
 
     Raises:
       ValueError: an unknown path, or arguments that the class does not take.
@@ -47,6 +48,6 @@ def _value(value: Any, known: Mapping[str, Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_value(item, known) for item in value]
     if isinstance(value, str) and (found := _KNOWN.fullmatch(value)):
-        product = known[found["name"]] * float(found["factor"] or 1)
-        return int(product)
+        # Of few images a part of an epoch may be less than a step, which no schedule takes.
+        return max(1, int(known[found["name"]] * float(found["factor"] or 1)))
     return value

@@ -353,6 +353,7 @@ def test_objects_by_path():
     }
     rate = build(schedule, steps=10)
     assert [round(float(rate(step)), 4) for step in (5, 6, 7, 8)] == [0.1, 0.01, 0.01, 0.001]
+    assert build({"class": "builtins:dict", "steps": "$steps * 0.1"}, steps=5) == {"steps": 1}
     with pytest.raises(ValueError, match=r"keras\.optimizers:SDG"):
         load("keras.optimizers:SDG")
     with pytest.raises(ValueError, match=r"SGD: .*momentun"):
