@@ -19,6 +19,7 @@ import tensorflow_transform as tft
 from rich.console import Console
 from rich.table import Table
 
+from components import examples
 from components.train import data
 from components.train.callbacks import ProgressReport
 from components.train.run import compiled_model
@@ -65,9 +66,7 @@ def main() -> None:
     epochs, steps = recipe["epochs"], data.steps_per_epoch(images, recipe)
     model = compiled_model(recipe, images, classes=10)
     first = next(iter(data.training_batches(images, recipe)))
-    untuned = tf.data.Options()
-    untuned.autotune.enabled = False
-    repeated = tf.data.Dataset.from_tensors(first).repeat().with_options(untuned)
+    repeated = tf.data.Dataset.from_tensors(first).repeat().with_options(examples.untuned())
     training_seconds(model, repeated, 1, steps)
 
     table = Table(

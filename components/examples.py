@@ -29,6 +29,17 @@ def count(dataset: tf.data.Dataset) -> int:
     return int(dataset.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
 
 
+def untuned() -> tf.data.Options:
+    """Parallel calls as many as cores, and none of tf.data's tuning.
+
+    The end of an iterator now and then misses to wake the tuning thread, and then waits for it: for
+    5, 10, 20 seconds, up to a minute, at the end of a training.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
 def label_names(uri: str) -> list[str]:
     """The names of the classes, in the order of the labels."""
     with fileio.open(os.path.join(uri, "labels.txt"), "rb") as file:

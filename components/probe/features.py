@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components import examples
 from components.preprocess.transform import MEAN, PIXELS, centre, normalize
 
 # Values of one layer; larger maps are averaged over squares of pixels until they have no more.
@@ -57,7 +58,7 @@ class Taps:
         batches = records.batch(_BATCH).map(
             self._network_input, num_parallel_calls=tf.data.AUTOTUNE
         )
-        for images, labels in batches.prefetch(_PREFETCHED).with_options(_untuned()):
+        for images, labels in batches.prefetch(_PREFETCHED).with_options(examples.untuned()):
             values = self._network.predict_on_batch(images)
             rows = {name: np.asarray(value, np.float32) for name, value in values.items()}
             yield rows, labels.numpy()
@@ -67,13 +68,6 @@ class Taps:
         stored = self._transform({"image/encoded": parsed["image/encoded"]})
         pixels, mean = (centre(stored[name], self._preprocess) for name in (PIXELS, MEAN))
         return normalize(pixels, mean, self._preprocess), parsed["label"]
-
-
-def _untuned() -> tf.data.Options:
-    """Without tf.data's tuning, which may keep the end of an iterator waiting: see train.data."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return options
 
 
 def tapped(network: keras.Model, layers: Sequence[str]) -> keras.Model:

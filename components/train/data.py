@@ -137,7 +137,7 @@ def training_batches(
         batches.enumerate(first_epoch * steps_per_epoch(images, recipe))
         .map(network_input, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(_PREFETCHED)
-        .with_options(_untuned())
+        .with_options(examples.untuned())
     )
 
 
@@ -213,16 +213,5 @@ def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
     return (
         batches.map(network_input, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(_PREFETCHED)
-        .with_options(_untuned())
+        .with_options(examples.untuned())
     )
-
-
-def _untuned() -> tf.data.Options:
-    """Parallel calls as many as cores, and none of tf.data's tuning.
-
-    The end of an iterator now and then misses to wake the tuning thread, and then waits for it: for
-    5, 10, 20 seconds, up to a minute, at the end of a training.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return options
