@@ -8,13 +8,14 @@ from keras import layers, ops
 
 from keras_models.classification.building import (
     checked_choice,
-    checked_classes,
     checked_shape,
+    classifier,
     covering,
+    normalization,
+    pooling,
     scaled,
     with_weights,
 )
-from keras_models.layers import LocalResponseNormalization
 
 # The first convolution, (window, stride, padding), and the smallest side that the poolings after
 # it leave something of. "cifar" is not in the paper: it keeps pictures of 32 from vanishing.
@@ -106,13 +107,6 @@ def AlexNet(
             name=f"conv{number}",
         )(x)
 
-    def normalization(x, number):
-        return LocalResponseNormalization(data_format="channels_last", name=f"norm{number}")(x)
-
-    def pooling(x, number):
-        x = covering(x, 3, 2, name=f"pool{number}_padding")
-        return layers.MaxPooling2D(3, 2, data_format="channels_last", name=f"pool{number}")(x)
-
     image = keras.Input(checked_shape(input_shape, smallest), name="image")
     x = covering(image, window, stride, name="conv1_padding") if padding == "valid" else image
     x = convolution(x, 1, 96, window, stride=stride, padding=padding)
@@ -134,10 +128,4 @@ def AlexNet(
                 name=f"fc{number}",
             )(x)
             x = layers.Dropout(0.5, name=f"drop{number}")(x)
-    logits = layers.Dense(
-        checked_classes(classes),
-        kernel_initializer=initializer(stddev=0.01),
-        dtype="float32",
-        name="logits",
-    )(x)
-    return with_weights(keras.Model(image, logits, name=name), weights)
+    return with_weights(keras.Model(image, classifier(x, classes), name=name), weights)

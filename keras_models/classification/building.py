@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_models.layers import LocalResponseNormalization
+
 
 def checked_shape(input_shape: tuple[int, int, int], smallest: int) -> tuple[int, int, int]:
     """The input shape, if it is (height, width, channels) with sides of at least `smallest`.
@@ -87,3 +89,28 @@ def covering(x: keras.KerasTensor, window: int, stride: int, name: str) -> keras
         return x
     padding = ((0, below), (0, right))
     return layers.ZeroPadding2D(padding, data_format="channels_last", name=name)(x)
+
+
+def normalization(x: keras.KerasTensor, number: int) -> keras.KerasTensor:
+    """`x` normalised across maps by a layer "norm1" (or another number): AlexNet, section 3.3."""
+    return LocalResponseNormalization(data_format="channels_last", name=f"norm{number}")(x)
+
+
+def pooling(x: keras.KerasTensor, number: int) -> keras.KerasTensor:
+    """Maxima of overlapping windows that cover `x`, in a layer "pool1": AlexNet, section 3.4."""
+    x = covering(x, 3, 2, name=f"pool{number}_padding")
+    return layers.MaxPooling2D(3, 2, data_format="channels_last", name=f"pool{number}")(x)
+
+
+def classifier(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
+    """float32 logits of `x` whose weights start with standard deviation 0.01: AlexNet, section 5.
+
+    Raises:
+        ValueError: fewer than 2 classes.
+    """
+    return layers.Dense(
+        checked_classes(classes),
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        dtype="float32",
+        name="logits",
+    )(x)

@@ -6,8 +6,8 @@ from keras import layers
 
 from keras_models.classification.building import (
     checked_choice,
-    checked_classes,
     checked_shape,
+    classifier,
     with_weights,
 )
 from keras_models.layers import DropConnect, LocallyConnected2D, LocalResponseNormalization
@@ -134,10 +134,4 @@ def _classified(image, x, classes, units, drop, rate, weights, name) -> keras.Mo
         x = layers.Dense(units, "relu", name="fc")(x)
         if drop == "out":
             x = layers.Dropout(rate, name="drop")(x)
-    logits = layers.Dense(
-        checked_classes(classes),
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        dtype="float32",
-        name="logits",
-    )(x)
-    return with_weights(keras.Model(image, logits, name=name), weights)
+    return with_weights(keras.Model(image, classifier(x, classes), name=name), weights)

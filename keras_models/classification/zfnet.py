@@ -5,13 +5,14 @@ from keras import layers
 
 from keras_models.classification.building import (
     checked_choice,
-    checked_classes,
     checked_shape,
+    classifier,
     covering,
+    normalization,
+    pooling,
     scaled,
     with_weights,
 )
-from keras_models.layers import LocalResponseNormalization
 
 # Of conv1 and conv2: (window, stride, padding); and the smallest side that the poolings after
 # them leave something of. "cifar" is not in the paper: it keeps pictures of 32 from vanishing.
@@ -84,13 +85,6 @@ def ZFNet(
             name=f"conv{number}",
         )(x)
 
-    def pooling(x, number):
-        x = covering(x, 3, 2, name=f"pool{number}_padding")
-        return layers.MaxPooling2D(3, 2, data_format="channels_last", name=f"pool{number}")(x)
-
-    def normalization(x, number):
-        return LocalResponseNormalization(data_format="channels_last", name=f"norm{number}")(x)
-
     image = keras.Input(checked_shape(input_shape, smallest), name="image")
     x = normalization(pooling(convolution(image, 1, 96, *first), 1), 1)
     x = normalization(pooling(convolution(x, 2, 256, *second), 2), 2)
@@ -102,10 +96,4 @@ def ZFNet(
             units, "relu", kernel_initializer=initializer(stddev=0.01), name=f"fc{number}"
         )(x)
         x = layers.Dropout(0.5, name=f"drop{number}")(x)
-    logits = layers.Dense(
-        checked_classes(classes),
-        kernel_initializer=initializer(stddev=0.01),
-        dtype="float32",
-        name="logits",
-    )(x)
-    return with_weights(keras.Model(image, logits, name=name), weights)
+    return with_weights(keras.Model(image, classifier(x, classes), name=name), weights)
