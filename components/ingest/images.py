@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -15,26 +16,55 @@ from PIL import Image, ImageOps
 MAX_PIXELS = 100_000_000
 _PLAIN_MODES = ("L", "RGB")
 _FORMATS = ("PNG", "JPEG")
+_ORIENTATION = 0x0112  # EXIF's tag.
 
 
 class ImageError(ValueError):
     """An image that cannot be used; the text is the dead letter's reason."""
 
 
-def checked_image(data: bytes) -> tuple[bytes, int, int]:
-    """Decodes an image fully, and re-encodes it where training could not read it as it is.
+@dataclass(frozen=True)
+class Decoded:
+    """One image in memory.
 
-    8-bit grey and colour PNG and JPEG pass unchanged. CMYK, palette, 16-bit and turned (EXIF)
-    images become 8-bit PNG; transparency is laid on white.
+    Attributes:
+      image: upright, 8-bit grey (`L`) or colour (`RGB`).
+      format: `"PNG"` or `"JPEG"`, as it was found.
+      content: the bytes as found, where training can read them as they are; else None.
+      turned: whether its EXIF data asked for turning it upright.
+    """
+
+    image: Image.Image
+    format: str
+    content: bytes | None
+    turned: bool = False
+
+
+def decoded(data: bytes) -> Decoded:
+    """Decodes an image fully.
+
+    8-bit grey and colour stay as they are. CMYK, palette, 16-bit and turned (EXIF) images become
+    8-bit and upright; transparency is laid on white.
 
     Args:
       data: the file's bytes.
 
-    Returns:
-      encoded bytes, height and width in pixels.
-
     Raises:
       ImageError: empty, truncated, no PNG or JPEG, or more than `MAX_PIXELS` pixels.
+    """
+    image = opened(data)
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        return Decoded(_eight_bit(ImageOps.exif_transpose(image)), image.format, None, True)
+    if image.mode in _PLAIN_MODES:
+        return Decoded(image, image.format, data)
+    return Decoded(_eight_bit(image), image.format, None)
+
+
+def opened(data: bytes) -> Image.Image:
+    """A PNG or JPEG file, decoded fully, in the mode that it has.
+
+    Raises:
+      ImageError: as `decoded`.
     """
     if not data:
         raise ImageError("empty file")
@@ -56,16 +86,24 @@ def checked_image(data: bytes) -> tuple[bytes, int, int]:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"cannot be decoded: {error}") from error
-    upright = ImageOps.exif_transpose(image)
-    if upright.size == image.size and image.mode in _PLAIN_MODES and not _is_turned(image):
-        return data, image.height, image.width
-    plain = _eight_bit(upright)
-    return png(np.asarray(plain)), plain.height, plain.width
+    return image
 
 
-def _is_turned(image: Image.Image) -> bool:
-    orientation = 0x0112
-    return image.getexif().get(orientation, 1) != 1
+def checked_image(data: bytes) -> tuple[bytes, int, int]:
+    """Decodes an image fully, and re-encodes it where training could not read it as it is.
+
+    Args:
+      data: the file's bytes.
+
+    Returns:
+      encoded bytes, height and width in pixels.
+
+    Raises:
+      ImageError: as `decoded`.
+    """
+    found = decoded(data)
+    encoded = found.content or png(np.asarray(found.image))
+    return encoded, found.image.height, found.image.width
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -79,7 +117,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A uint8 array [H, W] or [H, W, 3] as PNG."""
+    """A uint8 array [H, W] or [H, W, 3], or a uint16 array [H, W], as PNG."""
     buffer = io.BytesIO()
     # Level 1: a fifth of the time of the default for a tenth more bytes.
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)

@@ -1,0 +1,344 @@
+"""The example contract: what readers give, and the tf.Example that is made of it.
+
+| Feature | Values | Task |
+|---|---|---|
+| `image/encoded`, `image/height`, `image/width` | PNG or JPEG, and its size in pixels | all |
+| `image/sha256`, `image/id` | hash of the content as it was found; the name in the source | all |
+| `label`, `label/text` | number and name of the class | classification, video |
+| `objects/bbox` | ymin, xmin, ymax, xmax of each object in 0..1, one after the other | detection |
+| `objects/label`, `objects/label/text`, `objects/difficult` | one of each an object | detection |
+| `depth/encoded` | 16-bit PNG, millimetres; 0: not measured | depth |
+| `normals/encoded` | PNG, 255 (n + 1) / 2 | normals |
+| `segmentation/encoded` | 8-bit PNG of class numbers | segmentation |
+| `target/encoded` | the image that the network is to make of the image | restoration |
+| `frames/encoded` | the frames in their order; `image/encoded` is the first | video |
+| `keypoints` | y, x of each point in 0..1 | pose |
+| `pair/encoded`, `same` | the other image, and whether (1) both show the same | verification |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.ingest import images
+from components.ingest.images import ImageError
+
+FORMATS = ("keep", "png", "jpeg")
+_BYTES, _INTEGERS, _FLOATS = "bytes", "integers", "floats"
+FEATURES: Mapping[str, str] = {
+    "image/encoded": _BYTES,
+    "image/height": _INTEGERS,
+    "image/width": _INTEGERS,
+    "image/sha256": _BYTES,
+    "image/id": _BYTES,
+    "label": _INTEGERS,
+    "label/text": _BYTES,
+    "objects/bbox": _FLOATS,
+    "objects/label": _INTEGERS,
+    "objects/label/text": _BYTES,
+    "objects/difficult": _INTEGERS,
+    "depth/encoded": _BYTES,
+    "normals/encoded": _BYTES,
+    "segmentation/encoded": _BYTES,
+    "target/encoded": _BYTES,
+    "frames/encoded": _BYTES,
+    "keypoints": _FLOATS,
+    "pair/encoded": _BYTES,
+    "same": _INTEGERS,
+}
+# A feature that says where something is in the image, so that the image must not be turned.
+_PLACES = ("objects/bbox", "keypoints", "depth/encoded", "normals/encoded", "segmentation/encoded")
+# Of the same size as the image, and resized to the nearest pixel: a mean of two classes, of two
+# depths on both sides of an edge or of two normals is none that the scene has.
+_MAPS = ("depth/encoded", "normals/encoded", "segmentation/encoded")
+_PER_OBJECT = ("objects/label", "objects/label/text", "objects/difficult")
+# Annotators count pixels from 0 or from 1: a box may end this far outside, and is cut there.
+_SLACK_PIXELS = 1.0
+_MILLIMETRES = 1000.0
+# What 16 bits hold.
+_MAX_DEPTH = 65.535
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a reader gives for one example, images as they were found.
+
+    Attributes:
+      identifier: names the example in its source.
+      features: by the names of `FEATURES`. An image is the bytes of a PNG or JPEG file, or pixels:
+        uint8 [H, W], [H, W, 1] or [H, W, 3]. A depth is a 16-bit PNG of millimetres, or floats in
+        metres [H, W] or [H, W, 1]. `image/height`, `image/width`, `image/id` are filled in; so is
+        `image/sha256`, unless the reader knows the hash of what the example was made of.
+    """
+
+    identifier: str
+    features: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An input that gives no example, and why."""
+
+    identifier: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How images are stored.
+
+    Attributes:
+      shorter_side: pixels of the shorter side, to which images are made smaller or larger, as the
+        papers on ImageNet do; None leaves the size. Maps, frames and pairs go with the image.
+      format: `"keep"`, `"png"`, or `"jpeg"`. JPEG files are not encoded once more as JPEG, unless
+        they are resized.
+      quality: of JPEG, 1 to 95.
+
+    Raises:
+      ValueError: a value that is not allowed.
+    """
+
+    shorter_side: int | None = None
+    format: str = "keep"
+    quality: int = 95
+
+    def __post_init__(self) -> None:
+        if self.shorter_side is not None and self.shorter_side < 1:
+            raise ValueError(f"shorter_side must be 1 or more, or null, not {self.shorter_side}")
+        if self.format not in FORMATS:
+            raise ValueError(f"format must be {', '.join(FORMATS)}, not {self.format!r}")
+        if not 1 <= self.quality <= 95:
+            raise ValueError(f"quality must be 1 to 95, not {self.quality}")
+
+
+def to_example(record: Record, encoding: Encoding) -> tf.train.Example:
+    """Checks a record and encodes it.
+
+    Boxes and points are parts of the image's size, so that resizing leaves them as they are.
+
+    Raises:
+      ImageError: the record cannot be used; the text is the dead letter's reason.
+      ValueError: a feature that the contract does not have: the reader is wrong, not the data.
+    """
+    if unknown := set(record.features) - set(FEATURES):
+        raise ValueError(f"the example contract has no {', '.join(sorted(unknown))}")
+    given = dict(record.features)
+    frames = [_decoded(frame, "frame") for frame in given.get("frames/encoded", ())]
+    _check_frames(given, frames)
+    found = frames[0] if "image/encoded" not in given else _decoded(given["image/encoded"], "image")
+    if found.turned and any(name in given for name in _PLACES):
+        raise ImageError("turned by its EXIF data: what is annotated may lie elsewhere")
+    size = found.image.size
+    given |= _checked_objects(given, *size) | _checked_points(given, *size)
+    _check_numbers(given)
+
+    contents = [given["image/encoded"]] if "image/encoded" in given else given["frames/encoded"]
+    given.setdefault("image/sha256", _sha256(contents))
+    given["image/id"] = record.identifier
+    new = _resized(size, encoding, size)
+    given["image/encoded"] = _encoded(found, new, encoding)
+    given["image/width"], given["image/height"] = new
+    if frames:
+        given["frames/encoded"] = [_encoded(frame, new, encoding) for frame in frames]
+    for name in _MAPS:
+        if name in given:
+            given[name] = _map(name, given[name], size, new)
+    if "target/encoded" in given:
+        target = _decoded(given["target/encoded"], "target")
+        # By the image's factor: where the target is larger, it stays larger by as much.
+        target_size = _resized(target.image.size, encoding, size)
+        given["target/encoded"] = _encoded(target, target_size, encoding)
+    if "pair/encoded" in given:
+        pair = _decoded(given["pair/encoded"], "second image of the pair")
+        pair_size = _resized(pair.image.size, encoding, pair.image.size)
+        given["pair/encoded"] = _encoded(pair, pair_size, encoding)
+    features = {name: _feature(FEATURES[name], value) for name, value in given.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _check_frames(given: Mapping[str, Any], frames: Sequence[images.Decoded]) -> None:
+    if "frames/encoded" in given and not frames:
+        raise ImageError("no frames")
+    sizes = {frame.image.size for frame in frames}
+    if len(sizes) > 1:
+        raise ImageError(f"frames of several sizes: {sorted(sizes)}")
+    if not frames and "image/encoded" not in given:
+        raise ImageError("no image")
+
+
+def _decoded(value: bytes | np.ndarray, what: str) -> images.Decoded:
+    if isinstance(value, np.ndarray):
+        return _from_pixels(value, what)
+    try:
+        return images.decoded(value)
+    except ImageError as error:
+        raise (error if what == "image" else ImageError(f"{what}: {error}")) from error
+
+
+def _from_pixels(pixels: np.ndarray, what: str) -> images.Decoded:
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype != np.uint8 or pixels.shape[2:] not in ((), (3,)) or not pixels.size:
+        raise ImageError(f"{what}: {pixels.dtype} {list(pixels.shape)} are no pixels of an image")
+    return images.Decoded(Image.fromarray(pixels), "PNG", None)
+
+
+def _resized(
+    size: tuple[int, int], encoding: Encoding, reference: tuple[int, int]
+) -> tuple[int, int]:
+    """Width and height by the factor that brings the reference's shorter side to its length."""
+    if encoding.shorter_side is None:
+        return size
+    shorter = min(reference)
+    width, height = (max(1, round(side * encoding.shorter_side / shorter)) for side in size)
+    return width, height
+
+
+def _encoded(found: images.Decoded, size: tuple[int, int], encoding: Encoding) -> bytes:
+    """The image in the wanted size and format; as it was found wherever that fits."""
+    wanted = found.format if encoding.format == "keep" else encoding.format.upper()
+    image = found.image
+    if image.size != size:
+        # Bicubic with the kernel widened by the factor, so that nothing folds over (antialiased):
+        # the kernel (a = -1/2) of Matlab's imresize, by which papers made their small images.
+        # Lanczos is sharper by rings at edges.
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    elif found.content is not None and wanted == found.format:
+        return found.content
+    if encoding.format == "keep" and found.content is None:
+        wanted = "PNG"  # It is no photograph that a camera compressed already.
+    if wanted == "PNG":
+        return images.png(np.asarray(image))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=encoding.quality)
+    return buffer.getvalue()
+
+
+def _map(
+    name: str, value: bytes | np.ndarray, size: tuple[int, int], new: tuple[int, int]
+) -> bytes:
+    what = name.partition("/")[0]
+    if name == "depth/encoded":
+        pixels = _millimetres(value)
+    elif name == "segmentation/encoded":
+        pixels = _class_numbers(value)
+    else:
+        pixels = np.asarray(_decoded(value, what).image)
+    height, width = pixels.shape[:2]
+    if (width, height) != size:
+        raise ImageError(f"{what} of {width} x {height} pixels, the image of {size[0]} x {size[1]}")
+    if new != size:
+        pixels = np.asarray(Image.fromarray(pixels).resize(new, Image.Resampling.NEAREST))
+    return images.png(pixels)
+
+
+def _millimetres(value: bytes | np.ndarray) -> np.ndarray:
+    """uint16 [H, W]."""
+    if not isinstance(value, np.ndarray):
+        image = _opened(value, "depth")
+        if not image.mode.startswith("I"):
+            raise ImageError(f"depth: a PNG of 16 bits is needed, and this has mode {image.mode}")
+        return np.asarray(image).astype(np.uint16)
+    metres = value.reshape(value.shape[:2]).astype(np.float64)
+    if not np.isfinite(metres).all():
+        raise ImageError(f"depth: {np.sum(~np.isfinite(metres))} pixels are NaN or infinite")
+    if metres.min() < 0 or metres.max() > _MAX_DEPTH:
+        raise ImageError(
+            f"depth: from {metres.min():.6g} to {metres.max():.6g} m; 0 to {_MAX_DEPTH} are allowed"
+        )
+    return np.rint(metres * _MILLIMETRES).astype(np.uint16)
+
+
+def _class_numbers(value: bytes | np.ndarray) -> np.ndarray:
+    """uint8 [H, W]. In a palette PNG, as VOC has, the numbers are the palette's indices."""
+    if isinstance(value, np.ndarray):
+        return np.asarray(_from_pixels(value, "segmentation").image)
+    image = _opened(value, "segmentation")
+    if image.format != "PNG" or image.mode not in ("L", "P"):
+        raise ImageError(
+            "segmentation: a PNG of 8-bit class numbers is needed, and this is "
+            f"{image.format} of mode {image.mode}"
+        )
+    return np.asarray(image)
+
+
+def _opened(data: bytes, what: str) -> Image.Image:
+    try:
+        return images.opened(data)
+    except ImageError as error:
+        raise ImageError(f"{what}: {error}") from error
+
+
+def _checked_objects(given: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
+    """The boxes, cut at the image's sides."""
+    if "objects/bbox" not in given:
+        return {}
+    boxes = np.asarray(given["objects/bbox"], np.float64).reshape(-1)
+    if len(boxes) % 4:
+        raise ImageError(f"objects/bbox: {len(boxes)} numbers are no boxes of four")
+    boxes = boxes.reshape(-1, 4)
+    for name in _PER_OBJECT:
+        if name in given and len(given[name]) != len(boxes):
+            raise ImageError(f"{len(boxes)} boxes and {len(given[name])} of {name}")
+    slack = _SLACK_PIXELS / np.array([height, width, height, width], np.float64)
+    for number, box in enumerate(boxes):
+        text = "(" + ", ".join(f"{each:.4g}" for each in box) + ")"
+        if not np.isfinite(box).all() or (box < -slack).any() or (box > 1 + slack).any():
+            raise ImageError(f"box {number} {text} lies outside the image")
+        ymin, xmin, ymax, xmax = np.clip(box, 0, 1)
+        if ymax <= ymin or xmax <= xmin:
+            raise ImageError(f"box {number} {text} is empty: ymin, xmin, ymax, xmax are expected")
+    return {"objects/bbox": np.clip(boxes, 0, 1).reshape(-1).tolist()}
+
+
+def _checked_points(given: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
+    if "keypoints" not in given:
+        return {}
+    points = np.asarray(given["keypoints"], np.float64).reshape(-1)
+    if len(points) % 2:
+        raise ImageError(f"keypoints: {len(points)} numbers are no points of two")
+    points = points.reshape(-1, 2)
+    slack = _SLACK_PIXELS / np.array([height, width], np.float64)
+    for number, (y, x) in enumerate(points):
+        if not (math.isfinite(y) and math.isfinite(x)):
+            raise ImageError(f"keypoint {number} is NaN or infinite")
+        if (points[number] < -slack).any() or (points[number] > 1 + slack).any():
+            raise ImageError(f"keypoint {number} ({y:.4g}, {x:.4g}) lies outside the image")
+    return {"keypoints": np.clip(points, 0, 1).reshape(-1).tolist()}
+
+
+def _check_numbers(given: Mapping[str, Any]) -> None:
+    """Some sets give their unlabelled images the number -1."""
+    labels = [given["label"]] if "label" in given else []
+    if any(label < 0 for label in (*labels, *given.get("objects/label", ()))):
+        raise ImageError("unknown label")
+    if given.get("same", 0) not in (0, 1):
+        raise ImageError(f"same must be 0 or 1, not {given['same']}")
+
+
+def _sha256(contents: Sequence[bytes | np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(content.tobytes() if isinstance(content, np.ndarray) else content)
+    return digest.hexdigest()
+
+
+def _feature(kind: str, value: Any) -> tf.train.Feature:
+    values = [value] if isinstance(value, (str, bytes)) or np.ndim(value) == 0 else value
+    if kind == _INTEGERS:
+        numbers = [int(each) for each in values]
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=numbers))
+    if kind == _FLOATS:
+        floats = [float(each) for each in values]
+        return tf.train.Feature(float_list=tf.train.FloatList(value=floats))
+    texts = [each.encode() if isinstance(each, str) else each for each in values]
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
