@@ -23,14 +23,16 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from components.ingest import images
 from components.ingest.images import ImageError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 FORMATS = ("keep", "png", "jpeg")
 _BYTES, _INTEGERS, _FLOATS = "bytes", "integers", "floats"
@@ -76,7 +78,7 @@ class Record:
       identifier: names the example in its source.
       features: by the names of `FEATURES`. An image is the bytes of a PNG or JPEG file, or pixels:
         uint8 [H, W], [H, W, 1] or [H, W, 3]. A depth is a 16-bit PNG of millimetres, or floats in
-        metres [H, W] or [H, W, 1]. `image/height`, `image/width`, `image/id` are filled in; so is
+        metres or integers in millimetres [H, W] or [H, W, 1]. `image/height`, `image/width`, `image/id` are filled in; so is
         `image/sha256`, unless the reader knows the hash of what the example was made of.
     """
 
@@ -161,7 +163,24 @@ def to_example(record: Record, encoding: Encoding) -> tf.train.Example:
         pair = _decoded(given["pair/encoded"], "second image of the pair")
         pair_size = _resized(pair.image.size, encoding, pair.image.size)
         given["pair/encoded"] = _encoded(pair, pair_size, encoding)
-    features = {name: _feature(FEATURES[name], value) for name, value in given.items()}
+    return _example(given)
+
+
+def _example(given: Mapping[str, Any]) -> tf.train.Example:
+    # Here, and not above: readers know the contract, and start without TensorFlow.
+    import tensorflow as tf
+
+    def feature(kind: str, value: Any) -> tf.train.Feature:
+        is_one = isinstance(value, str | bytes) or np.ndim(value) == 0
+        values = [value] if is_one else value
+        if kind == _INTEGERS:
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=map(int, values)))
+        if kind == _FLOATS:
+            return tf.train.Feature(float_list=tf.train.FloatList(value=map(float, values)))
+        texts = [each.encode() if isinstance(each, str) else each for each in values]
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
+
+    features = {name: feature(FEATURES[name], value) for name, value in given.items()}
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
@@ -248,6 +267,8 @@ def _millimetres(value: bytes | np.ndarray) -> np.ndarray:
         if not image.mode.startswith("I"):
             raise ImageError(f"depth: a PNG of 16 bits is needed, and this has mode {image.mode}")
         return np.asarray(image).astype(np.uint16)
+    if np.issubdtype(value.dtype, np.integer):
+        value = value / _MILLIMETRES
     metres = value.reshape(value.shape[:2]).astype(np.float64)
     if not np.isfinite(metres).all():
         raise ImageError(f"depth: {np.sum(~np.isfinite(metres))} pixels are NaN or infinite")
@@ -330,15 +351,3 @@ def _sha256(contents: Sequence[bytes | np.ndarray]) -> str:
     for content in contents:
         digest.update(content.tobytes() if isinstance(content, np.ndarray) else content)
     return digest.hexdigest()
-
-
-def _feature(kind: str, value: Any) -> tf.train.Feature:
-    values = [value] if isinstance(value, (str, bytes)) or np.ndim(value) == 0 else value
-    if kind == _INTEGERS:
-        numbers = [int(each) for each in values]
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=numbers))
-    if kind == _FLOATS:
-        floats = [float(each) for each in values]
-        return tf.train.Feature(float_list=tf.train.FloatList(value=floats))
-    texts = [each.encode() if isinstance(each, str) else each for each in values]
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
