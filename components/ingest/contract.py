@@ -77,9 +77,10 @@ class Record:
     Attributes:
       identifier: names the example in its source.
       features: by the names of `FEATURES`. An image is the bytes of a PNG or JPEG file, or pixels:
-        uint8 [H, W], [H, W, 1] or [H, W, 3]. A depth is a 16-bit PNG of millimetres, or floats in
-        metres or integers in millimetres [H, W] or [H, W, 1]. `image/height`, `image/width`, `image/id` are filled in; so is
-        `image/sha256`, unless the reader knows the hash of what the example was made of.
+        uint8 [H, W], [H, W, 1] or [H, W, 3]. A depth is a 16-bit PNG of millimetres, or an array
+        [H, W] or [H, W, 1] of floats in metres or integers in millimetres. `image/height`,
+        `image/width` and `image/id` are filled in; so is `image/sha256`, unless the reader knows
+        the hash of what the example was made of.
     """
 
     identifier: str
