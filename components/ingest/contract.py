@@ -23,16 +23,16 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+# TFDS' copies of tf.train.Example and its parts: a worker that ingests starts without TensorFlow.
+from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
+
 from components.ingest import images
 from components.ingest.images import ImageError
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 FORMATS = ("keep", "png", "jpeg")
 _BYTES, _INTEGERS, _FLOATS = "bytes", "integers", "floats"
@@ -123,8 +123,8 @@ class Encoding:
             raise ValueError(f"quality must be 1 to 95, not {self.quality}")
 
 
-def to_example(record: Record, encoding: Encoding) -> tf.train.Example:
-    """Checks a record and encodes it.
+def to_example(record: Record, encoding: Encoding) -> tf_example_pb2.Example:
+    """Checks a record and encodes it, in what tf.train.Example reads.
 
     Boxes and points are parts of the image's size, so that resizing leaves them as they are.
 
@@ -167,22 +167,23 @@ def to_example(record: Record, encoding: Encoding) -> tf.train.Example:
     return _example(given)
 
 
-def _example(given: Mapping[str, Any]) -> tf.train.Example:
-    # Here, and not above: readers know the contract, and start without TensorFlow.
-    import tensorflow as tf
+def _example(given: Mapping[str, Any]) -> tf_example_pb2.Example:
+    features = {name: _feature(FEATURES[name], value) for name, value in given.items()}
+    return tf_example_pb2.Example(features=tf_feature_pb2.Features(feature=features))
 
-    def feature(kind: str, value: Any) -> tf.train.Feature:
-        is_one = isinstance(value, str | bytes) or np.ndim(value) == 0
-        values = [value] if is_one else value
-        if kind == _INTEGERS:
-            return tf.train.Feature(int64_list=tf.train.Int64List(value=map(int, values)))
-        if kind == _FLOATS:
-            return tf.train.Feature(float_list=tf.train.FloatList(value=map(float, values)))
-        texts = [each.encode() if isinstance(each, str) else each for each in values]
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=texts))
 
-    features = {name: feature(FEATURES[name], value) for name, value in given.items()}
-    return tf.train.Example(features=tf.train.Features(feature=features))
+def _feature(kind: str, value: Any) -> tf_feature_pb2.Feature:
+    values = [value] if isinstance(value, str | bytes) or np.ndim(value) == 0 else value
+    if kind == _INTEGERS:
+        return tf_feature_pb2.Feature(
+            int64_list=tf_feature_pb2.Int64List(value=[int(each) for each in values])
+        )
+    if kind == _FLOATS:
+        return tf_feature_pb2.Feature(
+            float_list=tf_feature_pb2.FloatList(value=[float(each) for each in values])
+        )
+    texts = [each.encode() if isinstance(each, str) else each for each in values]
+    return tf_feature_pb2.Feature(bytes_list=tf_feature_pb2.BytesList(value=texts))
 
 
 def _check_frames(given: Mapping[str, Any], frames: Sequence[images.Decoded]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image, ImageOps
 
 # A small file can claim any size; decoding it would take the memory that it claims. 100 million
@@ -89,23 +87,6 @@ def opened(data: bytes) -> Image.Image:
     return image
 
 
-def checked_image(data: bytes) -> tuple[bytes, int, int]:
-    """Decodes an image fully, and re-encodes it where training could not read it as it is.
-
-    Args:
-      data: the file's bytes.
-
-    Returns:
-      encoded bytes, height and width in pixels.
-
-    Raises:
-      ImageError: as `decoded`.
-    """
-    found = decoded(data)
-    encoded = found.content or png(np.asarray(found.image))
-    return encoded, found.image.height, found.image.width
-
-
 def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
@@ -122,35 +103,3 @@ def png(pixels: np.ndarray) -> bytes:
     # Level 1: a fifth of the time of the default for a tenth more bytes.
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-def example(
-    identifier: str, content: bytes, image: tuple[bytes, int, int], label: int, label_text: str
-) -> tf.train.Example:
-    """One tf.Example of the classification contract.
-
-    Args:
-      identifier: names the image in its source.
-      content: the bytes whose hash tells equal images apart from others (the file's own).
-      image: encoded bytes, height and width.
-      label: index of the class.
-      label_text: name of the class.
-    """
-    encoded, height, width = image
-
-    def text(value: bytes) -> tf.train.Feature:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    def number(value: int) -> tf.train.Feature:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
-    feature = {
-        "image/encoded": text(encoded),
-        "image/height": number(height),
-        "image/width": number(width),
-        "image/sha256": text(hashlib.sha256(content).hexdigest().encode()),
-        "image/id": text(identifier.encode()),
-        "label": number(label),
-        "label/text": text(label_text.encode()),
-    }
-    return tf.train.Example(features=tf.train.Features(feature=feature))

@@ -30,7 +30,9 @@ def decoded(data: bytes) -> np.ndarray:
 def example(encoding: Encoding = KEEP, **features) -> dict:
     """The features of the example; keywords have `_` for the `/` of the contract's names."""
     named = {name.replace("__", "/"): value for name, value in features.items()}
-    made = to_example(Record("some/id", named), encoding)
+    made = tf.train.Example.FromString(
+        to_example(Record("some/id", named), encoding).SerializeToString()
+    )
     return {
         name: list(feature.bytes_list.value or feature.int64_list.value or feature.float_list.value)
         for name, feature in made.features.feature.items()
