@@ -26,18 +26,25 @@ def read_idx(path: str | Path) -> np.ndarray:
     Raises:
       ValueError: the file is no IDX file of unsigned bytes, or not as long as its header says.
     """
-    data = Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UNSIGNED_BYTE:
+    data = _content(Path(path))
+    header = bytes(data[:4])
+    if len(header) < 4 or header[:2] != b"\0\0" or header[2] != _UNSIGNED_BYTE:
         raise ValueError(f"{path}: no IDX file of unsigned bytes")
-    dimensions = data[3]
+    dimensions = header[3]
     offset = 4 + 4 * dimensions
-    shape = struct.unpack(f">{dimensions}I", data[4:offset])
+    shape = struct.unpack(f">{dimensions}I", bytes(data[4:offset]))
     values = np.frombuffer(data, np.uint8, offset=offset)
     if values.size != np.prod(shape):
         raise ValueError(f"{path}: {values.size} values where the header says {shape}")
     return values.reshape(shape)
+
+
+def _content(path: Path) -> bytes | np.ndarray:
+    with path.open("rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            return gzip.decompress(path.read_bytes())
+    # Not read, but mapped: only the parts that are used take memory.
+    return np.memmap(path, np.uint8, "r") if path.stat().st_size else b""
 
 
 def write_idx(path: str | Path, values: np.ndarray) -> None:

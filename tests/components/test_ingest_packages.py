@@ -82,7 +82,7 @@ def test_cifar10_comes_as_a_package(npm, archive, pixels, monkeypatch):
         images, labels = idx.read_split(source.base, pattern)
         np.testing.assert_array_equal(images, pixels[name], err_msg=split)
     assert labels.tolist() == [3, 8, 8]
-    assert readers.labels_of(source)[3] == "cat"
+    assert readers.reader(source).labels[3] == "cat"
     npm.unlink()
     assert sources.prepare(sources.resolve("cifar10")) == source
 

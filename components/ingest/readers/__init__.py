@@ -1,0 +1,53 @@
+"""What reads each kind of source.
+
+A reader finds small texts that each name one file or a range of records, and loads what such a text
+names. `components.ingest.engine` does the rest: it spreads the texts over Beam's workers, where the
+records are loaded, checked, encoded and written. So a reader must be picklable and cheap to
+make, and its module must not import TensorFlow: that would triple a worker's start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from components.ingest.contract import DeadLetter, Record
+from components.ingest.readers.folder import FolderReader
+from components.ingest.readers.idx import IdxReader
+from components.ingest.readers.tfds import TfdsReader
+from components.ingest.sources import Source
+
+
+class Reader(Protocol):
+    """Reads one kind of source.
+
+    Attributes:
+      labels: class names in the order of the label numbers; empty where the task has none.
+      piece_records: how many records a piece holds, about.
+    """
+
+    labels: list[str]
+    piece_records: int
+
+    def __init__(self, source: Source) -> None: ...
+
+    def roots(self, split: str) -> list[str]:
+        """A few texts from which the pieces of a split are listed; called where the run starts."""
+
+    def pieces(self, root: str) -> Iterator[str]:
+        """Texts that each name one file or a range of 1,000 records at most."""
+
+    def load(self, piece: str) -> Iterator[Record | DeadLetter]:
+        """What a piece names, images as they were found."""
+
+
+READERS: dict[str, type[Reader]] = {
+    "folder": FolderReader,
+    "idx": IdxReader,
+    "tfds": TfdsReader,
+}
+
+
+def reader(source: Source) -> Reader:
+    """The reader of a source."""
+    return READERS[source.kind](source)
