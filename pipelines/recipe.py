@@ -8,11 +8,15 @@ can travel inside a compiled pipeline and be stored beside the model that it mad
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from components.settings import RecipeError, assign, check_choice, near_matches, parse
+from pipelines import tuning
+
+__all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
 
 SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
@@ -21,19 +25,6 @@ _PREPROCESS_CHOICES = {
     "fit": ("pad", "stretch", "crop"),
     "mean": ("none", "per_pixel", "per_channel"),
 }
-
-
-class RecipeError(ValueError):
-    """A recipe, a size, a key or a value that does not exist; the text names the near matches."""
-
-
-def near_matches(word: str, known: Iterable[str]) -> str:
-    """Ends an error message: the known names nearest to `word`, or all of them where none is."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(known)}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +69,8 @@ class Recipe:
         recipe; `layers`, whose features are tried by linear classifiers; `examples_per_class`, of
         how many training images, ascending. `model_run` and `transform_graph`, the folders that
         the other recipe's run left, are found when the recipe is run, or given.
+      tune: a search for values before the training, see `pipelines.tuning`; with `trials` 0 it
+        waits to be asked for.
     """
 
     name: str
@@ -111,10 +104,11 @@ class Recipe:
     features: tuple[str, ...] = ()
     dense: bool = False
     transfer: Mapping[str, Any] | None = None
+    tune: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        _check_choice("size", self.size, SIZES)
-        _check_choice("strategy", self.strategy, STRATEGIES)
+        check_choice("size", self.size, SIZES)
+        check_choice("strategy", self.strategy, STRATEGIES)
         object.__setattr__(self, "preprocess", {"resize": None, **self.preprocess})
         for key, allowed in _PREPROCESS_CHOICES.items():
             if self.preprocess[key] not in allowed:
@@ -132,6 +126,9 @@ class Recipe:
             object.__setattr__(self, key, tuple(getattr(self, key)))
         if self.transfer is not None:
             object.__setattr__(self, "transfer", _checked_transfer(self.transfer))
+        if self.tune is not None:
+            untuned = dataclasses.replace(self, tune=None)
+            object.__setattr__(self, "tune", tuning.checked(self.tune, untuned.override))
 
     def to_json(self) -> str:
         """The recipe as JSON, keys sorted."""
@@ -146,7 +143,7 @@ class Recipe:
         """
         values = json.loads(text)
         for key in values:
-            _check_choice("key", key, _FIELDS)
+            check_choice("key", key, _FIELDS)
         try:
             return cls(**values)
         except TypeError as error:
@@ -181,7 +178,7 @@ class Recipe:
                     f"{path.strip()} says which recipe this is, and cannot be set; "
                     "--size and --data choose another"
                 )
-            _assign(values, path.strip(), _parse(text.strip()))
+            assign(values, path.strip(), parse(text.strip()))
         return Recipe(**values)
 
 
@@ -189,8 +186,6 @@ _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
 _TRANSFER_KEYS = ("from", "layers", "examples_per_class", "model_run", "transform_graph")
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
-# What may be added to a mapping that has not named it: only these are open-ended.
-_OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
 
 
 def _check_resize(preprocess: Mapping[str, Any]) -> None:
@@ -205,7 +200,7 @@ def _check_resize(preprocess: Mapping[str, Any]) -> None:
 def _checked_transfer(transfer: Mapping[str, Any]) -> dict[str, Any]:
     values = {"model_run": None, "transform_graph": None, **transfer}
     for key in values:
-        _check_choice("key", f"transfer.{key}", [f"transfer.{known}" for known in _TRANSFER_KEYS])
+        check_choice("key", f"transfer.{key}", [f"transfer.{known}" for known in _TRANSFER_KEYS])
     missing = [key for key in _TRANSFER_KEYS if key not in values]
     if missing:
         raise RecipeError(f"transfer needs {' and '.join(missing)}")
@@ -218,51 +213,3 @@ def _checked_transfer(transfer: Mapping[str, Any]) -> dict[str, Any]:
             f"transfer.examples_per_class must be ascending numbers from 1 on, not {numbers}"
         )
     return values
-
-
-def _check_choice(what: str, value: str, allowed: Iterable[str]) -> None:
-    if value not in allowed:
-        raise RecipeError(f"unknown {what} {value!r}: {near_matches(str(value), allowed)}")
-
-
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return {"True": True, "False": False}.get(text, text)
-
-
-def _assign(values: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    target = values
-    for depth, key in enumerate(parents):
-        _check_choice("key", key, target)
-        target = target[key]
-        if not isinstance(target, dict):
-            raise RecipeError(f"{'.'.join(parents[: depth + 1])} has no parts to set")
-    if last not in target:
-        if not (parents and parents[0] in _OPEN_MAPPINGS):
-            _check_choice("key", last, target)
-        target[last] = value
-        return
-    target[last] = _converted(path, value, target[last])
-
-
-def _converted(path: str, value: Any, old: Any) -> Any:
-    """`value` in the type of the value that it replaces; a mapping may also take a number."""
-    if isinstance(old, bool) or isinstance(value, bool):
-        fits = isinstance(old, bool) and isinstance(value, bool)
-    elif isinstance(old, int):
-        fits = isinstance(value, int)
-    elif isinstance(old, float):
-        fits, value = isinstance(value, (int, float)), value
-    elif isinstance(old, (list, tuple)):
-        fits = isinstance(value, list)
-    elif isinstance(old, str):
-        fits = isinstance(value, (str, int, float))
-        value = str(value)
-    else:
-        fits = True
-    if not fits:
-        raise RecipeError(f"{path} takes a value such as {old!r}, not {value!r}")
-    return value

@@ -75,6 +75,15 @@ _LENET_RELU = replace(
     augment=_STRONGER_DISTORTIONS,
     loss=SOFTMAX_LOSS,
     optimizer=adam(3e-3, weight_decay=0.01),
+    # Waits for --set tune.trials=20.
+    tune={
+        "epochs": 5,
+        "space": {
+            "optimizer.learning_rate.warmup_target": {"low": 3e-4, "high": 3e-2, "sampling": "log"},
+            "optimizer.weight_decay": {"low": 1e-4, "high": 1e-1, "sampling": "log"},
+            "batch_size": [64, 128, 256],
+        },
+    },
 )
 
 # Section III.B: 20 passes through the training data, to which 540,000 distorted patterns were

@@ -1,0 +1,83 @@
+"""Values of a recipe set by path, as `--set optimizer.learning_rate=0.01` and the Tuner set them.
+
+A recipe is here plain data: mappings of mappings, as `dataclasses.asdict` gives it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+# What may be added to a mapping that has not named it: only these are open-ended.
+_OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
+
+
+class RecipeError(ValueError):
+    """A recipe, a size, a key or a value that does not exist; the text names the near matches."""
+
+
+def near_matches(word: str, known: Iterable[str]) -> str:
+    """Ends an error message: the known names nearest to `word`, or all of them where none is."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}"
+
+
+def check_choice(what: str, value: str, allowed: Iterable[str]) -> None:
+    """Raises RecipeError, with the near matches, where `value` is not one of those allowed."""
+    if value not in allowed:
+        raise RecipeError(f"unknown {what} {value!r}: {near_matches(str(value), allowed)}")
+
+
+def parse(text: str) -> Any:
+    """The value that a text stands for: JSON, or the text itself where it is none."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False}.get(text, text)
+
+
+def assign(values: dict[str, Any], path: str, value: Any) -> None:
+    """Sets the value at a path such as `model_args.classifier`, in place.
+
+    Raises:
+      RecipeError: an unknown key (near matches named) or a value of the wrong type.
+    """
+    *parents, last = path.split(".")
+    target = values
+    for depth, key in enumerate(parents):
+        check_choice("key", key, target)
+        target = target[key]
+        if not isinstance(target, dict):
+            whole = " yet; it can be set whole, as JSON" if target is None else ""
+            raise RecipeError(f"{'.'.join(parents[: depth + 1])} has no parts to set{whole}")
+    if last not in target:
+        if not (parents and parents[0] in _OPEN_MAPPINGS):
+            check_choice("key", last, target)
+        target[last] = value
+        return
+    target[last] = _converted(path, value, target[last])
+
+
+def _converted(path: str, value: Any, old: Any) -> Any:
+    """`value` in the type of the value that it replaces; a mapping may also take a number."""
+    if isinstance(old, bool) or isinstance(value, bool):
+        fits = isinstance(old, bool) and isinstance(value, bool)
+    elif isinstance(old, int):
+        fits = isinstance(value, int)
+    elif isinstance(old, float):
+        fits, value = isinstance(value, (int, float)), value
+    elif isinstance(old, (list, tuple)):
+        fits = isinstance(value, list)
+    elif isinstance(old, str):
+        fits = isinstance(value, (str, int, float))
+        value = str(value)
+    else:
+        fits = True
+    if not fits:
+        raise RecipeError(f"{path} takes a value such as {old!r}, not {value!r}")
+    return value
