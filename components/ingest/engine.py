@@ -10,7 +10,8 @@ files.
 
 Besides `Split-NAME/data_tfrecord-*.gz` each shard leaves, in files of its own:
 
-    facts/         a line of JSON an example: id, split, label, sha256, bytes
+    facts/         a line of JSON an example: id, split, label, sha256, bytes, height, width,
+                   brightness (mean grey level), likeness (perceptual hash)
     dead_letters/  a line of JSON an input that gives no example: id, reason
     counts/        how many of each, as JSON
 
@@ -37,7 +38,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from components import progress
-from components.ingest import tfrecord
+from components.ingest import likeness, tfrecord
 from components.ingest.contract import DeadLetter, Encoding, Record, to_example
 from components.ingest.images import ImageError
 from components.ingest.readers import Reader
@@ -203,20 +204,23 @@ class _WriteShard(beam.DoFn):
         content = example.SerializeToString(deterministic=True)
         tfrecord.write(files[split], content)
         encoded = features["image/encoded"].bytes_list.value[0]
-        shard.facts.append(
-            json.dumps(
-                {
-                    "id": found.identifier,
-                    "split": split,
-                    "label": found.features.get("label"),
-                    "sha256": sha256.decode(),
-                    "bytes": len(encoded),
-                }
-            )
-        )
+        given = found.features.get("image/encoded", encoded)
+        # What has not been decoded before is not decoded for this in its full size either.
+        looks, brightness = likeness.look(encoded if isinstance(given, bytes) else given)
+        fact = {
+            "id": found.identifier,
+            "split": split,
+            "label": found.features.get("label"),
+            "sha256": sha256.decode(),
+            "bytes": len(encoded),
+            "height": features["image/height"].int64_list.value[0],
+            "width": features["image/width"].int64_list.value[0],
+            "brightness": round(brightness, 2),
+            "likeness": looks,
+        }
+        shard.facts.append(json.dumps(fact))
         shard.counts[split] += 1
         shard.counts["bytes"] += len(content)
-        given = found.features.get("image/encoded")
         shard.counts["re-encoded"] += not (isinstance(given, bytes) and given == encoded)
 
     def _tell(self, counts: Mapping[str, int], of: int) -> None:

@@ -7,9 +7,11 @@ not, but its perceptual hash stays within a few bits.
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from PIL import Image
 
 # ITU-R BT.601, as Pillow makes grey of colour.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -29,6 +31,22 @@ _CANDIDATES = 1_000_000
 _ONES = np.array([bin(value).count("1") for value in range(1 << _BAND_BITS)], np.uint8)
 
 
+def look(image: bytes | np.ndarray) -> tuple[int, float]:
+    """The perceptual hash and the mean grey level (0 to 255) of an image.
+
+    Args:
+      image: a PNG or JPEG file that can be decoded, or its pixels as `perceptual_hash` takes them.
+    """
+    if isinstance(image, bytes):
+        opened = Image.open(io.BytesIO(image), formats=("PNG", "JPEG"))
+        # A large JPEG is decoded at a half, a quarter or an eighth of its size.
+        opened.draft("L", (4 * _GRID, 4 * _GRID))
+        image = np.asarray(opened if opened.mode == "L" else opened.convert("L"))
+    low = _low_frequencies(image)
+    # The first coefficient is the mean of the grid's cells, each of the same area.
+    return _bits(low), float(low[0])
+
+
 def perceptual_hash(pixels: np.ndarray) -> int:
     """The DCT hash of an image: which of its 256 lowest frequencies are above their median.
 
@@ -45,16 +63,29 @@ def perceptual_hash(pixels: np.ndarray) -> int:
     Raises:
       ValueError: no image of one or three channels.
     """
+    return _bits(_low_frequencies(pixels))
+
+
+def _low_frequencies(pixels: np.ndarray) -> np.ndarray:
+    """The 256 coefficients [256] float32; the first is the mean grey level."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if not pixels.size or (pixels.ndim != 2 and pixels.shape[2:] != (3,)):
         raise ValueError(f"pixels must be [H, W] or [H, W, 3], not {list(pixels.shape)}")
-    # The rows shrink first, so that colours are mixed in few of them.
-    low = np.tensordot(_frequencies(pixels.shape[0]), pixels.astype(np.float32), 1)
+    rows, columns = _frequencies(pixels.shape[0]), _frequencies(pixels.shape[1])
     if pixels.ndim == 3:
-        low = low @ _LUMA
-    low = np.round(low @ _frequencies(pixels.shape[1]).T, _DECIMALS).ravel()
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+        # The rows shrink first, so that colours are mixed in few of them.
+        shrunk = rows @ pixels.reshape(len(pixels), -1).astype(np.float32)
+        low = shrunk.reshape(len(rows), -1, 3) @ _LUMA
+    else:
+        low = rows @ pixels.astype(np.float32)
+    return (low @ columns.T).round(_DECIMALS).ravel()
+
+
+def _bits(low: np.ndarray) -> int:
+    ordered = np.sort(low)
+    median = (ordered[low.size // 2 - 1] + ordered[low.size // 2]) / 2
+    return int.from_bytes(np.packbits(low > median).tobytes(), "big")
 
 
 @functools.lru_cache(maxsize=4096)

@@ -49,6 +49,18 @@ def test_a_photograph_stored_anew_keeps_its_hash(name):
     assert apart(original, np.clip(original * 1.1, 0, 255).astype(np.uint8)) <= 4
 
 
+@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize("suffix", ["PNG", "JPEG"])
+def test_a_file_is_looked_at_as_its_pixels_are(name, suffix):
+    pixels = photo(name)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, suffix)
+    found, brightness = likeness.look(file.getvalue())
+    assert bin(found ^ likeness.perceptual_hash(pixels)).count("1") <= 8
+    grey = np.asarray(Image.fromarray(pixels).convert("L"))
+    assert brightness == pytest.approx(grey.mean(), abs=1.0)
+
+
 def test_other_photographs_and_digits_lie_far_apart(digits):
     hashes = [likeness.perceptual_hash(photo(name)) for name in PHOTOS]
     assert likeness.near_duplicates(hashes[:3], hashes[3:]) == []
