@@ -6,70 +6,106 @@ Imports nothing heavy, so that the command line can refuse bad data at once.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.resources
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-SPLITS = ("train", "test")
-# The names under which the MNIST site published its files; Fashion-MNIST and others keep them.
-IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
+from components.ingest.layouts import (
+    SPLITS,
+    Source,
+    SourceError,
+    class_names,
+    idx_patterns,
+    recognised,
+)
 
+__all__ = ["HELD_OUT", "SPLITS", "Source", "SourceError", "class_names", "prepare", "resolve"]
 
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
 # The split that stands for `test` where a data set publishes no labels of its test images.
-HELD_OUT = {"imagenet2012": "validation"}
+HELD_OUT = {
+    "imagenet2012": "validation",
+    "voc/2012": "validation",
+    "coco": "validation",
+    "coco/2014": "validation",
+    "coco/2017": "validation",
+}
+# What the papers train on, where it is more than the split called train.
+_TRAINED_ON = {"voc": ("train", "validation"), "voc/2007": ("train", "validation")}
+# What is known without asking TFDS, so that a wrong choice is refused at once. Others: `prepare`.
+_TFDS_TASKS = {
+    "caltech101": "classification",
+    "cifar10": "classification",
+    "cifar100": "classification",
+    "coco": "detection",
+    "fashion_mnist": "classification",
+    "imagenet2012": "classification",
+    "lfw": "classification",
+    "mnist": "classification",
+    "nyu_depth_v2": "depth",
+    "svhn_cropped": "classification",
+    "ucf101": "video",
+    "visual_domain_decathlon": "classification",
+    "voc": "detection",
+}
+# Kinds whose files the patterns match wholly: TFX's driver sees there what has changed.
+_SEEN_BY_PATTERNS = ("idx", "folder", "pairs", "coco")
 
 
-class SourceError(ValueError):
-    """Data that cannot be trained on; the text says what was looked for and where."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One data set.
-
-    Attributes:
-      kind: `"idx"`, `"folder"` (a folder per class) or `"tfds"`.
-      base: the folder that holds the files; for TFDS the prepared builder's folder, empty until
-        `prepare` has run.
-      patterns: file pattern below `base` by split; one pattern called `all` is split by content.
-      name: the TFDS name.
-    """
-
-    kind: str
-    base: str
-    patterns: tuple[tuple[str, str], ...]
-    name: str = ""
-
-
-def resolve(dataset: str) -> Source:
+def resolve(dataset: str, task: str | None = None) -> Source:
     """The source that a recipe's `dataset` or `--data` names.
 
     Args:
-      dataset: `"mnist"` (in the box), `"cifar10"`, `"tfds:NAME"`, or a folder: IDX files,
-        or a folder of images per class.
+      dataset: `"mnist"` (in the box), `"cifar10"`, `"tfds:NAME"`, or a folder in one of the layouts
+        of docs/data.md.
+      task: what the examples are wanted for (`layouts.TASKS`); by default the first that the data
+        serve.
 
     Raises:
-      SourceError: no such folder, no images in it, or images of one class only.
+      SourceError: no such folder, no images in it, images of one class only, or data of another
+        task.
     """
     if dataset in _TFDS_NAMES:
-        return Source("tfds", "", (), dataset)
+        dataset = f"tfds:{dataset}"
     if dataset.startswith("tfds:"):
-        return Source("tfds", "", (), dataset.removeprefix("tfds:"))
+        name = dataset.removeprefix("tfds:")
+        known = _TFDS_TASKS.get(name.partition("/")[0].partition(":")[0], "")
+        return for_task(Source("tfds", "", (), name, task=known), task, (known,) if known else ())
     if dataset == "mnist":
-        return _idx(Path(str(importlib.resources.files("convnets_data"))) / "mnist")
-    if "://" in dataset:
-        return Source("folder", dataset.rstrip("/"), (("all", "*/*"),))
-    folder = Path(dataset).expanduser()
-    if not folder.is_dir():
-        raise SourceError(f"{dataset}: no such folder")
-    folder = folder.resolve()
-    if any(folder.glob(IDX_PATTERNS["train"])):
-        return _idx(folder)
-    return _class_folders(folder)
+        folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
+        source, served = recognised(folder)
+    elif "://" in dataset:
+        source, served = Source("folder", dataset.rstrip("/"), (("all", "*/*"),)), ()
+        served = (source.task,)
+    else:
+        folder = Path(dataset).expanduser()
+        if not folder.is_dir():
+            raise SourceError(f"{dataset}: no such folder")
+        source, served = recognised(folder.resolve())
+    return for_task(source, task, served)
+
+
+def for_task(source: Source, task: str | None, served: Collection[str]) -> Source:
+    """The source with the task that is wanted of those that it serves.
+
+    Args:
+      source: the source.
+      task: what is wanted; None leaves the source's own.
+      served: the tasks that it serves; none where that is not known yet.
+
+    Raises:
+      SourceError: it does not serve the task.
+    """
+    if task is None:
+        return source
+    if served and task not in served:
+        what = f"tfds:{source.name}" if source.name else source.base
+        raise SourceError(f"{what} is data for {' and '.join(served)}; needed is {task}")
+    return replace(source, task=task)
 
 
 def prepare(source: Source) -> Source:
@@ -79,13 +115,20 @@ def prepare(source: Source) -> Source:
     reach a source that a closed network does not let it reach.
 
     Raises:
-      SourceError: TFDS knows no such data set, or it has no train and test (or validation) split.
+      SourceError: TFDS knows no such data set, it has no train split, or its features are not those
+        of the source's task.
     """
-    if source.kind != "tfds":
+    if source.kind == "tfds":
+        return _prepared(source)
+    if source.kind in _SEEN_BY_PATTERNS or "://" in source.base:
         return source
+    return replace(source, digest=_digest(source.base))
+
+
+def _prepared(source: Source) -> Source:
     import tensorflow_datasets as tfds
 
-    from components.ingest import packages
+    from components.ingest import packages, tfds_roles
 
     try:
         builder = tfds.builder(source.name)
@@ -94,47 +137,40 @@ def prepare(source: Source) -> Source:
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise SourceError(f"tfds:{source.name}: TFDS has no such data set{hint}") from error
     if not builder.info.splits and (folder := packages.unpacked(source.name)):
-        return _idx(folder)
+        return Source("idx", str(folder), idx_patterns(folder))
+    roles = tfds_roles.roles(source.name, builder.info)
+    chosen = for_task(source, source.task or roles.tasks[0], roles.tasks)
     builder.download_and_prepare()
-    choices = (HELD_OUT[source.name],) if source.name in HELD_OUT else ("test", "validation")
-    held_out = next((name for name in choices if name in builder.info.splits), None)
-    if "train" not in builder.info.splits or held_out is None:
-        found = ", ".join(sorted(builder.info.splits))
-        raise SourceError(f"tfds:{source.name}: needs a train and a test split, has {found}")
-    names = {"train": "train", "test": held_out}
-    patterns = tuple((split, f"*-{name}.*") for split, name in names.items())
-    return replace(source, base=str(builder.data_dir), patterns=patterns)
+    splits = tfds_splits(source.name, builder.info.splits)
+    # Of use to TFX's driver alone, which looks for changed files.
+    patterns = tuple((split, f"*-{names[0]}.*") for split, names in splits.items())
+    return replace(chosen, base=str(builder.data_dir), patterns=patterns)
 
 
-def _idx(folder: Path) -> Source:
-    for split, pattern in IDX_PATTERNS.items():
-        found = [path.name for path in folder.glob(pattern)]
-        for part in ("images-idx", "labels-idx"):
-            if not any(part in name for name in found):
-                raise SourceError(f"{folder}: no {part} file of the {split} split ({pattern})")
-    return Source("idx", str(folder), tuple(IDX_PATTERNS.items()))
+def tfds_splits(name: str, found: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The TFDS splits that make `train` and `test`; `all`, where only `train` is published.
 
-
-def _class_folders(folder: Path) -> Source:
-    classes = [name for name in class_names(folder) if _has_image(folder / name)]
-    if not classes:
+    Raises:
+      SourceError: there is no train split.
+    """
+    if "train" not in found:
         raise SourceError(
-            f"{folder}: no images; expected a folder per class that holds "
-            f"{', '.join(IMAGE_SUFFIXES)} files"
+            f"tfds:{name}: needs a train split, has {', '.join(sorted(found)) or 'none'}"
         )
-    if len(classes) == 1:
-        raise SourceError(
-            f"{folder}: images of one class only ({classes[0]}); a classifier needs two or more"
-        )
-    return Source("folder", str(folder), (("all", "*/*"),))
+    train = tuple(split for split in _TRAINED_ON.get(name, ("train",)) if split in found)
+    choices = (HELD_OUT[name],) if name in HELD_OUT else ("test", "validation")
+    held_out = next((split for split in choices if split in found and split not in train), None)
+    return {"train": train, "test": (held_out,)} if held_out else {"all": train}
 
 
-def class_names(folder: Path) -> list[str]:
-    """The names of the class folders in `folder`, sorted; hidden ones do not count."""
-    return sorted(
-        entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."
-    )
-
-
-def _has_image(folder: Path) -> bool:
-    return any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in os.scandir(folder))
+def _digest(base: str) -> str:
+    """Of the names, sizes and times of all files below a folder, hidden ones left out."""
+    digest = hashlib.sha256()
+    for folder, folders, names in os.walk(base):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        for name in sorted(name for name in names if name[0] != "."):
+            path = os.path.join(folder, name)
+            found = os.lstat(path)
+            text = f"{os.path.relpath(path, base)}\0{found.st_size}\0{found.st_mtime_ns}\n"
+            digest.update(os.fsencode(text))
+    return digest.hexdigest()

@@ -1,0 +1,364 @@
+"""What a folder of images is: recognised by the files in it, and checked before a run starts.
+
+Imports nothing heavy, so that the command line can refuse bad data at once.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
+SPLITS = ("train", "test")
+TASKS = (
+    "classification",
+    "detection",
+    "segmentation",
+    "depth",
+    "video",
+    "restoration",
+    "verification",
+    "pose",
+)
+# The names under which the MNIST site published its files; Fashion-MNIST and others keep them.
+IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
+CSV_FILE = "labels.csv"
+# Says what a folder's files are where they do not say it themselves.
+DESCRIPTION = "dataset.json"
+_DESCRIPTION_KEYS = {
+    "tfrecord": ("task", "files", "features", "labels"),
+    "video": ("frames_per_second", "max_frames"),
+}
+# VOC's and LFW's lists of what is for training and for the test, the first pair that is there.
+_VOC_LISTS = (("trainval", "test"), ("train", "test"), ("train", "val"))
+_LFW_LISTS = ("pairsDevTrain.txt", "pairsDevTest.txt")
+LFW_LIST = "pairs.txt"
+# COCO's other files tell of the same images other things.
+_COCO_OTHERS = ("captions_", "person_keypoints_", "image_info_", "panoptic_", "stuff_")
+
+
+class SourceError(ValueError):
+    """Data that cannot be trained on; the text says what was looked for and where."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set.
+
+    Attributes:
+      kind: names the reader (`components.ingest.readers`).
+      base: the folder that holds the files; for TFDS the prepared builder's folder, empty until
+        `prepare` has run.
+      patterns: file pattern below `base` by split; one pattern called `all` is split by content.
+      name: the TFDS name.
+      task: what its examples are for, one of `TASKS`; empty for a TFDS name until `prepare`.
+      digest: of the names, sizes and times of all files, where the patterns do not match all.
+    """
+
+    kind: str
+    base: str
+    patterns: tuple[tuple[str, str], ...]
+    name: str = ""
+    task: str = "classification"
+    digest: str = ""
+
+
+def recognised(folder: Path) -> tuple[Source, tuple[str, ...]]:
+    """The source in a folder, and every task that it serves, the source's own first.
+
+    Raises:
+      SourceError: the folder holds none, or one that cannot be used.
+    """
+    for kind, present, patterns, tasks in _LAYOUTS:
+        if present(folder):
+            served = tasks(folder)
+            return Source(kind, str(folder), patterns(folder), task=served[0]), served
+    raise SourceError(
+        f"{folder}: no images; expected a folder per class that holds {', '.join(IMAGE_SUFFIXES)} "
+        "files, or another layout of docs/data.md"
+    )
+
+
+# A folder per class.
+
+
+def class_names(folder: Path) -> list[str]:
+    """The names of the class folders in `folder`, sorted; hidden ones do not count."""
+    return sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."
+    )
+
+
+def _classes_with(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    return [name for name in class_names(folder) if _has_file(folder / name, suffixes)]
+
+
+def _has_file(folder: Path, suffixes: tuple[str, ...]) -> bool:
+    return any(entry.name.lower().endswith(suffixes) for entry in os.scandir(folder))
+
+
+def _class_folders(folder: Path) -> tuple[tuple[str, str], ...]:
+    _check_classes(folder, _classes_with(folder, IMAGE_SUFFIXES))
+    return (("all", "*/*"),)
+
+
+def _check_classes(where: Path, classes: Iterable[str]) -> None:
+    names = sorted(set(classes))
+    if len(names) == 1:
+        raise SourceError(
+            f"{where}: images of one class only ({names[0]}); a classifier needs two or more"
+        )
+
+
+def _video_folders(folder: Path) -> tuple[tuple[str, str], ...]:
+    if importlib.util.find_spec("av") is None:
+        raise SourceError(f"{folder}: reading videos needs pip install 'convnets[video]'")
+    _check_classes(folder, _classes_with(folder, VIDEO_SUFFIXES))
+    settings = description(folder, "video")
+    for key, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise SourceError(f"{folder / DESCRIPTION}: {key} must be above 0, not {value!r}")
+    return (("all", "*/*"),)
+
+
+# IDX, as MNIST.
+
+
+def idx_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
+    """The patterns of the two splits.
+
+    Raises:
+      SourceError: a file is missing.
+    """
+    for split, pattern in IDX_PATTERNS.items():
+        found = [path.name for path in folder.glob(pattern)]
+        for part in ("images-idx", "labels-idx"):
+            if not any(part in name for name in found):
+                raise SourceError(f"{folder}: no {part} file of the {split} split ({pattern})")
+    return tuple(IDX_PATTERNS.items())
+
+
+# A table of paths and labels.
+
+
+def csv_rows(path: Path | str, opened: Callable[..., Any] = open) -> Iterator[dict[str, str]]:
+    """The rows of a `labels.csv`: `path`, `label` and, where the file has it, `split`.
+
+    Args:
+      path: the file; its first line names the columns.
+      opened: opens it, as `open` does.
+
+    Raises:
+      SourceError: a column is missing, or the file is no UTF-8 text.
+    """
+    with opened(str(path), "rb") as file:
+        try:
+            text = file.read().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{path}: no UTF-8 text: {error}") from error
+    rows = csv.DictReader(text.splitlines())
+    columns = [name.strip() for name in rows.fieldnames or ()]
+    if missing := {"path", "label"} - set(columns):
+        found = ", ".join(columns) or "nothing"
+        raise SourceError(
+            f"{path}: no column {' and '.join(sorted(missing))}; the first line must be "
+            f"path,label or path,label,split, and has {found}"
+        )
+    rows.fieldnames = columns
+    for row in rows:
+        yield {name: (row[name] or "").strip() for name in columns}
+
+
+def _csv_table(folder: Path) -> tuple[tuple[str, str], ...]:
+    path = folder / CSV_FILE
+    rows = list(csv_rows(path))
+    if not rows:
+        raise SourceError(f"{path}: no rows")
+    _check_classes(path, (row["label"] for row in rows if row["label"]))
+    if "split" not in rows[0]:
+        return (("all", CSV_FILE),)
+    named = {row["split"] for row in rows}
+    if wrong := sorted(named - set(SPLITS)):
+        raise SourceError(f"{path}: the column split may hold train and test, not {wrong[0]!r}")
+    for split in SPLITS:
+        if split not in named:
+            raise SourceError(f"{path}: no row of the split {split}")
+    return tuple((split, CSV_FILE) for split in SPLITS)
+
+
+# What dataset.json says.
+
+
+def description(folder: Path | str, kind: str, opened: Callable[..., Any] = open) -> dict[str, Any]:
+    """The values of a folder's `dataset.json`, none where it has no such file.
+
+    Raises:
+      SourceError: it is no JSON, or has a key that this kind of source does not know.
+    """
+    path = os.path.join(str(folder), DESCRIPTION)
+    try:
+        with opened(path, "rb") as file:
+            values = json.loads(file.read())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise SourceError(f"{path}: no JSON: {error}") from error
+    if not isinstance(values, Mapping):
+        raise SourceError(f"{path}: an object is expected, with {_DESCRIPTION_KEYS[kind]}")
+    for key in values:
+        if key not in _DESCRIPTION_KEYS[kind]:
+            allowed = ", ".join(_DESCRIPTION_KEYS[kind])
+            raise SourceError(f"{path}: unknown key {key!r}; allowed are {allowed}")
+    return dict(values)
+
+
+def _is_tfrecord(folder: Path) -> bool:
+    return any(folder.glob("*.tfrecord*")) or (
+        (folder / DESCRIPTION).is_file() and "features" in (folder / DESCRIPTION).read_text()
+    )
+
+
+def _tfrecord_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
+    path = folder / DESCRIPTION
+    values = description(folder, "tfrecord")
+    if not values.get("features"):
+        raise SourceError(
+            f"{folder}: TFRecords need a {DESCRIPTION} beside them that says what their features "
+            'are called, such as {"files": {"all": "*.tfrecord"}, "features": {"image/encoded": '
+            '"jpeg", "label": "class"}, "labels": ["cat", "dog"]}'
+        )
+    files = values.get("files", {"all": "*.tfrecord*"})
+    if set(files) not in ({"all"}, set(SPLITS)):
+        raise SourceError(f"{path}: files must name a pattern for all, or for train and test")
+    for split, pattern in files.items():
+        if not any(folder.glob(pattern)):
+            raise SourceError(f"{path}: no file of {split} matches {pattern}")
+    task = values.get("task", "classification")
+    if task not in TASKS:
+        raise SourceError(f"{path}: unknown task {task!r}; allowed are {', '.join(TASKS)}")
+    return tuple((split, files[split]) for split in ("all", *SPLITS) if split in files)
+
+
+def _tfrecord_tasks(folder: Path) -> tuple[str, ...]:
+    return (description(folder, "tfrecord").get("task", "classification"),)
+
+
+# VOC, COCO, pairs.
+
+
+def voc_lists(folder: Path | str, task: str, exists: Callable[[str], bool]) -> dict[str, str]:
+    """The list of image names of each split, as paths below the folder; none where none is there.
+
+    Training is on `trainval` where a labelled `test` is there, as in the papers on VOC 2007.
+    """
+    lists = os.path.join("ImageSets", "Segmentation" if task == "segmentation" else "Main")
+    for names in _VOC_LISTS:
+        paths = [os.path.join(lists, f"{name}.txt") for name in names]
+        if all(exists(os.path.join(str(folder), path)) for path in paths):
+            return dict(zip(SPLITS, paths, strict=True))
+    return {}
+
+
+def _voc_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
+    if not (folder / "JPEGImages").is_dir():
+        raise SourceError(f"{folder}: VOC annotations, and no folder JPEGImages beside them")
+    if not any((folder / "Annotations").glob("*.xml")):
+        raise SourceError(f"{folder / 'Annotations'}: no .xml file")
+    if voc_lists(folder, "detection", os.path.isfile):
+        return tuple((split, "*/*") for split in SPLITS)
+    return (("all", "*/*"),)
+
+
+def _voc_tasks(folder: Path) -> tuple[str, ...]:
+    has_classes = (folder / "SegmentationClass").is_dir()
+    return ("detection", "segmentation") if has_classes else ("detection",)
+
+
+def coco_files(folder: Path) -> dict[str, str]:
+    """The annotation file of each split, or of `all`, as paths below the folder.
+
+    Raises:
+      SourceError: several files for one split.
+    """
+    names = sorted(path.name for path in (folder / "annotations").glob("*.json"))
+    names = [name for name in names if not name.startswith(_COCO_OTHERS)]
+    by_split = {
+        "train": [name for name in names if "train" in name],
+        "test": [name for name in names if "val" in name or "test" in name],
+    }
+    if len(names) == 1:
+        by_split = {"all": names}
+    for split, found in by_split.items():
+        if len(found) != 1:
+            raise SourceError(
+                f"{folder / 'annotations'}: one .json file is expected for {split}, "
+                f"found {', '.join(found) or 'none'}"
+            )
+    return {split: os.path.join("annotations", found[0]) for split, found in by_split.items()}
+
+
+def _coco_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
+    return tuple((split, "*/*") for split in coco_files(folder))
+
+
+def lfw_lists(folder: Path | str, exists: Callable[[str], bool]) -> dict[str, str]:
+    """LFW's lists of pairs by split: those for development, or the one of all."""
+    if all(exists(os.path.join(str(folder), name)) for name in _LFW_LISTS):
+        return dict(zip(SPLITS, _LFW_LISTS, strict=True))
+    return {"all": LFW_LIST}
+
+
+def _lfw_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
+    return tuple(lfw_lists(folder, os.path.isfile).items())
+
+
+def _pair_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
+    for name in ("input", "target"):
+        if not _has_file(folder / name, IMAGE_SUFFIXES):
+            raise SourceError(f"{folder / name}: no {', '.join(IMAGE_SUFFIXES)} files")
+    return (("all", "*/*"),)
+
+
+def _serves(task: str) -> Callable[[Path], tuple[str, ...]]:
+    return lambda folder: (task,)
+
+
+# Kind; whether a folder is of it; its patterns, checked; what it is for. The first that fits.
+_LAYOUTS: tuple[tuple[str, Callable, Callable, Callable], ...] = (
+    ("idx", lambda f: any(f.glob(IDX_PATTERNS["train"])), idx_patterns, _serves("classification")),
+    ("tfrecord", _is_tfrecord, _tfrecord_patterns, _tfrecord_tasks),
+    ("csv", lambda f: (f / CSV_FILE).is_file(), _csv_table, _serves("classification")),
+    ("voc", lambda f: any(f.glob("Annotations/*.xml")), _voc_patterns, _voc_tasks),
+    ("coco", lambda f: any(f.glob("annotations/*.json")), _coco_patterns, _serves("detection")),
+    (
+        "pairs",
+        lambda f: (f / "input").is_dir() and (f / "target").is_dir(),
+        _pair_patterns,
+        _serves("restoration"),
+    ),
+    (
+        "lfw",
+        lambda f: any((f / name).is_file() for name in (LFW_LIST, *_LFW_LISTS)),
+        _lfw_patterns,
+        _serves("verification"),
+    ),
+    (
+        "video",
+        lambda f: bool(_classes_with(f, VIDEO_SUFFIXES)),
+        _video_folders,
+        _serves("video"),
+    ),
+    (
+        "folder",
+        lambda f: bool(_classes_with(f, IMAGE_SUFFIXES)),
+        _class_folders,
+        _serves("classification"),
+    ),
+)
