@@ -10,27 +10,27 @@ from tfx import v1 as tfx
 from components.baseline import PreviousBlessedModel
 from components.canary.component import Canary
 from components.ingest.component import ImageExampleGen
+from components.ingest.contract import Encoding
 from components.ingest.sources import Source
 from components.judge.component import Judge
 from components.probe.component import Probe
 from components.push.component import Pusher
 from components.report.component import Report
+from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe, RecipeError
 
 _JUDGING_KEYS = ("thresholds", "protocol", "benchmarks", "transfer")
 _JUDGED_KEYS = ("name", "size", "dataset", "full_data", "seed", "preprocess")
-# One process: for data that fits on one machine's disk, starting more of them (each imports
-# TensorFlow) takes longer than they save.
-# By its full name, because newer Beams take "DirectRunner" for one that downloads a program first.
-_BEAM_ARGS = (
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--direct_running_mode=in_memory",
-)
+_ON_THIS_MACHINE = Beam()
 
 
 def create_pipeline(
-    recipe: Recipe, source: Source, paths: Paths, metadata: bool = True
+    recipe: Recipe,
+    source: Source,
+    paths: Paths,
+    metadata: bool = True,
+    beam: Beam = _ON_THIS_MACHINE,
 ) -> tfx.dsl.Pipeline:
     """The road from images to a served model.
 
@@ -41,6 +41,7 @@ def create_pipeline(
       metadata: whether the pipeline brings its own SQLite metadata store and compares with the
         newest blessed model other than the candidate. Kubeflow has a store of its own, and knows
         TFX's two built-in resolver strategies only.
+      beam: where the stages on Beam compute.
 
     Returns:
       The pipeline; its components' ids are their class names, and `Baseline` for the resolver.
@@ -49,7 +50,8 @@ def create_pipeline(
       RecipeError: a recipe on another's network that does not say where that is.
     """
     _check_base(recipe)
-    examples = ImageExampleGen(source)
+    examples = ImageExampleGen(source, Encoding(**recipe.ingest))
+    examples.with_beam_pipeline_args(beam.ingest())
     statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
     schema = tfx.components.SchemaGen(
         statistics=statistics.outputs["statistics"], infer_feature_shape=True
@@ -114,7 +116,7 @@ def create_pipeline(
         components=components,
         enable_cache=True,
         metadata_connection_config=_sqlite(paths.metadata) if metadata else None,
-        beam_pipeline_args=list(_BEAM_ARGS),
+        beam_pipeline_args=beam.stages(),
     )
 
 

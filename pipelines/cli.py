@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines import bases, recipes, run_kubeflow, served
+from pipelines.beam import Beam, beam_options
 from pipelines.recipe import SIZES, Recipe, RecipeError
 from pipelines.served import GRPC_PORT, REST_PORT
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_ROOT = Path("runs")
 # 128 + SIGINT, as shells count it.
 _INTERRUPTED = 130
+_ON_THIS_MACHINE = Beam()
 
 _root = click.option(
     "--root",
@@ -96,6 +98,7 @@ def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -
 @_settings
 @click.option("--data", metavar="DIR", help="Your own images, a folder per class, or tfds:NAME.")
 @click.option("--seed", type=int, help="Seed of the weights, the order and the distortions.")
+@beam_options
 @click.option("--verbose", is_flag=True, help="Show the libraries' logs.")
 def run_recipe(
     recipe: str,
@@ -104,6 +107,8 @@ def run_recipe(
     settings: Sequence[str],
     data: str | None,
     seed: int | None,
+    beam_runner: str,
+    beam_arguments: Sequence[str],
     verbose: bool,
 ) -> None:
     """Trains a recipe, judges it beside the paper and pushes it to be served.
@@ -112,12 +117,19 @@ def run_recipe(
     """
     if seed is not None:
         settings = (*settings, f"seed={seed}")
+    beam = _beam(beam_runner, beam_arguments)
     chosen = _checked_data(_recipe(recipe, size, settings, data))
-    if run(chosen, root, console(), verbose)["error"]:
+    if run(chosen, root, console(), verbose, beam)["error"]:
         sys.exit(1)
 
 
-def run(recipe: Recipe, root: Path, screen: Console, verbose: bool = False) -> dict[str, Any]:
+def run(
+    recipe: Recipe,
+    root: Path,
+    screen: Console,
+    verbose: bool = False,
+    beam: Beam = _ON_THIS_MACHINE,
+) -> dict[str, Any]:
     """Runs a recipe, shows its progress and, at the end, what it came to.
 
     Returns:
@@ -141,7 +153,9 @@ def run(recipe: Recipe, root: Path, screen: Console, verbose: bool = False) -> d
     on_log = click.echo if verbose else None
     try:
         with display.watching(screen, board, plain=verbose) as on_event:
-            code = process.execute(this, plain, process.RUNNER, on_event, on_log)
+            code = process.execute(
+                this, plain, process.RUNNER, on_event, on_log, dataclasses.asdict(beam)
+            )
     except (process.RootBusy, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
@@ -300,6 +314,7 @@ def predict(images: Sequence[Path], root: Path, model: str | None, server: str |
     show_default=True,
     help="Container image that has this package installed.",
 )
+@beam_options
 def compile_recipe(
     recipe: str,
     size: str,
@@ -308,13 +323,16 @@ def compile_recipe(
     data: str | None,
     root: str,
     image: str,
+    beam_runner: str,
+    beam_arguments: Sequence[str],
 ) -> None:
     """Writes a recipe's pipeline for Kubeflow Pipelines."""
+    beam = _beam(beam_runner, beam_arguments)
     chosen = _recipe(recipe, size, settings, data)
     screen = console()
     served.quiet_libraries()
     with _user_errors(), screen.status("loading TFX and compiling"):
-        run_kubeflow.compile_recipe(chosen, str(output), root, image)
+        run_kubeflow.compile_recipe(chosen, str(output), root, image, beam)
     screen.print(f"wrote {output}")
 
 
@@ -344,6 +362,13 @@ def _recipe(name: str, size: str, settings: Sequence[str] = (), data: str | None
         return recipe.override(settings)
     except RecipeError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _beam(runner: str, arguments: Sequence[str]) -> Beam:
+    beam = Beam(runner, tuple(arguments))
+    with _user_errors():
+        beam.check()
+    return beam
 
 
 def _checked_data(recipe: Recipe) -> Recipe:

@@ -134,6 +134,7 @@ def execute(
     command: Sequence[str],
     on_event: Callable[[Mapping[str, Any]], None],
     on_log: Callable[[str], None] | None = None,
+    beam: Mapping[str, Any] | None = None,
 ) -> int:
     """Runs a recipe in a child process and tells what happens in it.
 
@@ -144,6 +145,7 @@ def execute(
       on_event: called with each event of the child; with `{"event": "stopping"}` when the user
         has interrupted the run.
       on_log: called with each line that the libraries log.
+      beam: the fields of a `Beam` other than the default one.
 
     Returns:
       the child's exit code; negative where a signal ended it.
@@ -156,6 +158,8 @@ def execute(
         for folder in (run.log.parent, run.summary.parent):
             folder.mkdir(parents=True, exist_ok=True)
         request = {"run_id": run.run_id, "recipe": recipe, "root": str(run.root)}
+        if beam:
+            request["beam"] = beam
         run.request.write_text(json.dumps(request, indent=2) + "\n")
         run.events.touch()
         with run.log.open("wb") as log:

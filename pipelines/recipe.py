@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.preprocess import steps
 from components.settings import RecipeError, assign, check_choice, near_matches, parse
 from pipelines import tuning
 
@@ -49,7 +50,10 @@ class Recipe:
         (the mean of the training images is subtracted "per_pixel", "per_channel", or "none"). With
         `resize` the images are brought to that many pixels square, and `size` is cut out of
         them: at random in training, in the centre elsewhere.
-      augment: the random distortions of the training images, in order: `[{"step": NAME, ...}]`.
+      ingest: how images are stored: `shorter_side`, the pixels that it is brought to (None: as it
+        is), `format` ("keep", "png" or "jpeg") and `quality` of JPEG, 1 to 95.
+      augment: the random distortions of the training images, in order: `[{"step": NAME, ...}]`;
+        the names and their arguments are those of `components.preprocess.steps`.
       distorted_copies: 0 distorts every image anew in each epoch; n makes n distorted copies of
         the training images once, and the epochs take turns over the images and the copies.
       loss, optimizer: `{"class": import path, ...arguments}`; an optimizer's `learning_rate` may be
@@ -83,6 +87,7 @@ class Recipe:
     epochs: int
     batch_size: int
     preprocess: Mapping[str, Any]
+    ingest: Mapping[str, Any] = field(default_factory=dict)
     size: str = "small"
     task: str = "classification"
     full_data: bool = True
@@ -117,6 +122,7 @@ class Recipe:
                     f"preprocess.{key} must be {choices}, not {self.preprocess[key]!r}"
                 )
         _check_resize(self.preprocess)
+        object.__setattr__(self, "ingest", _checked_ingest(self.ingest))
         for key in ("epochs", "batch_size", "steps_per_execution"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")
@@ -124,6 +130,7 @@ class Recipe:
             raise RecipeError(f"distorted_copies must be 0 or more, not {self.distorted_copies}")
         for key in ("augment", "benchmarks", "features"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
+        steps.check(self.augment, self.preprocess, self.distorted_copies)
         if self.transfer is not None:
             object.__setattr__(self, "transfer", _checked_transfer(self.transfer))
         if self.tune is not None:
@@ -183,6 +190,8 @@ class Recipe:
 
 
 _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
+_INGEST = {"shorter_side": None, "format": "keep", "quality": 95}
+_FORMATS = ("keep", "png", "jpeg")
 _TRANSFER_KEYS = ("from", "layers", "examples_per_class", "model_run", "transform_graph")
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
@@ -195,6 +204,21 @@ def _check_resize(preprocess: Mapping[str, Any]) -> None:
             f"preprocess.resize must be a number of pixels that covers preprocess.size "
             f"{preprocess['size']}, or null, not {resize!r}"
         )
+
+
+def _checked_ingest(ingest: Mapping[str, Any]) -> dict[str, Any]:
+    values = {**_INGEST, **ingest}
+    for key in values:
+        check_choice("key", f"ingest.{key}", [f"ingest.{known}" for known in _INGEST])
+    side, quality = values["shorter_side"], values["quality"]
+    if side is not None and (type(side) is not int or side < 1):
+        raise RecipeError(f"ingest.shorter_side must be a number of pixels, or null, not {side!r}")
+    if values["format"] not in _FORMATS:
+        choices = " or ".join(_FORMATS)
+        raise RecipeError(f"ingest.format must be {choices}, not {values['format']!r}")
+    if type(quality) is not int or not 1 <= quality <= 95:
+        raise RecipeError(f"ingest.quality must be 1 to 95, not {quality!r}")
+    return values
 
 
 def _checked_transfer(transfer: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.ingest.sources import prepare, resolve
+from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 
 IMAGE = "convnets:latest"
 ROOT = "/runs"
+_IN_THE_STEP = Beam()
 _ENTRYPOINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 
 
@@ -17,7 +19,13 @@ class KubeflowMissing(ImportError):
     """The Kubeflow compiler is not installed, or cannot be on this Python."""
 
 
-def compile_recipe(recipe: Recipe, output: str, root: str = ROOT, image: str = IMAGE) -> None:
+def compile_recipe(
+    recipe: Recipe,
+    output: str,
+    root: str = ROOT,
+    image: str = IMAGE,
+    beam: Beam = _IN_THE_STEP,
+) -> None:
     """Writes a recipe's pipeline as a Kubeflow Pipelines v2 specification.
 
     Args:
@@ -26,6 +34,7 @@ def compile_recipe(recipe: Recipe, output: str, root: str = ROOT, image: str = I
       root: a folder that every step can reach, where artifacts and models go: the URI of a bucket,
         or a path at which every step mounts the same volume.
       image: container image of the steps; it has this package installed.
+      beam: where the stages on Beam compute.
 
     Raises:
       KubeflowMissing: kfp is not installed.
@@ -46,7 +55,8 @@ def compile_recipe(recipe: Recipe, output: str, root: str = ROOT, image: str = I
     from pipelines.build import create_pipeline
 
     source = prepare(resolve(recipe.dataset))
-    pipeline = create_pipeline(recipe, source, Paths(root.rstrip("/")), metadata=False)
+    paths = Paths(root.rstrip("/"))
+    pipeline = create_pipeline(recipe, source, paths, metadata=False, beam=beam)
     config = kubeflow.KubeflowV2DagRunnerConfig(
         display_name=recipe.name,
         default_image=image,

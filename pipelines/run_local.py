@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from components import progress
+from pipelines import tuning
+from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 
@@ -41,10 +43,12 @@ STAGES = (
 
 def stages(recipe: Recipe) -> tuple[str, ...]:
     """The stages of a recipe's pipeline."""
-    if recipe.transfer is None:
-        return STAGES
-    place = STAGES.index("Judge") + 1
-    return (*STAGES[:place], "Probe", *STAGES[place:])
+    names = list(STAGES)
+    if recipe.transfer is not None:
+        names.insert(names.index("Judge") + 1, "Probe")
+    if tuning.is_on(recipe.tune):
+        names.insert(names.index("Trainer"), "Tuner")
+    return tuple(names)
 
 
 @dataclass
@@ -53,6 +57,7 @@ class _Run:
 
     recipe: Recipe
     run_id: str
+    beam: Beam
     stages: list[dict[str, Any]] = field(default_factory=list)
     # Output artifacts (ML Metadata protos) by stage and output type.
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -64,7 +69,7 @@ def main(request_path: str) -> int:
     request = json.loads(Path(request_path).read_text(encoding="utf-8"))
     recipe = Recipe.from_json(json.dumps(request["recipe"]))
     paths = Paths(request["root"])
-    run = _Run(recipe, request["run_id"])
+    run = _Run(recipe, request["run_id"], Beam.from_plain(request.get("beam", {})))
     started, clock = datetime.datetime.now(), time.monotonic()
     progress.emit({"event": "stages", "stages": stages(recipe)})
     try:
@@ -97,7 +102,7 @@ def _run_stages(run: _Run, paths: Paths) -> None:
         strategy("multi_worker")
     Path(paths.root).mkdir(parents=True, exist_ok=True)
     source = prepare(resolve(run.recipe.dataset))
-    pipeline = create_pipeline(run.recipe, source, paths)
+    pipeline = create_pipeline(run.recipe, source, paths, beam=run.beam)
     LocalRunner(_recorder(run)).run(pipeline)
 
 
@@ -135,6 +140,7 @@ def _summary(run: _Run) -> dict[str, Any]:
     report = from_stage("Report", {}).get("components.Report")
     model = from_stage("Trainer", {}).get("Model")
     model_run = from_stage("Trainer", {}).get("ModelRun")
+    trials = from_stage("Tuner", {}).get("TunerResults")
     probes = from_stage("Probe", {}).get("components.Probes")
     pushed = from_stage("Pusher", {}).get("PushedModel")
     blessed, why = _verdict(run)
@@ -154,10 +160,20 @@ def _summary(run: _Run) -> dict[str, Any]:
         "version": _text(pushed, "pushed_version"),
         "model": _inside(model, "Format-Serving"),
         "model_run": model_run.uri if model_run else None,
+        "tuned": _tuned(trials),
         "probes": _inside(probes, "probes.json"),
         "dead_letters": _number(examples, "dead_letters"),
         "error": run.error,
     }
+
+
+def _tuned(artifact: Any) -> dict[str, Any] | None:
+    """How many trials there were, and the values of the best."""
+    if artifact is None:
+        return None
+    found = json.loads(Path(artifact.uri, "trials.json").read_text(encoding="utf-8"))
+    (best,) = (row for row in found["rows"] if row["trial"] == found["best"])
+    return {"trials": len(found["rows"]), "values": best["values"]}
 
 
 def _inside(artifact: Any, name: str) -> str | None:
