@@ -12,9 +12,15 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from components.ingest.contract import DeadLetter, Record
+from components.ingest.readers.coco import CocoReader
+from components.ingest.readers.csv_table import CsvReader
 from components.ingest.readers.folder import FolderReader
 from components.ingest.readers.idx import IdxReader
+from components.ingest.readers.pairs import LfwReader, PairReader
 from components.ingest.readers.tfds import TfdsReader
+from components.ingest.readers.tfrecord import TfrecordReader
+from components.ingest.readers.video import VideoReader
+from components.ingest.readers.voc import VocReader
 from components.ingest.sources import Source
 
 
@@ -42,9 +48,16 @@ class Reader(Protocol):
 
 
 READERS: dict[str, type[Reader]] = {
+    "coco": CocoReader,
+    "csv": CsvReader,
     "folder": FolderReader,
     "idx": IdxReader,
+    "lfw": LfwReader,
+    "pairs": PairReader,
     "tfds": TfdsReader,
+    "tfrecord": TfrecordReader,
+    "video": VideoReader,
+    "voc": VocReader,
 }
 
 

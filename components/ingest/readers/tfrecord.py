@@ -1,0 +1,151 @@
+"""TFRecord files of tf.Examples whose features have names of their own."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from google.protobuf.message import DecodeError
+from tensorflow_datasets.proto import tf_example_pb2
+
+from components.ingest import tfrecord
+from components.ingest.contract import FEATURES, DeadLetter, Record
+from components.ingest.images import ImageError
+from components.ingest.layouts import DESCRIPTION, SourceError, description
+from components.ingest.readers import files
+from components.ingest.sources import Source
+
+_PIECE = 100
+_GZIP_MAGIC = b"\x1f\x8b"
+# All values of these; of the others there is one.
+_LISTS = ("objects/", "frames/", "keypoints")
+_SIDES = "objects/bbox"
+
+
+class TfrecordReader:
+    """Reads the files that BASE/dataset.json names, and calls their features as it says.
+
+    A piece is JSON of a file, its first record's number and place, and how many records; of a
+    gzipped file, which can only be read from its start, all.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._base = source.base
+        self._patterns = dict(source.patterns)
+        values = description(source.base, "tfrecord")
+        self._names: Mapping[str, str | Sequence[str]] = values["features"]
+        self.labels = list(values.get("labels", ())) or files.listed_labels(source.base)
+        self.piece_records = _PIECE
+        self._check(source.task)
+        self._numbers = {name: number for number, name in enumerate(self.labels)}
+
+    def _check(self, task: str) -> None:
+        where = os.path.join(self._base, DESCRIPTION)
+        for name, theirs in self._names.items():
+            if name not in FEATURES:
+                raise SourceError(
+                    f"{where}: unknown feature {name!r}; there are {', '.join(FEATURES)}"
+                )
+            is_name = isinstance(theirs, str)
+            if not is_name and (name != _SIDES or len(theirs) != 4):
+                raise SourceError(
+                    f"{where}: {name} must be the name of a feature (objects/bbox also a list of "
+                    f"four: those of ymin, xmin, ymax and xmax), not {theirs!r}"
+                )
+        has_labels = "label" in self._names or "objects/label" in self._names
+        if has_labels and len(self.labels) < (2 if task == "classification" else 1):
+            raise SourceError(
+                f'{where}: no names of the classes; give "labels": [...], or a labels.txt'
+            )
+
+    def roots(self, split: str) -> list[str]:
+        paths = Path(self._base).glob(self._patterns[split])
+        return sorted(path.name for path in paths if path.name != DESCRIPTION)
+
+    def pieces(self, root: str) -> Iterator[str]:
+        with open(os.path.join(self._base, root), "rb") as file:
+            if _is_gzipped(file):
+                yield json.dumps([root, 0, 0, None])
+                return
+            for number, start in enumerate(tfrecord.starts(file)):
+                if number % _PIECE == 0:
+                    yield json.dumps([root, number, start, _PIECE])
+
+    def load(self, piece: str) -> Iterator[Record | DeadLetter]:
+        name, number, start, count = json.loads(piece)
+        last = "the last" if count is None else f"#{number + count - 1} at most"
+        identifier = f"{name}#{number}"
+        try:
+            with open(os.path.join(self._base, name), "rb") as plain:
+                file = gzip.GzipFile(fileobj=plain) if count is None else plain
+                file.seek(start)
+                for serialised in itertools.islice(tfrecord.read(file), count):
+                    yield self._record(identifier, serialised)
+                    number += 1
+                    identifier = f"{name}#{number}"
+        except (tfrecord.DamagedError, EOFError, OSError) as error:
+            yield DeadLetter(identifier, f"damaged file: {error}; lost are this record to {last}")
+
+    def _record(self, identifier: str, serialised: bytes) -> Record | DeadLetter:
+        try:
+            example = tf_example_pb2.Example.FromString(serialised)
+            return Record(identifier, self._features(example.features.feature))
+        except DecodeError as error:
+            return DeadLetter(identifier, f"no tf.Example: {error}")
+        except ImageError as error:
+            return DeadLetter(identifier, str(error))
+
+    def _features(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        features: dict[str, Any] = {}
+        for name, theirs in self._names.items():
+            if isinstance(theirs, str):
+                values = _values(found, theirs)
+                features[name] = values if name.startswith(_LISTS) else _one(values, theirs)
+            else:
+                sides = [_values(found, each) for each in theirs]
+                if len({len(side) for side in sides}) > 1:
+                    raise ImageError(f"not as many of each of {', '.join(theirs)}")
+                features[name] = [number for box in zip(*sides, strict=True) for number in box]
+        if "label" in features:
+            features["label"] = self._number(features["label"])
+            features.setdefault("label/text", self.labels[features["label"]])
+        if "objects/label" in features:
+            numbers = [self._number(each) for each in features["objects/label"]]
+            features["objects/label"] = numbers
+            features.setdefault("objects/label/text", [self.labels[each] for each in numbers])
+        return features
+
+    def _number(self, value: bytes | int) -> int:
+        if isinstance(value, bytes):
+            name = value.decode("utf-8", "replace")
+            if name not in self._numbers:
+                raise ImageError(f"unknown label: {name!r}")
+            return self._numbers[name]
+        if not 0 <= value < len(self.labels):
+            raise ImageError(f"unknown label: {value}, and there are {len(self.labels)} classes")
+        return value
+
+
+def _is_gzipped(file: BinaryIO) -> bool:
+    magic = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    # The length of a record may begin with the same two bytes.
+    return magic == _GZIP_MAGIC and not tfrecord.begins(file)
+
+
+def _values(found: Mapping[str, Any], name: str) -> Sequence[Any]:
+    if name not in found:
+        raise ImageError(f"no feature {name!r} in the tf.Example")
+    feature = found[name]
+    return getattr(feature, feature.WhichOneof("kind") or "bytes_list").value
+
+
+def _one(values: Sequence[Any], name: str) -> Any:
+    if len(values) != 1:
+        raise ImageError(f"{len(values)} values of {name!r}, one is needed")
+    return values[0]

@@ -1,0 +1,140 @@
+"""Pascal VOC's folders: XML annotations, or pictures of classes, beside the images."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+from components.ingest import images
+from components.ingest.contract import DeadLetter, Record
+from components.ingest.images import ImageError
+from components.ingest.layouts import IMAGE_SUFFIXES, voc_lists
+from components.ingest.readers import files
+from components.ingest.sources import Source
+
+_ANNOTATIONS, _IMAGES, _CLASSES = "Annotations", "JPEGImages", "SegmentationClass"
+_BACKGROUND = "background"
+
+
+class VocReader:
+    """Reads BASE/Annotations/NAME.xml, or BASE/SegmentationClass/NAME.png, and the image.
+
+    A piece is a NAME. The splits are the lists in ImageSets; without any, all annotations are
+    split by content.
+    """
+
+    piece_records = 1
+
+    def __init__(self, source: Source) -> None:
+        self._base = source.base
+        self._task = source.task
+        names = files.listed_labels(source.base) or _named_classes(source.base)
+        is_segmentation = source.task == "segmentation" and _BACKGROUND not in names
+        self.labels = [_BACKGROUND, *names] if is_segmentation else names
+        self._numbers = {name: number for number, name in enumerate(self.labels)}
+
+    def roots(self, split: str) -> list[str]:
+        lists = voc_lists(self._base, self._task, os.path.isfile)
+        return [lists.get(split, _CLASSES if self._task == "segmentation" else _ANNOTATIONS)]
+
+    def pieces(self, root: str) -> Iterator[str]:
+        path = os.path.join(self._base, root)
+        if os.path.isdir(path):
+            names = (os.path.splitext(name)[0] for name in os.listdir(path) if name[0] != ".")
+        else:
+            with open(path, encoding="utf-8") as file:
+                names = [line.split()[0] for line in file if line.strip()]
+        yield from names
+
+    def load(self, piece: str) -> Iterator[Record | DeadLetter]:
+        try:
+            if self._task == "segmentation":
+                image = files.content(self._base, self._image_path(piece))
+                classes = files.content(self._base, os.path.join(_CLASSES, f"{piece}.png"))
+                features = {"image/encoded": image, "segmentation/encoded": classes}
+            else:
+                features = self._detection(piece)
+        except ImageError as error:
+            yield DeadLetter(piece, str(error))
+            return
+        yield Record(piece, features)
+
+    def _detection(self, name: str) -> dict[str, Any]:
+        path = os.path.join(_ANNOTATIONS, f"{name}.xml")
+        try:
+            root = ElementTree.fromstring(files.content(self._base, path))
+        except ElementTree.ParseError as error:
+            raise ImageError(f"{path} is no XML: {error}") from error
+        objects = root.findall("object")
+        if not objects:
+            raise ImageError(f"{path} has no object")
+        named = (root.findtext("filename") or "").strip()
+        image = files.content(self._base, self._image_path(name, named))
+        width, height = images.opened(image).size
+        _check_size(path, root, width, height)
+        labels = [self._label(path, each) for each in objects]
+        boxes = [_box(path, each, width, height) for each in objects]
+        return {
+            "image/encoded": image,
+            "objects/bbox": [number for box in boxes for number in box],
+            "objects/label": labels,
+            "objects/label/text": [self.labels[label] for label in labels],
+            "objects/difficult": [int(each.findtext("difficult") == "1") for each in objects],
+        }
+
+    def _label(self, path: str, found: ElementTree.Element) -> int:
+        name = (found.findtext("name") or "").strip()
+        if name not in self._numbers:
+            raise ImageError(f"{path}: unknown class {name!r}")
+        return self._numbers[name]
+
+    def _image_path(self, name: str, named: str = "") -> str:
+        """The file that the annotation names, or the one of the annotation's own name."""
+        choices = [named] if named else []
+        choices += [f"{name}{suffix}" for suffix in (".jpg", *IMAGE_SUFFIXES)]
+        paths = [os.path.join(_IMAGES, choice) for choice in choices]
+        return next((p for p in paths if os.path.exists(os.path.join(self._base, p))), paths[0])
+
+
+def _check_size(path: str, root: ElementTree.Element, width: int, height: int) -> None:
+    said = [root.findtext(f"size/{side}") for side in ("width", "height")]
+    if all(said) and [int(float(side)) for side in said] not in ([width, height], [0, 0]):
+        raise ImageError(
+            f"{path} is for an image of {said[0]} x {said[1]} pixels, and it has {width} x {height}"
+        )
+
+
+def _box(path: str, found: ElementTree.Element, width: int, height: int) -> list[float]:
+    """ymin, xmin, ymax, xmax in 0..1. VOC counts pixels from 1, and both ends belong to the box."""
+    try:
+        sides = {name: float(found.findtext(f"bndbox/{name}")) for name in ("ymin", "xmin")}
+        ymax, xmax = (float(found.findtext(f"bndbox/{name}")) for name in ("ymax", "xmax"))
+    except (TypeError, ValueError) as error:
+        raise ImageError(f"{path}: an object without a box of four numbers") from error
+    return [
+        (sides["ymin"] - 1) / height,
+        (sides["xmin"] - 1) / width,
+        ymax / height,
+        xmax / width,
+    ]
+
+
+@functools.lru_cache(maxsize=1)
+def _named_classes(base: str) -> list[str]:
+    """The classes that VOC has a list of images for; else those that the annotations name."""
+    folder = os.path.join(base, "ImageSets", "Main")
+    lists = os.listdir(folder) if os.path.isdir(folder) else []
+    names = {name.rpartition("_")[0] for name in lists if name.endswith("_train.txt")}
+    names |= {name.rpartition("_")[0] for name in lists if name.endswith("_trainval.txt")}
+    if names:
+        return sorted(names)
+    for entry in os.scandir(os.path.join(base, _ANNOTATIONS)):
+        try:
+            root = ElementTree.parse(entry.path)
+        except ElementTree.ParseError:
+            continue  # `load` says so of the one image.
+        names |= {(each.findtext("name") or "").strip() for each in root.iterfind("object")}
+    return sorted(names - {""})

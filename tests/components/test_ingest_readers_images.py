@@ -1,0 +1,411 @@
+"""Readers of images and their annotations, on files made of photographs."""
+
+import csv
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from components.ingest.contract import DeadLetter, Encoding, Record, to_example
+from components.ingest.readers import reader
+from components.ingest.sources import Source, SourceError, prepare, resolve
+
+SIZE = WIDTH, HEIGHT = 80, 60
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Four crops of a photograph, 0.jpg to 3.jpg."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(4):
+        place = (number * 50, number * 40, number * 50 + 160, number * 40 + 120)
+        crop = Image.fromarray(skimage.data.astronaut()).crop(place)
+        crop.resize(SIZE).save(folder / f"{number}.jpg")
+    return folder
+
+
+def copied(photos: Path, folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        (folder / name).write_bytes((photos / f"{number}.jpg").read_bytes())
+
+
+def loaded(source: Source, split: str) -> tuple[dict[str, dict], dict[str, str]]:
+    """Examples by id, and the reasons of the dead letters by id; as a worker would read them."""
+    records: dict[str, dict] = {}
+    letters: dict[str, str] = {}
+    read = pickle.loads(pickle.dumps(reader(source)))
+    for each in _load(read, split):
+        if isinstance(each, DeadLetter):
+            letters[each.identifier] = each.reason
+        else:
+            to_example(each, Encoding())
+            records[each.identifier] = dict(each.features)
+    return records, letters
+
+
+def _load(read, split: str) -> Iterator[Record | DeadLetter]:
+    for root in read.roots(split):
+        for piece in read.pieces(root):
+            yield from read.load(piece)
+
+
+# labels.csv
+
+
+def table(folder: Path, *rows: tuple, header=("path", "label")) -> Path:
+    with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return folder
+
+
+def test_csv(photos, tmp_path):
+    copied(photos, tmp_path / "deep" / "er", "a, b.jpg", "ü.jpg")
+    copied(photos, tmp_path, "top.jpg")
+    rows = [("deep/er/a, b.jpg", "10"), ("deep/er/ü.jpg", "9"), ("top.jpg", "10")]
+    source = resolve(str(table(tmp_path, *rows)))
+    assert (source.kind, source.task, source.patterns) == (
+        "csv",
+        "classification",
+        (("all", "labels.csv"),),
+    )
+    records, letters = loaded(source, "all")
+    assert letters == {}
+    # Names that are numbers keep their order.
+    assert reader(source).labels == ["9", "10"]
+    assert {name: each["label"] for name, each in records.items()} == {
+        "deep/er/a, b.jpg": 1,
+        "deep/er/ü.jpg": 0,
+        "top.jpg": 1,
+    }
+    assert records["top.jpg"]["image/encoded"] == (tmp_path / "top.jpg").read_bytes()
+
+
+def test_csv_with_splits(photos, tmp_path):
+    copied(photos, tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    rows = [("a.jpg", "x", "train"), ("b.jpg", "y", "train"), ("c.jpg", "x", "test")]
+    source = resolve(str(table(tmp_path, *rows, header=("path", "label", "split"))))
+    assert set(loaded(source, "train")[0]) == {"a.jpg", "b.jpg"}
+    assert set(loaded(source, "test")[0]) == {"c.jpg"}
+
+
+def test_csv_rows_that_give_no_example(photos, tmp_path):
+    copied(photos, tmp_path, "a.jpg", "b.jpg")
+    rows = [("a.jpg", "x"), ("b.jpg", "y"), ("c.jpg", "x"), ("/a.jpg", "x"), ("", "x")]
+    table(tmp_path, *rows, ("b.jpg", ""), ("d.jpg",))
+    (tmp_path / "labels.txt").write_text("x\n")
+    records, letters = loaded(resolve(str(tmp_path)), "all")
+    assert set(records) == {"a.jpg"}
+    assert letters == {
+        "c.jpg": "c.jpg cannot be read: No such file or directory",
+        "/a.jpg": "an absolute path: paths start where labels.csv is",
+        "labels.csv, row 5": "no path in the row",
+        "b.jpg": "no label in the row",
+        "d.jpg": "no label in the row",
+    }
+
+
+def test_a_csv_row_with_a_class_that_the_list_does_not_have(photos, tmp_path):
+    copied(photos, tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "labels.txt").write_text("x\n")
+    _, letters = loaded(resolve(str(table(tmp_path, ("a.jpg", "x"), ("b.jpg", "y")))), "all")
+    assert letters == {"b.jpg": "unknown label: labels.txt has no 'y'"}
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "message"),
+    [
+        (("file", "label"), [("a.jpg", "x")], "no column path; the first line must be path,label"),
+        (("path", "class"), [], "no column label; .* has path, class"),
+        (("path", "label"), [], "no rows"),
+        (("path", "label"), [("a.jpg", "x"), ("b.jpg", "x")], r"images of one class only \(x\)"),
+        (("path", "label", "split"), [("a", "x", "train"), ("b", "y", "val")], "not 'val'"),
+        (("path", "label", "split"), [("a", "x", "train"), ("b", "y", "train")], "of the split t"),
+    ],
+)
+def test_a_csv_that_cannot_be_used(tmp_path, header, rows, message):
+    with pytest.raises(SourceError, match=message):
+        resolve(str(table(tmp_path, *rows, header=header)))
+
+
+def test_a_csv_in_another_encoding(tmp_path):
+    (tmp_path / "labels.csv").write_bytes("path,label\nü.png,x\n".encode("latin-1"))
+    with pytest.raises(SourceError, match="no UTF-8 text"):
+        resolve(str(tmp_path))
+
+
+def test_changed_files_change_the_digest(photos, tmp_path):
+    """The pattern of a table is the table alone: what it names must count, too."""
+    copied(photos, tmp_path, "a.jpg", "b.jpg")
+    source = resolve(str(table(tmp_path, ("a.jpg", "x"), ("b.jpg", "y"))))
+    before = prepare(source).digest
+    assert before == prepare(source).digest
+    (tmp_path / "a.jpg").write_bytes((photos / "3.jpg").read_bytes())
+    assert before != prepare(source).digest
+
+
+# VOC
+
+
+def voc_xml(*objects: tuple, size=SIZE, filename="") -> str:
+    """Each object: name, xmin, ymin, xmax, ymax, difficult."""
+    parts = [f"<filename>{filename}</filename>"] if filename else []
+    parts.append(f"<size><width>{size[0]}</width><height>{size[1]}</height></size>")
+    for name, xmin, ymin, xmax, ymax, difficult in objects:
+        box = f"<xmin>{xmin}</xmin><ymin>{ymin}</ymin><xmax>{xmax}</xmax><ymax>{ymax}</ymax>"
+        parts.append(
+            f"<object><name>{name}</name><difficult>{difficult}</difficult>"
+            f"<bndbox>{box}</bndbox></object>"
+        )
+    return f"<annotation>{''.join(parts)}</annotation>"
+
+
+WOMAN = ("person", 1, 1, 40, 60, 0)
+
+
+@pytest.fixture
+def voc(photos, tmp_path) -> Path:
+    copied(photos, tmp_path / "JPEGImages", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    (tmp_path / "Annotations").mkdir()
+    for name in "abcd":
+        (tmp_path / "Annotations" / f"{name}.xml").write_text(
+            voc_xml(WOMAN, ("flag", 41, 31, 80, 60, 1))
+        )
+    return tmp_path
+
+
+def listed(voc: Path, folder: str, **lists: str) -> None:
+    (voc / "ImageSets" / folder).mkdir(parents=True, exist_ok=True)
+    for name, images in lists.items():
+        path = voc / "ImageSets" / folder / f"{name}.txt"
+        path.write_text("".join(f"{image}\n" for image in images))
+
+
+def test_voc(voc):
+    source = resolve(str(voc))
+    assert (source.kind, source.task, source.patterns) == ("voc", "detection", (("all", "*/*"),))
+    assert reader(source).labels == ["flag", "person"]
+    records, letters = loaded(source, "all")
+    assert (set(records), letters) == (set("abcd"), {})
+    # Pixels are counted from 1: the first box is the left half, the second the lower right quarter.
+    np.testing.assert_allclose(records["a"]["objects/bbox"], [0, 0, 1, 0.5, 0.5, 0.5, 1, 1])
+    assert records["a"]["objects/label"] == [1, 0]
+    assert records["a"]["objects/label/text"] == ["person", "flag"]
+    assert records["a"]["objects/difficult"] == [0, 1]
+    assert records["b"]["image/encoded"] == (voc / "JPEGImages" / "b.jpg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("lists", "train", "test"),
+    [
+        ({"train": "a", "val": "b", "trainval": "ab", "test": "cd"}, "ab", "cd"),
+        ({"train": "abc", "val": "d", "trainval": "abcd"}, "abc", "d"),
+    ],
+)
+def test_voc_lists(voc, lists, train, test):
+    listed(voc, "Main", **lists, person_train="ab")
+    (voc / "ImageSets" / "Main" / "flag_train.txt").write_text("a -1\n")
+    source = resolve(str(voc))
+    assert reader(source).labels == ["flag", "person"]
+    assert set(loaded(source, "train")[0]) == set(train)
+    assert set(loaded(source, "test")[0]) == set(test)
+
+
+@pytest.mark.parametrize(
+    ("xml", "reason"),
+    [
+        ("<annotation><object>", "Annotations/a.xml is no XML: "),
+        (voc_xml(), "Annotations/a.xml has no object"),
+        (voc_xml(("dog", 1, 1, 9, 9, 0)), "Annotations/a.xml: unknown class 'dog'"),
+        (voc_xml(("person", 1, 1, "", 9, 0)), "an object without a box of four numbers"),
+        (voc_xml(WOMAN, size=(60, 80)), "is for an image of 60 x 80 pixels, and it has 80 x 60"),
+        (voc_xml(WOMAN, filename="a.png"), ""),
+    ],
+)
+def test_voc_annotations_that_give_no_example(voc, xml, reason):
+    (voc / "labels.txt").write_text("flag\nperson\n")
+    (voc / "Annotations" / "a.xml").write_text(xml)
+    records, letters = loaded(resolve(str(voc)), "all")
+    if not reason:  # It names a file that is not there; the one of the annotation's name is.
+        assert set(records) == set("abcd")
+        return
+    assert set(records) == set("bcd")
+    assert reason in letters["a"]
+
+
+def test_voc_without_the_image(voc):
+    (voc / "JPEGImages" / "a.jpg").unlink()
+    _, letters = loaded(resolve(str(voc)), "all")
+    assert letters == {"a": "JPEGImages/a.jpg cannot be read: No such file or directory"}
+
+
+def test_voc_classes_of_pixels(voc):
+    (voc / "SegmentationClass").mkdir()
+    for name in "abc":
+        classes = Image.fromarray(np.eye(60, 80, dtype=np.uint8) * 2, "P")
+        classes.putpalette([*range(256)] * 3)
+        classes.save(voc / "SegmentationClass" / f"{name}.png")
+    listed(voc, "Segmentation", train="ab", val="cd")
+    listed(voc, "Main", train="abc", val="d")
+    source = resolve(str(voc), "segmentation")
+    assert reader(source).labels == ["background", "flag", "person"]
+    assert set(loaded(source, "train")[0]) == {"a", "b"}
+    records, letters = loaded(source, "test")
+    assert set(records) == {"c"}
+    assert "SegmentationClass/d.png cannot be read" in letters["d"]
+    with pytest.raises(SourceError, match="data for detection and segmentation; needed is depth"):
+        resolve(str(voc), "depth")
+
+
+def test_voc_without_images(tmp_path):
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations" / "a.xml").write_text(voc_xml(WOMAN))
+    with pytest.raises(SourceError, match="no folder JPEGImages"):
+        resolve(str(tmp_path))
+
+
+# COCO
+
+CATEGORIES = [{"id": 7, "name": "flag"}, {"id": 2, "name": "person"}]
+
+
+def image(number: int, **changed) -> dict:
+    return {"id": number, "file_name": f"{number}.jpg", "width": 80, "height": 60, **changed}
+
+
+def annotation(number: int, **changed) -> dict:
+    return {"image_id": number, "category_id": 2, "bbox": [20, 15, 40, 30], "iscrowd": 0, **changed}
+
+
+def coco(photos: Path, folder: Path, **files: tuple[list, list]) -> Path:
+    """Each file: images and annotations; the images lie in train2017/ and so on."""
+    (folder / "annotations").mkdir(exist_ok=True)
+    for name, (images, annotations) in files.items():
+        copied(photos, folder / name.rpartition("_")[2], "0.jpg", "1.jpg", "2.jpg", "3.jpg")
+        content = {"images": images, "annotations": annotations, "categories": CATEGORIES}
+        (folder / "annotations" / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_coco(photos, tmp_path):
+    coco(
+        photos,
+        tmp_path,
+        instances_train2017=(
+            [image(0), image(1), image(2)],
+            [annotation(0), annotation(0, category_id=7, iscrowd=1), annotation(1)],
+        ),
+        instances_val2017=([image(3)], [annotation(3)]),
+        captions_val2017=([], []),
+    )
+    source = resolve(str(tmp_path))
+    assert (source.kind, source.task) == ("coco", "detection")
+    # In the order of the ids.
+    assert reader(source).labels == ["person", "flag"]
+    records, letters = loaded(source, "train")
+    assert letters == {}
+    assert set(records) == {f"train2017/{number}.jpg" for number in range(3)}
+    first = records["train2017/0.jpg"]
+    np.testing.assert_allclose(first["objects/bbox"], [0.25, 0.25, 0.75, 0.75] * 2)
+    assert (first["objects/label"], first["objects/difficult"]) == ([0, 1], [0, 1])
+    assert first["objects/label/text"] == ["person", "flag"]
+    # COCO's protocol counts what is found in an image without objects.
+    assert records["train2017/2.jpg"]["objects/bbox"] == []
+    assert set(loaded(source, "test")[0]) == {"val2017/3.jpg"}
+
+
+def test_coco_images_that_give_no_example(photos, tmp_path):
+    images = [image(0), image(1), image(2, width=81), image(3), image(4)]
+    annotations = [
+        annotation(0, category_id=5),
+        annotation(1, bbox=[]),
+        annotation(2),
+        annotation(3),
+        annotation(9),
+        annotation(9),
+    ]
+    source = resolve(str(coco(photos, tmp_path, instances_all=(images, annotations))))
+    assert source.patterns == (("all", "*/*"),)
+    records, letters = loaded(source, "all")
+    assert set(records) == {"all/3.jpg"}
+    assert letters == {
+        "all/0.jpg": "annotation 0 has an unknown category",
+        "all/1.jpg": "annotation 0 has no bbox of four numbers",
+        "all/2.jpg": "annotated as 81 x 60 pixels, and it has 80 x 60",
+        "all/4.jpg": "all/4.jpg cannot be read: No such file or directory",
+        "image 9": "2 annotations of an image that annotations/instances_all.json does not list",
+    }
+
+
+def test_coco_files_that_cannot_be_used(photos, tmp_path):
+    coco(photos, tmp_path, instances_train2017=([], []), instances_train2014=([], []))
+    with pytest.raises(SourceError, match="expected for train, found instances"):
+        resolve(str(tmp_path))
+    (tmp_path / "annotations" / "instances_train2014.json").unlink()
+    (tmp_path / "annotations" / "instances_train2017.json").write_text('{"images": ')
+    with pytest.raises(SourceError, match="no JSON"):
+        reader(resolve(str(tmp_path)))
+    (tmp_path / "annotations" / "instances_train2017.json").write_text('{"images": []}')
+    with pytest.raises(SourceError, match="no annotations as COCO has them: no annotations"):
+        reader(resolve(str(tmp_path)))
+
+
+# Pairs
+
+
+def test_pairs_of_input_and_target(photos, tmp_path):
+    copied(photos, tmp_path / "input", "a.jpg", "b.jpg", "only.jpg")
+    copied(photos, tmp_path / "target", "b.jpg", "a.jpg", "alone.jpg")
+    source = resolve(str(tmp_path))
+    assert (source.kind, source.task) == ("pairs", "restoration")
+    records, letters = loaded(source, "all")
+    assert set(records) == {"a.jpg", "b.jpg"}
+    assert records["a.jpg"]["image/encoded"] == (photos / "0.jpg").read_bytes()
+    assert records["a.jpg"]["target/encoded"] == (photos / "1.jpg").read_bytes()
+    assert letters == {
+        "only.jpg": "no partner: it is in input/ and not in target/",
+        "alone.jpg": "no partner: it is in target/ and not in input/",
+    }
+
+
+@pytest.fixture
+def faces(photos, tmp_path) -> Path:
+    copied(photos, tmp_path / "Ann_Lee", "Ann_Lee_0001.jpg", "Ann_Lee_0002.jpg")
+    copied(photos, tmp_path / "Bo", "Bo_0001.jpg")
+    return tmp_path
+
+
+def test_lfw(faces):
+    lines = ["1\t2", "Ann_Lee\t1\t2", "Ann_Lee\t2\tBo\t1", "Bo\t1\t9", "Bo\tx\t1", "Bo"]
+    (faces / "pairs.txt").write_text("\n".join(lines))
+    source = resolve(str(faces))
+    assert (source.kind, source.task) == ("lfw", "verification")
+    records, letters = loaded(source, "all")
+    assert {name: each["same"] for name, each in records.items()} == {
+        "Ann_Lee 1 2": 1,
+        "Ann_Lee 2 Bo 1": 0,
+    }
+    assert records["Ann_Lee 2 Bo 1"]["image/encoded"] == (photos_of(faces, "Ann_Lee", 2))
+    assert records["Ann_Lee 2 Bo 1"]["pair/encoded"] == photos_of(faces, "Bo", 1)
+    assert letters == {
+        "Bo 1 9": "Bo/Bo_0009.jpg cannot be read: No such file or directory",
+        "Bo x 1": "no pair: 'x' is no number of an image",
+        "Bo": "no pair: NAME I J or NAME I OTHER J is expected",
+    }
+
+
+def photos_of(faces: Path, name: str, number: int) -> bytes:
+    return (faces / name / f"{name}_{number:04d}.jpg").read_bytes()
+
+
+def test_lfw_lists_for_development(faces):
+    (faces / "pairsDevTrain.txt").write_text("1\nAnn_Lee\t1\t2\n")
+    (faces / "pairsDevTest.txt").write_text("1\nAnn_Lee\t1\tBo\t1\n")
+    source = resolve(str(faces))
+    assert set(loaded(source, "train")[0]) == {"Ann_Lee 1 2"}
+    assert set(loaded(source, "test")[0]) == {"Ann_Lee 1 Bo 1"}
