@@ -129,6 +129,17 @@ def to_example(record: Record, encoding: Encoding) -> tf_example_pb2.Example:
     Boxes and points are parts of the image's size, so that resizing leaves them as they are.
 
     Raises:
+      ImageError, ValueError: see `example_and_image`.
+    """
+    return example_and_image(record, encoding)[0]
+
+
+def example_and_image(
+    record: Record, encoding: Encoding
+) -> tuple[tf_example_pb2.Example, Image.Image]:
+    """`to_example`, and the image (of a video, the first frame) decoded and in its own size.
+
+    Raises:
       ImageError: the record cannot be used; the text is the dead letter's reason.
       ValueError: a feature that the contract does not have: the reader is wrong, not the data.
     """
@@ -164,26 +175,27 @@ def to_example(record: Record, encoding: Encoding) -> tf_example_pb2.Example:
         pair = _decoded(given["pair/encoded"], "second image of the pair")
         pair_size = _resized(pair.image.size, encoding, pair.image.size)
         given["pair/encoded"] = _encoded(pair, pair_size, encoding)
-    return _example(given)
+    return _example(given), found.image
 
 
 def _example(given: Mapping[str, Any]) -> tf_example_pb2.Example:
-    features = {name: _feature(FEATURES[name], value) for name, value in given.items()}
-    return tf_example_pb2.Example(features=tf_feature_pb2.Features(feature=features))
+    example = tf_example_pb2.Example()
+    features = example.features.feature
+    for name, value in given.items():
+        _fill(features[name], FEATURES[name], value)
+    return example
 
 
-def _feature(kind: str, value: Any) -> tf_feature_pb2.Feature:
-    values = [value] if isinstance(value, str | bytes) or np.ndim(value) == 0 else value
+def _fill(feature: tf_feature_pb2.Feature, kind: str, value: Any) -> None:
+    single = isinstance(value, (str, bytes, int, float)) or np.ndim(value) == 0
+    values = [value] if single else value
     if kind == _INTEGERS:
-        return tf_feature_pb2.Feature(
-            int64_list=tf_feature_pb2.Int64List(value=[int(each) for each in values])
-        )
-    if kind == _FLOATS:
-        return tf_feature_pb2.Feature(
-            float_list=tf_feature_pb2.FloatList(value=[float(each) for each in values])
-        )
-    texts = [each.encode() if isinstance(each, str) else each for each in values]
-    return tf_feature_pb2.Feature(bytes_list=tf_feature_pb2.BytesList(value=texts))
+        feature.int64_list.value.extend(map(int, values))
+    elif kind == _FLOATS:
+        feature.float_list.value.extend(map(float, values))
+    else:
+        texts = (each.encode() if isinstance(each, str) else each for each in values)
+        feature.bytes_list.value.extend(texts)
 
 
 def _check_frames(given: Mapping[str, Any], frames: Sequence[images.Decoded]) -> None:

@@ -33,13 +33,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from components import progress
 from components.ingest import likeness, tfrecord
-from components.ingest.contract import DeadLetter, Encoding, Record, to_example
+from components.ingest.contract import DeadLetter, Encoding, Record, example_and_image
 from components.ingest.images import ImageError
 from components.ingest.readers import Reader
 
@@ -191,7 +192,7 @@ class _WriteShard(beam.DoFn):
         try:
             if isinstance(found, DeadLetter):
                 raise ImageError(found.reason)
-            example = to_example(found, self._encoding)
+            example, image = example_and_image(found, self._encoding)
         except ImageError as error:
             letter = {"id": found.identifier, "reason": str(error)}
             shard.dead_letters.append(json.dumps(letter))
@@ -204,9 +205,7 @@ class _WriteShard(beam.DoFn):
         content = example.SerializeToString(deterministic=True)
         tfrecord.write(files[split], content)
         encoded = features["image/encoded"].bytes_list.value[0]
-        given = found.features.get("image/encoded", encoded)
-        # What has not been decoded before is not decoded for this in its full size either.
-        looks, brightness = likeness.look(encoded if isinstance(given, bytes) else given)
+        looks, brightness = likeness.look(np.asarray(image.convert("L")))
         fact = {
             "id": found.identifier,
             "split": split,
@@ -221,6 +220,7 @@ class _WriteShard(beam.DoFn):
         shard.facts.append(json.dumps(fact))
         shard.counts[split] += 1
         shard.counts["bytes"] += len(content)
+        given = found.features.get("image/encoded")
         shard.counts["re-encoded"] += not (isinstance(given, bytes) and given == encoded)
 
     def _tell(self, counts: Mapping[str, int], of: int) -> None:
