@@ -376,7 +376,7 @@ def _checked_data(recipe: Recipe) -> Recipe:
     from components.ingest import sources
 
     try:
-        source = sources.resolve(recipe.dataset)
+        source = sources.resolve(recipe.dataset, recipe.task)
     except (sources.SourceError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if recipe.dataset == "mnist" or source.kind == "tfds" or "://" in recipe.dataset:

@@ -54,7 +54,7 @@ def compile_recipe(
 
     from pipelines.build import create_pipeline
 
-    source = prepare(resolve(recipe.dataset))
+    source = prepare(resolve(recipe.dataset, recipe.task))
     paths = Paths(root.rstrip("/"))
     pipeline = create_pipeline(recipe, source, paths, metadata=False, beam=beam)
     config = kubeflow.KubeflowV2DagRunnerConfig(
