@@ -12,8 +12,8 @@ from keras_models.classification.alexnet import TowerConv2D
 
 
 @pytest.fixture(scope="module")
-def net():
-    return AlexNet()
+def net(outline):
+    return outline(AlexNet)
 
 
 def test_parameters_are_the_published_ones_layer_by_layer(net):
@@ -56,8 +56,8 @@ def test_227_wide_crops_give_the_same_maps_without_padding():
     ("without", "fewer"),
     [((7,), 16_781_312), ((6, 7), 49_414_144), ((3, 4), 1_401_600), ((3, 4, 6, 7), 50_815_744)],
 )
-def test_ablations_save_the_published_millions(without, fewer):
-    net = AlexNet(without=list(without))
+def test_ablations_save_the_published_millions(outline, without, fewer):
+    net = outline(AlexNet, without=list(without))
     assert 60_965_224 - net.count_params() == fewer
     names = {layer.name for layer in net.layers}
     assert not names & {f"{kind}{number}" for kind in ("conv", "fc") for number in without}
@@ -87,7 +87,8 @@ def test_towers_are_the_grouped_convolution(data_format):
     np.testing.assert_allclose(y, tf.function(grouped, jit_compile=True)(x), rtol=1e-4, atol=1e-5)
 
 
-def test_weights_start_as_published(net):
+def test_weights_start_as_published():
+    net = AlexNet((67, 67, 3), units=512)
     for layer in net.layers:
         if layer.weights:
             kernel, bias = layer.get_weights()

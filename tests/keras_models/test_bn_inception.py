@@ -29,8 +29,13 @@ def images(*shape):
     return np.random.default_rng(3).normal(size=shape).astype("float32")
 
 
-def test_modules_are_the_rows_of_figure_5():
-    shapes = {layer.name: layer.output.shape[1:] for layer in BNInception().layers}
+@pytest.fixture(scope="module")
+def published(outline):
+    return outline(BNInception)
+
+
+def test_modules_are_the_rows_of_figure_5(published):
+    shapes = {layer.name: layer.output.shape[1:] for layer in published.layers}
     assert [shapes[name] for name in ("conv1", "pool1", "conv2_reduce", "conv2", "pool2")] == [
         (112, 112, 64), (56, 56, 64), (56, 56, 64), (56, 56, 192), (28, 28, 192),
     ]  # fmt: skip
@@ -48,10 +53,9 @@ def test_modules_are_the_rows_of_figure_5():
     assert shapes["inception_4e_pool"] == (7, 7, 576)
 
 
-def test_kinds_of_pooling():
-    model = BNInception()
+def test_kinds_of_pooling(published):
     kinds = {
-        module: type(model.get_layer(f"inception_{module}_pool")).__name__
+        module: type(published.get_layer(f"inception_{module}_pool")).__name__
         for module in ("3a", "3c", "4d", "4e", "5a", "5b")
     }
     assert kinds == {
@@ -60,17 +64,17 @@ def test_kinds_of_pooling():
     }  # fmt: skip
 
 
-def test_parameters():
+def test_parameters(published, outline):
     # Not published: the counts of these rows. One bias a map less, two of scale and shift more.
-    model, baseline = BNInception(), BNInception(**VARIANTS["baseline"])
-    trainable = [total_cost(layer_costs(m)).parameters for m in (model, baseline)]
+    baseline = outline(BNInception, **VARIANTS["baseline"])
+    trainable = [total_cost(layer_costs(model)).parameters for model in (published, baseline)]
     assert trainable == [11_188_288, 11_178_336]
     weighted = [layer for layer in baseline.layers if layer.weights and layer.name != "logits"]
     assert trainable[0] - trainable[1] == sum(layer.output.shape[-1] for layer in weighted)
 
 
-def test_conv1_is_separable_with_8_filters_a_channel():
-    conv1 = BNInception().get_layer("conv1")
+def test_conv1_is_separable_with_8_filters_a_channel(published):
+    conv1 = published.get_layer("conv1")
     assert isinstance(conv1, keras.layers.SeparableConv2D)
     assert conv1.depthwise_kernel.shape == (7, 7, 3, 8) and conv1.strides == (2, 2)
 

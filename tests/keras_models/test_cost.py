@@ -106,17 +106,20 @@ def test_a_small_net_row_by_row():
     assert (total.receptive_field, total.stride) == ((5, 5), (2, 2))
 
 
-def test_known_nets():
-    vgg = total_cost(layer_costs(keras.applications.VGG16(weights=None)))
+def test_known_nets(outline):
+    def cost(application):
+        return total_cost(layer_costs(outline(application, weights=None)))
+
+    vgg = cost(keras.applications.VGG16)
     assert vgg.parameters == 138_357_544
     assert vgg.multiply_adds == 15_470_264_320
     assert (vgg.receptive_field, vgg.stride) == ((212, 212), (32, 32))
-    resnet = total_cost(layer_costs(keras.applications.ResNet50(weights=None)))
+    resnet = cost(keras.applications.ResNet50)
     # Without the running means and variances.
     assert resnet.parameters == 25_583_592
     assert resnet.multiply_adds == 3_857_973_248
     assert (resnet.receptive_field, resnet.stride) == ((483, 483), (32, 32))
-    mobilenet = total_cost(layer_costs(keras.applications.MobileNetV2(weights=None)))
+    mobilenet = cost(keras.applications.MobileNetV2)
     assert mobilenet.parameters == 3_504_872
     assert mobilenet.multiply_adds == 300_774_272
     assert (mobilenet.receptive_field, mobilenet.stride) == ((491, 491), (32, 32))

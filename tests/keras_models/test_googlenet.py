@@ -20,8 +20,8 @@ def seeded():
 
 
 @pytest.fixture(scope="module")
-def published():
-    return GoogLeNet()
+def published(outline):
+    return outline(GoogLeNet)
 
 
 def images(*shape):
@@ -95,8 +95,8 @@ def test_branches_of_a_module_have_the_widths_of_its_row(published):
 @pytest.mark.parametrize(
     ("separable", "parameters", "giga"), [(True, 6_991_856, 1.50), (False, 6_998_552, 1.58)]
 )
-def test_the_whole_takes_less_than_1_6_g_multiply_adds(separable, parameters, giga):
-    model = GoogLeNet(auxiliary=False, separable=separable)
+def test_the_whole_takes_less_than_1_6_g_multiply_adds(outline, separable, parameters, giga):
+    model = outline(GoogLeNet, auxiliary=False, separable=separable)
     assert model.count_params() == parameters
     total = total_cost(layer_costs(model)).multiply_adds / 1e9
     assert total == pytest.approx(giga, abs=0.005) and total < 1.6
@@ -111,7 +111,7 @@ def test_22_layers_deep(published):
     assert len(deepest) == 22 and set(deepest) <= with_weights
 
 
-def test_auxiliary_classifiers_are_those_of_section_5(published):
+def test_auxiliary_classifiers_are_those_of_section_5(published, outline):
     shapes = {layer.name: layer.output.shape[1:] for layer in published.layers}
     # "4x4x512 output for the (4a), and 4x4x528 for the (4d) stage."
     assert shapes["aux1_pool"] == (4, 4, 512) and shapes["aux2_pool"] == (4, 4, 528)
@@ -121,7 +121,7 @@ def test_auxiliary_classifiers_are_those_of_section_5(published):
         assert published.get_layer(f"{aux}_dropout").rate == 0.7
         assert published.get_layer(f"{aux}_pool").strides == (3, 3)
     assert [tensor.shape for tensor in published.outputs] == [(None, 1000)] * 3
-    names = [layer.name for layer in GoogLeNet(auxiliary=False).layers]
+    names = [layer.name for layer in outline(GoogLeNet, auxiliary=False).layers]
     assert not any(name.startswith("aux") for name in names)
 
 
@@ -136,11 +136,9 @@ def test_the_first_output_does_not_depend_on_the_auxiliary_classifiers():
     assert {t.dtype for t in (logits, aux1, aux2)} == {tf.float32}
 
 
-def test_small_pictures():
-    shapes = {
-        layer.name: layer.output.shape[1:]
-        for layer in GoogLeNet((32, 32, 3), 10, stem="cifar").layers
-    }
+def test_small_pictures(outline):
+    small = outline(GoogLeNet, (32, 32, 3), 10, stem="cifar")
+    shapes = {layer.name: layer.output.shape[1:] for layer in small.layers}
     assert shapes["conv1"] == (32, 32, 64) and shapes["inception_3b"] == (32, 32, 480)
     assert shapes["inception_4e"] == (16, 16, 832) and shapes["inception_5b"] == (8, 8, 1024)
     assert shapes["aux1_pool"] == (4, 4, 512) and "pool1" not in shapes and "pool2" not in shapes
@@ -156,7 +154,7 @@ def test_training_lowers_the_loss_of_all_three():
         keras.optimizers.SGD(0.01), [loss] * 3, loss_weights=[1, 0.3, 0.3], run_eagerly=True
     )
     before = model.evaluate(x, [labels] * 3, verbose=0, return_dict=True)
-    model.fit(x, [labels] * 3, batch_size=8, epochs=12, verbose=0)
+    model.fit(x, [labels] * 3, batch_size=8, epochs=6, verbose=0)
     after = model.evaluate(x, [labels] * 3, verbose=0, return_dict=True)
     assert all(after[name] < before[name] for name in before)
 

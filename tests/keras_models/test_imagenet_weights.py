@@ -58,7 +58,7 @@ def test_another_net_is_refused_and_told():
 
 
 @pytest.mark.parametrize("configuration", ["D", "E"])
-def test_imagenet_fetches_the_published_weights(configuration, monkeypatch):
+def test_imagenet_fetches_the_published_weights(outline, configuration, monkeypatch):
     converted = []
     monkeypatch.setitem(imagenet_weights.VGG, configuration, lambda weights: weights)
     monkeypatch.setattr(
@@ -66,6 +66,6 @@ def test_imagenet_fetches_the_published_weights(configuration, monkeypatch):
         "vgg_from_applications",
         lambda source, target: converted.append((source, target.name)) or target,
     )
-    net = VGG(configuration, weights="imagenet")
+    net = outline(VGG, configuration, weights="imagenet")
     assert converted == [("imagenet", net.name)]
     assert (net.input_shape, net.output_shape) == ((None, 224, 224, 3), (None, 1000))

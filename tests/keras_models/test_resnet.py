@@ -54,8 +54,8 @@ def images(*shape):
         (ResNet152, 60_192_808, 11.3),
     ],
 )
-def test_parameters_and_multiply_adds(build, parameters, published):
-    model = build()
+def test_parameters_and_multiply_adds(outline, build, parameters, published):
+    model = outline(build)
     cost = total_cost(layer_costs(model))
     assert cost.parameters == parameters
     giga = cost.multiply_adds / 1e9
@@ -66,33 +66,32 @@ def test_parameters_and_multiply_adds(build, parameters, published):
     assert not any(layer.use_bias for layer in layers[:-1])
 
 
-def test_options_differ_by_their_projections():
-    a, b, c = (ResNet34(shortcut=option) for option in "ABC")
+def test_options_differ_by_their_projections(outline):
+    a, b, c = (outline(ResNet34, shortcut=option) for option in "ABC")
     # One 1 x 1 convolution and its normalisation at the beginning of conv3_x, conv4_x, conv5_x.
     assert trainable(b) - trainable(a) == sum(n * 2 * n + 4 * n for n in (64, 128, 256))
     # And one over each of the 3 + 3 + 5 + 2 other blocks.
     others = sum(k * (n * n + 2 * n) for k, n in ((3, 64), (3, 128), (5, 256), (2, 512)))
     assert trainable(c) - trainable(b) == others
-    assert trainable(Plain34()) == trainable(a)
+    assert trainable(outline(Plain34)) == trainable(a)
 
 
-def test_maps_are_those_of_table_1():
-    shapes = {layer.name: layer.output.shape[1:] for layer in ResNet50().layers}
+def test_maps_are_those_of_table_1(outline):
+    shapes = {layer.name: layer.output.shape[1:] for layer in outline(ResNet50).layers}
     assert shapes["conv1"] == (112, 112, 64) and shapes["pool1"] == (56, 56, 64)
     for name, side, width in [("2c", 56, 64), ("3d", 28, 128), ("4f", 14, 256), ("5c", 7, 512)]:
         assert shapes[f"res{name}_branch2b"] == (side, side, width)
         assert shapes[f"res{name}"] == (side, side, 4 * width)
     assert shapes["pool5"] == (2048,) and shapes["logits"] == (1000,)
-    shapes = {layer.name: layer.output.shape[1:] for layer in ResNet34().layers}
+    shapes = {layer.name: layer.output.shape[1:] for layer in outline(ResNet34).layers}
     assert [shapes[n] for n in ("res2c", "res3d", "res4f", "res5c")] == [
         (56, 56, 64), (28, 28, 128), (14, 14, 256), (7, 7, 512),
     ]  # fmt: skip
 
 
-def test_the_stride_is_on_the_first_convolution_of_a_block():
-    strides = {
-        layer.name: layer.strides[0] for layer in ResNet50().layers if hasattr(layer, "strides")
-    }
+def test_the_stride_is_on_the_first_convolution_of_a_block(outline):
+    layers = outline(ResNet50).layers
+    strides = {layer.name: layer.strides[0] for layer in layers if hasattr(layer, "strides")}
     for stage in "345":
         assert strides[f"res{stage}a_branch2a"] == strides[f"res{stage}a_branch1"] == 2
         assert strides[f"res{stage}a_branch2b"] == strides[f"res{stage}b_branch2a"] == 1

@@ -41,8 +41,8 @@ def row(layer):
 
 
 @every_net
-def test_it_is_the_column_of_table_1_with_the_exact_parameters(configuration):
-    net = VGG(configuration)
+def test_it_is_the_column_of_table_1_with_the_exact_parameters(outline, configuration):
+    net = outline(VGG, configuration)
     assert net.name == f"vgg_{configuration.lower()}"
     assert " ".join(filter(None, map(row, net.layers))) == TABLE_1[configuration]
     assert net.count_params() == PARAMETERS[configuration]
@@ -55,8 +55,8 @@ def test_it_is_the_column_of_table_1_with_the_exact_parameters(configuration):
     assert net.get_layer("drop6").rate == net.get_layer("drop7").rate == 0.5
 
 
-def test_e_takes_19_6_billion_multiply_adds():
-    net = VGG("E")
+def test_e_takes_19_6_billion_multiply_adds(outline):
+    net = outline(VGG, "E")
     multiply_adds = sum(
         prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
         for layer in net.layers

@@ -7,8 +7,8 @@ import pytest
 from keras_models.classification import ZFNet
 
 
-def test_maps_are_those_of_figure_3():
-    net = ZFNet()
+def test_maps_are_those_of_figure_3(outline):
+    net = outline(ZFNet)
     shapes = {layer.name: layer.output.shape[1:] for layer in net.layers}
     published = {
         "conv1": (110, 110, 96),
@@ -44,8 +44,8 @@ def test_maps_are_those_of_figure_3():
         ),
     ],
 )
-def test_adjustments_of_table_3(arguments, changed):
-    net = ZFNet(**arguments)
+def test_adjustments_of_table_3(outline, arguments, changed):
+    net = outline(ZFNet, **arguments)
     assert {name: net.get_layer(name).output.shape[1:] for name in changed} == changed
 
 
