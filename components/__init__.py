@@ -9,7 +9,7 @@ def __getattr__(name: str) -> Any:
     A Kubeflow step recovers the type of an artifact by importing the type's name as a path of
     exactly one dot, so the two have to be found here.
     """
-    if name in ("Judgement", "Probes", "Report"):
+    if name in ("DataVerdict", "Judgement", "Probes", "Report"):
         from components import artifacts
 
         return getattr(artifacts, name)

@@ -27,3 +27,13 @@ class Probes(Artifact):
     """
 
     TYPE_NAME = "components.Probes"
+
+
+class DataVerdict(Artifact):
+    """Whether data are fit to train on.
+
+    Holds `verdict.json` (see `components.validate.verdict`), the whole lists `duplicates.jsonl` and
+    `leaks.jsonl`, and `statistics.pb` of the training split, with which the next data are compared.
+    """
+
+    TYPE_NAME = "components.DataVerdict"

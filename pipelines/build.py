@@ -7,6 +7,7 @@ import json
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 
+from components.artifacts import DataVerdict
 from components.baseline import PreviousBlessedModel
 from components.canary.component import Canary
 from components.ingest.component import ImageExampleGen
@@ -16,11 +17,13 @@ from components.judge.component import Judge
 from components.probe.component import Probe
 from components.push.component import Pusher
 from components.report.component import Report
+from components.validate.component import DataValidator
+from components.validate.previous import PreviousData
 from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe, RecipeError
 
-_JUDGING_KEYS = ("thresholds", "protocol", "benchmarks", "transfer")
+_JUDGING_KEYS = ("thresholds", "validation", "protocol", "benchmarks", "transfer")
 _JUDGED_KEYS = ("name", "size", "dataset", "full_data", "seed", "preprocess")
 _ON_THIS_MACHINE = Beam()
 
@@ -56,10 +59,11 @@ def create_pipeline(
     schema = tfx.components.SchemaGen(
         statistics=statistics.outputs["statistics"], infer_feature_shape=True
     )
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
+    previous = [_previous_data(recipe, examples)] if metadata else []
+    validator = _validator(recipe, examples, statistics, schema, *previous)
     transform = _transform(recipe, examples, schema)
+    # Nothing is computed with data that are stopped.
+    transform.add_upstream_node(validator)
     trainer = _trainer(recipe, paths, examples, schema, transform)
     baseline = _baseline(trainer, by_content=metadata)
     evaluator = tfx.components.Evaluator(
@@ -83,6 +87,7 @@ def create_pipeline(
         model_run=trainer.outputs["model_run"],
         judgement=judge.outputs["judgement"],
         probes=probes[0].outputs["probes"] if probes else None,
+        verdict=validator.outputs["verdict"],
     )
     canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
     pusher = Pusher(
@@ -99,6 +104,7 @@ def create_pipeline(
         examples,
         statistics,
         schema,
+        *previous,
         validator,
         transform,
         trainer,
@@ -132,6 +138,32 @@ def _check_base(recipe: Recipe) -> None:
             f"{recipe.name} retrains the network of {recipe.transfer['from']}: --set "
             f"{' and '.join(missing)} to the folders that a run of it left"
         )
+
+
+def _data_identity(recipe: Recipe) -> str:
+    """Data that are stored in another way would seem to have drifted."""
+    return json.dumps({"dataset": recipe.dataset, "ingest": recipe.ingest}, sort_keys=True)
+
+
+def _previous_data(recipe: Recipe, examples):
+    return tfx.dsl.Resolver(
+        strategy_class=PreviousData,
+        config={"dataset": _data_identity(recipe)},
+        verdict=tfx.dsl.Channel(type=DataVerdict),
+        examples=examples.outputs["examples"],
+    ).with_id("PreviousData")
+
+
+def _validator(recipe: Recipe, examples, statistics, schema, previous=None):
+    validator = DataValidator(
+        examples=examples.outputs["examples"],
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        validation=recipe.validation,
+        dataset=_data_identity(recipe),
+        previous=previous.outputs["verdict"] if previous else None,
+    )
+    return validator.with_id("ExampleValidator")
 
 
 def _probe(recipe: Recipe, examples, transform, trainer):

@@ -21,6 +21,13 @@ __all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
 
 SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
+_VALIDATION = {
+    "missing_classes": 0,
+    "skew": 0.1,
+    "drift": 0.1,
+    "image_drift": 0.3,
+    "anomalies": 0,
+}
 _PREPROCESS_CHOICES = {
     "channels": (1, 3),
     "fit": ("pad", "stretch", "crop"),
@@ -66,6 +73,11 @@ class Recipe:
         which it sets the result.
       thresholds: `accuracy`, the least accuracy with which a model is blessed, and `change`, how
         much less than the last blessed model's is let through (0.002: two tenths of a percent).
+      validation: what data may be like before the run stops: `missing_classes`, how many classes
+        may lack images in a split; `skew` and `drift`, by how much the share of a class may differ
+        between the splits and from the last run's; `image_drift`, how far (0 to 1, Jensen-Shannon)
+        sizes and brightness may lie from the last run's; `anomalies`, how many TFDV may find
+        against the schema.
       features: names of the layers whose outputs the `features` signature serves.
       dense: whether the network is also exported fully convolutional, for protocols that apply it
         to whole images.
@@ -106,6 +118,7 @@ class Recipe:
     thresholds: Mapping[str, float] = field(
         default_factory=lambda: {"accuracy": 0.0, "change": 0.002}
     )
+    validation: Mapping[str, float] = field(default_factory=lambda: dict(_VALIDATION))
     features: tuple[str, ...] = ()
     dense: bool = False
     transfer: Mapping[str, Any] | None = None

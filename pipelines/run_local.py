@@ -27,6 +27,7 @@ from pipelines.recipe import Recipe
 # In the order in which TFX sorts them.
 STAGES = (
     "ImageExampleGen",
+    "PreviousData",
     "StatisticsGen",
     "SchemaGen",
     "ExampleValidator",
@@ -135,6 +136,7 @@ def readable(error: BaseException) -> str:
 def _summary(run: _Run) -> dict[str, Any]:
     from_stage = run.artifacts.get
     examples = from_stage("ImageExampleGen", {}).get("Examples")
+    verdict = from_stage("ExampleValidator", {}).get("components.DataVerdict")
     transform = from_stage("Transform", {}).get("TransformGraph")
     judgement = from_stage("Judge", {}).get("components.Judgement")
     report = from_stage("Report", {}).get("components.Report")
@@ -153,6 +155,7 @@ def _summary(run: _Run) -> dict[str, Any]:
         "blessed": blessed,
         "why": why,
         "examples": examples.uri if examples else None,
+        "data_verdict": _inside(verdict, "verdict.json"),
         "transform_graph": transform.uri if transform else None,
         "judgement": _inside(judgement, "judgement.json"),
         "report": _inside(report, "index.html"),

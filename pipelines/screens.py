@@ -367,6 +367,9 @@ def _places(summary: Mapping[str, Any], log: Path) -> Table:
         if summary.get("examples"):
             letters += f"; why: {nearby(summary['examples'])}/dead_letters"
         table.add_row("Dead letters", letters)
+    if summary.get("data_verdict"):
+        verdict = json.loads(Path(summary["data_verdict"]).read_text(encoding="utf-8"))
+        table.add_row("Data", verdict["line"])
     if summary.get("report"):
         table.add_row("Report", nearby(summary["report"]))
     if summary.get("pushed"):

@@ -18,6 +18,7 @@ class ReportSpec(types.ComponentSpec):
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
         "judgement": ChannelParameter(type=artifacts.Judgement),
         "probes": ChannelParameter(type=artifacts.Probes, optional=True),
+        "verdict": ChannelParameter(type=artifacts.DataVerdict, optional=True),
     }
     OUTPUTS = {"report": ChannelParameter(type=artifacts.Report)}
 
@@ -34,6 +35,7 @@ class Report(base_component.BaseComponent):
         model_run: types.BaseChannel,
         judgement: types.BaseChannel,
         probes: types.BaseChannel | None = None,
+        verdict: types.BaseChannel | None = None,
     ):
         """
         Args:
@@ -41,6 +43,7 @@ class Report(base_component.BaseComponent):
           model_run: the Trainer's ModelRun with history.json, recipe.json and model.keras.
           judgement: the Judge's Judgement.
           probes: of the Probe, where a trained network's features were tried on these images.
+          verdict: of the DataValidator, on the data that were trained on.
         """
         super().__init__(
             spec=ReportSpec(
@@ -48,6 +51,7 @@ class Report(base_component.BaseComponent):
                 model_run=model_run,
                 judgement=judgement,
                 probes=probes,
+                verdict=verdict,
                 report=types.Channel(type=artifacts.Report),
             )
         )

@@ -61,6 +61,7 @@ class Executor(base_executor.BaseExecutor):
             artifact_utils.get_single_uri(input_dict["judgement"]),
             datetime.datetime.now().astimezone(),
             _optional_uri(input_dict.get("probes", [])),
+            verdict_uri=_optional_uri(input_dict.get("verdict", [])),
         )
         folder = artifact_utils.get_single_uri(output_dict["report"])
         with fileio.open(os.path.join(folder, "index.html"), "wb") as file:
@@ -77,6 +78,7 @@ def render(
     judgement_uri: str,
     date: datetime.datetime,
     probes_uri: str | None = None,
+    verdict_uri: str | None = None,
 ) -> str:
     """The page about one run.
 
@@ -84,6 +86,7 @@ def render(
       examples_uri, model_run_uri, judgement_uri: folders of the artifacts.
       date: when the page is made.
       probes_uri: folder of what the Probe found.
+      verdict_uri: folder of the verdict on the data.
     """
     judgement = _read_json(judgement_uri, "judgement.json")
     recipe = model_run.recipe(model_run_uri)
@@ -101,6 +104,9 @@ def render(
     matrix = mistakes.confusion_matrix(scores, labels)
     classes = _classes(mistakes.by_class(matrix, labels), names)
     low, high = mistakes.interval(_wrong(judgement), judgement["examples"])
+    facts = _facts(recipe, judgement, history, model.count_params(), date)
+    if verdict_uri:
+        facts.append(("Data check", _read_json(verdict_uri, "verdict.json")["line"]))
     page = _PAGE.get_template("index.html").render(
         recipe={"summary": "", **recipe},
         recipe_json=json.dumps(recipe, indent=2, ensure_ascii=False),
@@ -108,7 +114,7 @@ def render(
         error=_percent(judgement["metrics"]["error"]),
         wrong=_wrong(judgement),
         interval=f"{100 * low:.2f} to {100 * high:.2f} %",
-        facts=_facts(recipe, judgement, history, model.count_params(), date),
+        facts=facts,
         rows=[{**row, "text": results.row_text(row)} for row in judgement["rows"]],
         curves=curves,
         probes=probes.section(_read_json(probes_uri, "probes.json")) if probes_uri else None,

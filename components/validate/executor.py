@@ -1,0 +1,127 @@
+"""Judges data and keeps the verdict beside the anomalies that TFX finds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
+from tfx import types
+from tfx.components.example_validator import executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from components import examples, progress
+from components.validate import checks, facts, verdict
+from components.validate.verdict import Before, UnfitData, Verdict
+
+STAGE = "ExampleValidator"
+_SPAN = "span"
+
+
+class Executor(executor.Executor):
+    """Executor of `components.validate.component.DataValidator`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the anomalies as TFX's ExampleValidator does, and the verdict.
+
+        Args:
+          input_dict: `statistics` and `schema`, one artifact each; `examples`, one a span; and
+            `previous`, the verdict on the data before, where there is one.
+          output_dict: `anomalies`, and `verdict`, see `components.artifacts.DataVerdict`.
+          exec_properties: `validation`, the limits as JSON.
+
+        Raises:
+          UnfitData: the data must not be trained on.
+        """
+        super().Do(input_dict, output_dict, exec_properties)
+        spans = newest_first(input_dict["examples"])
+        names = _labels(spans)
+        progress.report(STAGE, 1, 3, "comparing splits and the data before")
+        table = facts.window([span.uri for span in spans])
+        anomalies = artifact_utils.get_single_instance(output_dict["anomalies"])
+        found = verdict.judge(
+            table,
+            names,
+            json.loads(exec_properties["validation"]),
+            _before(input_dict.get("previous", [])),
+            list(_anomalies(anomalies)),
+        )
+        progress.report(STAGE, 2, 3, "writing the verdict")
+        artifact = artifact_utils.get_single_instance(output_dict["verdict"])
+        statistics = checks.statistics(table[table["split"] == "train"])
+        write(artifact.uri, found, statistics)
+        artifact.set_string_custom_property("dataset", exec_properties["dataset"])
+        artifact.set_int_custom_property("examples_id", spans[0].id)
+        found.check()
+
+
+def newest_first(artifacts: Iterable[types.Artifact]) -> list[types.Artifact]:
+    """Examples artifacts, that of the newest span first."""
+    return sorted(artifacts, key=lambda each: -each.get_int_custom_property(_SPAN))
+
+
+def _labels(spans: Sequence[types.Artifact]) -> list[str]:
+    newest, *others = ([span, examples.label_names(span.uri)] for span in spans)
+    for span, names in others:
+        if names != newest[1]:
+            numbers = [each.get_int_custom_property(_SPAN) for each in (newest[0], span)]
+            apart = sorted({*newest[1]} ^ {*names})
+            raise UnfitData(
+                f"the spans {numbers[0]} and {numbers[1]} have not the same classes: "
+                f"{', '.join(apart)} in one of them only. A window needs the same classes in each; "
+                "--window 1 takes the newest span alone"
+            )
+    return newest[1]
+
+
+def _anomalies(artifact: types.Artifact) -> Iterable[str]:
+    """A sentence for each of TFX's anomalies."""
+    for split in artifact_utils.decode_split_names(artifact.split_names):
+        (path,) = fileio.glob(os.path.join(artifact.uri, f"Split-{split}", "*.pb"))
+        with fileio.open(path, "rb") as file:
+            found = anomalies_pb2.Anomalies.FromString(file.read())
+        for name, info in sorted(found.anomaly_info.items()):
+            yield f"{name} of the {split} split: {info.description}"
+        if found.HasField("dataset_anomaly_info"):
+            yield f"the {split} split: {found.dataset_anomaly_info.description}"
+
+
+def _before(artifacts: Sequence[types.Artifact]) -> Before | None:
+    return read_before(artifact_utils.get_single_uri(artifacts)) if artifacts else None
+
+
+def read_before(uri: str) -> Before:
+    """The training split that a verdict was about."""
+    with fileio.open(os.path.join(uri, "verdict.json"), "rb") as file:
+        summary = json.loads(file.read())["splits"]["train"]
+    with fileio.open(os.path.join(uri, "statistics.pb"), "rb") as file:
+        statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
+    return Before(summary, statistics)
+
+
+def write(
+    uri: str, found: Verdict, statistics: statistics_pb2.DatasetFeatureStatisticsList
+) -> None:
+    """Writes a verdict's files into a folder."""
+    files = {
+        "verdict.json": json.dumps(found.to_json(), indent=1),
+        "duplicates.jsonl": _lines(found.duplicates),
+        "leaks.jsonl": _lines(found.leaks),
+    }
+    for name, text in files.items():
+        with fileio.open(os.path.join(uri, name), "wb") as file:
+            file.write(text.encode("utf-8"))
+    with fileio.open(os.path.join(uri, "statistics.pb"), "wb") as file:
+        file.write(statistics.SerializeToString())
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(row)}\n" for row in rows)

@@ -1,0 +1,41 @@
+"""The facts that ingestion leaves beside examples, as one table."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+import pandas as pd
+from tfx.dsl.io import fileio
+
+from components import examples
+
+# What of an example's line in `facts/*.jsonl` is looked at.
+COLUMNS = ("id", "split", "label", "sha256", "likeness", "height", "width", "brightness")
+
+
+def read(uri: str) -> pd.DataFrame:
+    """The facts of an Examples artifact, a row an example.
+
+    Returns:
+      The columns `COLUMNS`: texts, but `height`, `width` (pixels) and `brightness` (mean grey
+      level, 0 to 255) are numbers and `likeness` a hash of 256 bits. `label` is the name of
+      the class, or None throughout where the task has none.
+    """
+    names = examples.label_names(uri)
+    rows = []
+    for path in sorted(fileio.glob(os.path.join(uri, "facts", "*.jsonl"))):
+        with fileio.open(path, "rb") as file:
+            for line in file.read().decode("utf-8").splitlines():
+                fact = json.loads(line)
+                rows.append([fact.get(column) for column in COLUMNS])
+    table = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
+    table["label"] = [None if label is None else names[label] for label in table["label"]]
+    return table.astype({"height": int, "width": int, "brightness": float})
+
+
+def window(uris: Sequence[str]) -> pd.DataFrame:
+    """The facts of a window of spans, the newest first: all training, and the newest's test."""
+    newest, *older = (read(uri) for uri in uris)
+    return pd.concat([newest, *(table[table["split"] == "train"] for table in older)])

@@ -1,0 +1,138 @@
+"""The verdict on data: what was found, and what of it stops a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from components.validate import checks, copies
+from components.validate.checks import Distance, Problem
+
+_SPLITS = ("train", "test")
+# What a recipe's `validation` may hold; texts of `convnets show` and of errors explain them.
+LIMITS = ("missing_classes", "skew", "drift", "image_drift", "anomalies")
+
+
+class UnfitData(ValueError):
+    """Data that are not fit to train on; the text says why, and how to go on anyway."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The data that these are compared with: `checks.summary` and `checks.statistics` of theirs."""
+
+    summary: Mapping[str, Any]
+    statistics: statistics_pb2.DatasetFeatureStatisticsList
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found.
+
+    Attributes:
+      splits: `checks.summary` of each split.
+      before: that of the training split before, None where there was none.
+      distances: skew and drift.
+      problems: what stops a run; empty where the data are fit to train on.
+      duplicates, leaks: see `components.validate.copies`; they are told and stop nothing.
+    """
+
+    splits: Mapping[str, Mapping[str, Any]]
+    before: Mapping[str, Any] | None
+    distances: Sequence[Distance]
+    problems: Sequence[Problem]
+    duplicates: Sequence[Mapping[str, Any]]
+    leaks: Sequence[Mapping[str, Any]]
+
+    @property
+    def line(self) -> str:
+        """The verdict in a line."""
+        images = " and ".join(f"{self.splits[split]['images']:,} {split}" for split in _SPLITS)
+        parts = ["not fit to train on" if self.problems else "fit to train on"]
+        if self.leaks:
+            parts.append(f"{_count(len(self.leaks), 'test image')} (nearly) in training, too")
+        if self.duplicates:
+            contradicting = sum(group["contradicting"] for group in self.duplicates)
+            labels = f", {contradicting} with contradicting labels" if contradicting else ""
+            parts.append(f"{_count(len(self.duplicates), 'image')} more than once{labels}")
+        drifts = [each.value for each in self.distances if each.check == "drift"]
+        if drifts:
+            parts.append(f"drift {max(drifts):.3f} at most")
+        return f"{images} images: {'; '.join(parts)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As `verdict.json` has it: numbers of copies, whose lists are files of their own."""
+        contradicting = sum(group["contradicting"] for group in self.duplicates)
+        return {
+            "line": self.line,
+            "splits": self.splits,
+            "before": self.before,
+            "distances": [
+                dataclasses.asdict(each) | {"too_far": each.too_far} for each in self.distances
+            ],
+            "problems": [dataclasses.asdict(each) for each in self.problems],
+            "duplicates": len(self.duplicates),
+            "contradicting": contradicting,
+            "leaks": len(self.leaks),
+        }
+
+    def check(self) -> None:
+        """Raises what a run stops with.
+
+        Raises:
+          UnfitData: there are problems.
+        """
+        if self.problems:
+            found = "".join(f"\n  {each.text}" for each in self.problems)
+            raise UnfitData(
+                f"the data are not fit to train on:{found}\n"
+                f"to go on anyway: {' '.join(f'--set {each}' for each in self.settings)}"
+            )
+
+    @property
+    def settings(self) -> list[str]:
+        """The `KEY=VALUE`s that let all problems pass, the highest value of each key."""
+        highest: dict[str, str] = {}
+        for each in self.problems:
+            key, _, value = each.setting.partition("=")
+            if key not in highest or float(value) > float(highest[key]):
+                highest[key] = value
+        return [f"{key}={value}" for key, value in highest.items()]
+
+
+def judge(
+    facts: pd.DataFrame,
+    names: Sequence[str],
+    limits: Mapping[str, float],
+    before: Before | None = None,
+    anomalies: Sequence[str] = (),
+) -> Verdict:
+    """Looks data through.
+
+    Args:
+      facts: of both splits (`components.validate.facts`).
+      names: the classes, [] where the task has none.
+      limits: by the keys `LIMITS`.
+      before: the last run's training split, to measure drift.
+      anomalies: what TFDV found against the schema, a sentence each.
+    """
+    splits = {split: checks.summary(facts[facts["split"] == split]) for split in _SPLITS}
+    earlier = before.summary if before else None
+    distances = checks.distances(facts, before.statistics if before else None, limits)
+    problems = checks.missing_classes(splits, names, earlier, int(limits["missing_classes"]))
+    problems += [checks.problem(each, splits, earlier) for each in distances if each.too_far]
+    if len(anomalies) > limits["anomalies"]:
+        setting = f"validation.anomalies={len(anomalies)}"
+        problems += [Problem(f"against the schema: {text}", setting) for text in anomalies]
+    return Verdict(
+        splits, earlier, distances, problems, copies.duplicates(facts), copies.leaks(facts)
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
