@@ -82,3 +82,25 @@ def test_one_class(tmp_path):
 def test_unknown_tfds_name():
     with pytest.raises(SourceError, match="did you mean mnist"):
         prepare(resolve("tfds:mnits"))
+
+
+def test_data_of_another_task_are_refused():
+    with pytest.raises(SourceError, match="mnist is data for classification; needed is detection"):
+        resolve("mnist", "detection")
+    with pytest.raises(SourceError, match="tfds:nyu_depth_v2 is data for depth; needed is class"):
+        resolve("tfds:nyu_depth_v2", "classification")
+    # What TFDS has to be asked about is found out when the data are prepared.
+    assert resolve("tfds:oxford_iiit_pet", "segmentation").task == "segmentation"
+
+
+def test_a_bucket_is_a_folder_per_class():
+    source = resolve("gs://bucket/photos/", "classification")
+    assert (source.kind, source.base) == ("folder", "gs://bucket/photos")
+
+
+def test_new_files_change_the_digest_only_where_no_pattern_sees_them(tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(skimage.data.chelsea()).save(tmp_path / name / "1.png")
+    source = resolve(str(tmp_path))
+    assert prepare(source) == source

@@ -78,7 +78,6 @@ class TfrecordReader:
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         name, number, start, count = json.loads(piece)
-        last = "the last" if count is None else f"#{number + count - 1} at most"
         identifier = f"{name}#{number}"
         try:
             with open(os.path.join(self._base, name), "rb") as plain:
@@ -89,7 +88,9 @@ class TfrecordReader:
                     number += 1
                     identifier = f"{name}#{number}"
         except (tfrecord.DamagedError, EOFError, OSError) as error:
-            yield DeadLetter(identifier, f"damaged file: {error}; lost are this record to {last}")
+            yield DeadLetter(
+                identifier, f"damaged file: {error}; lost are this record and what follows"
+            )
 
     def _record(self, identifier: str, serialised: bytes) -> Record | DeadLetter:
         try:

@@ -1,0 +1,208 @@
+"""TFRecord files as TensorFlow writes them, with names of features of their own."""
+
+import io
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import tensorflow as tf
+from PIL import Image
+
+from components.ingest import tfrecord
+from components.ingest.contract import DeadLetter, Encoding, to_example
+from components.ingest.readers import reader
+from components.ingest.sources import Source, SourceError, resolve
+
+COUNT = 230
+CLASSES = {"features": {"image/encoded": "jpeg", "label": "class"}, "labels": ["cat", "dog"]}
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(skimage.data.chelsea()).resize((32, 24)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def feature(value) -> tf.train.Feature:
+    values = value if isinstance(value, list) else [value]
+    if isinstance(values[0], bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    if isinstance(values[0], float):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def written(path: Path, examples: list[dict], compression: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path), compression) as writer:
+        for each in examples:
+            features = {name: feature(value) for name, value in each.items()}
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    return path
+
+
+def described(folder: Path, **values) -> Path:
+    (folder / "dataset.json").write_text(json.dumps(values))
+    return folder
+
+
+def loaded(source: Source, split: str) -> tuple[dict, dict]:
+    read = pickle.loads(pickle.dumps(reader(source)))
+    pieces = [piece for root in read.roots(split) for piece in read.pieces(root)]
+    found = [each for piece in pieces for each in read.load(piece)]
+    letters = {each.identifier: each.reason for each in found if isinstance(each, DeadLetter)}
+    return {each.identifier: each for each in found if not isinstance(each, DeadLetter)}, letters
+
+
+def labelled(photo: bytes, labels: list) -> list[dict]:
+    return [{"jpeg": photo, "class": label} for label in labels]
+
+
+@pytest.mark.parametrize("compression", ["", "GZIP"])
+def test_records_of_all_pieces(photo, tmp_path, compression):
+    numbers = [number % 2 for number in range(COUNT)]
+    written(tmp_path / "a.tfrecord", labelled(photo, numbers), compression)
+    source = resolve(str(described(tmp_path, **CLASSES)))
+    assert (source.kind, source.task) == ("tfrecord", "classification")
+    read = reader(source)
+    pieces = [piece for root in read.roots("all") for piece in read.pieces(root)]
+    assert len(pieces) == (1 if compression else 3)
+    records, letters = loaded(source, "all")
+    assert letters == {}
+    # Each record once, under its own number.
+    assert list(records) == [f"a.tfrecord#{number}" for number in range(COUNT)]
+    assert [each.features["label"] for each in records.values()] == numbers
+    assert records["a.tfrecord#1"].features["label/text"] == "dog"
+    features = to_example(records["a.tfrecord#7"], Encoding()).features.feature
+    assert features["image/encoded"].bytes_list.value[0] == photo
+
+
+def test_labels_that_are_texts_and_files_for_each_split(photo, tmp_path):
+    written(tmp_path / "train-0.tfrecord", labelled(photo, [b"dog", b"cat"]))
+    written(tmp_path / "val-0.tfrecord", labelled(photo, [b"dog", b"cow"]))
+    files = {"train": "train-*.tfrecord", "test": "val-*.tfrecord"}
+    source = resolve(str(described(tmp_path, **CLASSES, files=files)))
+    records, _ = loaded(source, "train")
+    assert [each.features["label"] for each in records.values()] == [1, 0]
+    records, letters = loaded(source, "test")
+    assert list(records) == ["val-0.tfrecord#0"]
+    assert letters == {"val-0.tfrecord#1": "unknown label: 'cow'"}
+
+
+def test_boxes_whose_sides_are_features_of_their_own(photo, tmp_path):
+    """As the TensorFlow Object Detection API writes them."""
+    sides = {"ymin": [0.0, 0.25], "xmin": [0.5, 0.0], "ymax": [1.0, 0.5], "xmax": [0.75, 0.25]}
+    example = {f"image/object/bbox/{side}": values for side, values in sides.items()}
+    example |= {"image/encoded": photo, "image/object/class/text": [b"dog", b"cat"]}
+    shorter = {**example, "image/object/bbox/xmax": [0.75]}
+    written(tmp_path / "a.tfrecord", [example, shorter])
+    features = {
+        "image/encoded": "image/encoded",
+        "objects/bbox": [f"image/object/bbox/{side}" for side in sides],
+        "objects/label": "image/object/class/text",
+    }
+    described(tmp_path, task="detection", features=features, labels=["cat", "dog"])
+    source = resolve(str(tmp_path))
+    assert source.task == "detection"
+    records, letters = loaded(source, "all")
+    made = to_example(records["a.tfrecord#0"], Encoding()).features.feature
+    assert list(made["objects/bbox"].float_list.value) == [0, 0.5, 1, 0.75, 0.25, 0, 0.5, 0.25]
+    assert list(made["objects/label"].int64_list.value) == [1, 0]
+    assert list(made["objects/label/text"].bytes_list.value) == [b"dog", b"cat"]
+    assert "not as many of each of" in letters["a.tfrecord#1"]
+
+
+def test_records_that_give_no_example(photo, tmp_path):
+    path = written(
+        tmp_path / "a.tfrecord",
+        [
+            {"jpeg": photo, "class": 0},
+            {"jpeg": photo, "class": 2},
+            {"png": photo, "class": 0},
+            {"jpeg": [photo, photo], "class": 0},
+        ],
+    )
+    with open(path, "ab") as file:
+        tfrecord.write(file, b"\xff\xff no example")
+    records, letters = loaded(resolve(str(described(tmp_path, **CLASSES))), "all")
+    assert list(records) == ["a.tfrecord#0"]
+    assert letters.pop("a.tfrecord#4").startswith("no tf.Example: ")
+    assert letters == {
+        "a.tfrecord#1": "unknown label: 2, and there are 2 classes",
+        "a.tfrecord#2": "no feature 'jpeg' in the tf.Example",
+        "a.tfrecord#3": "2 values of 'jpeg', one is needed",
+    }
+
+
+def damaged(part: float):
+    """Some bytes in a record, or the length of one: records are of equal size."""
+
+    def damage(content: bytes) -> bytes:
+        place = int(len(content) // COUNT * (COUNT // 2 + part))
+        return content[:place] + b"\0\0\0\0" + content[place + 4 :]
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("compression", "damage", "reason"),
+    [
+        ("", lambda content: content[:-10], "ends inside a record"),
+        ("", damaged(0.5), "a record's checksum is wrong"),
+        ("", damaged(0.0), "no record of a TFRecord file"),
+        ("GZIP", lambda content: content[:-10], "Compressed file ended"),
+    ],
+)
+def test_a_damaged_file_is_a_dead_letter(photo, tmp_path, compression, damage, reason):
+    whole = written(tmp_path / "whole" / "a.tfrecord", labelled(photo, [0] * COUNT), compression)
+    (tmp_path / "a.tfrecord").write_bytes(damage(whole.read_bytes()))
+    records, letters = loaded(resolve(str(described(tmp_path, **CLASSES))), "all")
+    ((identifier, text),) = letters.items()
+    assert reason in text
+    assert "lost are this record and what follows" in text
+    # What comes before it in the file is there.
+    number = int(identifier.partition("#")[2])
+    assert {f"a.tfrecord#{each}" for each in range(number)} <= set(records)
+    assert len(records) > COUNT / 3
+
+
+def test_what_is_no_tfrecord_file(tmp_path):
+    (tmp_path / "a.tfrecord").write_bytes(b"no records at all, only some text")
+    _, letters = loaded(resolve(str(described(tmp_path, **CLASSES))), "all")
+    assert "no record of a TFRecord file" in letters["a.tfrecord#0"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"features": {}}, "TFRecords need a dataset.json beside them"),
+        ({"files": {"val": "*"}}, "files must name a pattern for all, or for train and test"),
+        ({"files": {"all": "b*"}}, r"no file of all matches b\*"),
+        ({"task": "sorting"}, "unknown task 'sorting'; allowed are classification"),
+        ({"feature": {}}, "unknown key 'feature'; allowed are task, files, features, labels"),
+        ({"features": {"picture": "jpeg"}}, "unknown feature 'picture'; there are image/encoded"),
+        ({"features": {"label": ["a"]}}, "label must be the name of a feature"),
+        ({"labels": []}, "no names of the classes"),
+    ],
+)
+def test_descriptions_that_cannot_be_used(photo, tmp_path, changed, message):
+    written(tmp_path / "a.tfrecord", labelled(photo, [0]))
+    with pytest.raises(SourceError, match=message):
+        reader(resolve(str(described(tmp_path, **{**CLASSES, **changed}))))
+
+
+def test_the_files_of_tensorflow_and_ours_are_the_same(photo, tmp_path):
+    theirs = written(tmp_path / "a.tfrecord", labelled(photo, [0, 1])).read_bytes()
+    records = list(tfrecord.read(io.BytesIO(theirs)))
+    assert len(records) == 2
+    ours = io.BytesIO()
+    for record in records:
+        tfrecord.write(ours, record)
+    assert ours.getvalue() == theirs
+    starts = list(tfrecord.starts(io.BytesIO(theirs)))
+    np.testing.assert_array_equal(starts, [0, len(theirs) // 2])
