@@ -73,6 +73,8 @@ class Recipe:
         which it sets the result.
       thresholds: `accuracy`, the least accuracy with which a model is blessed, and `change`, how
         much less than the last blessed model's is let through (0.002: two tenths of a percent).
+      window: of data in spans, how many the training takes: the newest, and those numbered before
+        it; the newest alone is tested on.
       validation: what data may be like before the run stops: `missing_classes`, how many classes
         may lack images in a split; `skew` and `drift`, by how much the share of a class may differ
         between the splits and from the last run's; `image_drift`, how far (0 to 1, Jensen-Shannon)
@@ -118,6 +120,7 @@ class Recipe:
     thresholds: Mapping[str, float] = field(
         default_factory=lambda: {"accuracy": 0.0, "change": 0.002}
     )
+    window: int = 1
     validation: Mapping[str, float] = field(default_factory=lambda: dict(_VALIDATION))
     features: tuple[str, ...] = ()
     dense: bool = False
@@ -136,7 +139,7 @@ class Recipe:
                 )
         _check_resize(self.preprocess)
         object.__setattr__(self, "ingest", _checked_ingest(self.ingest))
-        for key in ("epochs", "batch_size", "steps_per_execution"):
+        for key in ("epochs", "batch_size", "steps_per_execution", "window"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")
         if self.distorted_copies < 0:

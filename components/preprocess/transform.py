@@ -11,7 +11,10 @@ import tensorflow_transform as tft
 
 PIXELS = "image"
 MEAN = "image/mean"
+AXES = "image/axes"
 LABEL = "label"
+# Subtracted before pixels are squared: sums of small numbers keep more of their digits.
+_MIDDLE = 127.5
 
 
 def preprocessing_fn(
@@ -22,20 +25,46 @@ def preprocessing_fn(
     Args:
       inputs: `image/encoded` string [N, 1] and `label` int64 [N, 1].
       custom_config: `{"preprocess": the recipe's preprocess}`; with `"base"`, the folder of another
-        data set's Transform graph of the same preprocess, its mean is subtracted.
+        data set's Transform graph of the same preprocess, its mean is subtracted; with `"axes"`
+        true, the principal axes of the colours are found.
 
     Returns:
       `image`, float32 [N, H, W, C] of pixels 0..255 before any normalisation, so that distortions
       act on an image; `image/mean`, float32 of the same shape, what `normalize` subtracts: the mean
       of each pixel over the training set (section 3.1 of Krizhevsky et al. 2012 subtracts it
       "at each pixel"), the mean of each channel (section 2.1 of Simonyan and Zisserman 2015), or
-      zeros; `label`, int64 [N, 1]. H and W are those of `stored_size`.
+      zeros; `label`, int64 [N, 1]; `image/axes`, float32 [N, C, C] (see `principal_axes`), where
+      asked for. H and W are those of `stored_size`.
     """
     settings = custom_config["preprocess"]
     pixels = decode(tf.squeeze(inputs["image/encoded"], axis=1), settings)
     base = custom_config.get("base")
     mean = stored_mean(base) if base else _MEANS[settings["mean"]](pixels)
-    return {PIXELS: pixels, MEAN: tf.zeros_like(pixels) + mean, LABEL: inputs[LABEL]}
+    features = {PIXELS: pixels, MEAN: tf.zeros_like(pixels) + mean, LABEL: inputs[LABEL]}
+    if custom_config.get("axes"):
+        axes = principal_axes(pixels)
+        features[AXES] = tf.zeros([tf.shape(pixels)[0], 1, 1]) + axes
+    return features
+
+
+def principal_axes(pixels: tf.Tensor) -> tf.Tensor:
+    """The principal axes of the colours of all pixels of the training set, by a full pass over it.
+
+    Args:
+      pixels: float32 [N, H, W, C].
+
+    Returns:
+      float32 [C, C]: the axes as rows, the longest last, each as long as the standard deviation
+      of the pixels along it.
+    """
+    # All images have as many pixels, so that means of images are means of pixels: it is these
+    # small matrices that Beam adds up.
+    each = tf.reshape(pixels, [tf.shape(pixels)[0], -1, pixels.shape[-1]]) - _MIDDLE
+    count = tf.cast(tf.shape(each)[1], tf.float32)
+    squares = tft.mean(tf.matmul(each, each, transpose_a=True) / count, reduce_instance_dims=False)
+    mean = tft.mean(tf.reduce_mean(each, axis=1), reduce_instance_dims=False)
+    values, vectors = tf.linalg.eigh(squares - mean[:, None] * mean)
+    return tf.transpose(vectors) * tf.sqrt(tf.maximum(values, 0.0))[:, None]
 
 
 def stored_mean(transform_graph: str) -> np.ndarray:
@@ -72,19 +101,21 @@ def decode(encoded: tf.Tensor, settings: Mapping[str, Any]) -> tf.Tensor:
     Returns:
       float32 [N, height, width, channels] of `stored_size`, whole numbers 0..255.
     """
+    return tf.map_fn(
+        lambda data: decode_one(data, settings), encoded, fn_output_signature=tf.float32
+    )
+
+
+def decode_one(encoded: tf.Tensor, settings: Mapping[str, Any]) -> tf.Tensor:
+    """One image of `decode`: string [] to float32 [height, width, channels]."""
     height, width = stored_size(settings)
     channels = settings["channels"]
-    fit = _FITS[settings["fit"]]
-
-    def decode_one(data: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(data, channels=channels, expand_animations=False)
-        image.set_shape([None, None, channels])
-        fitted = fit(tf.cast(image, tf.float32), height, width)
-        # Whole numbers, because training keeps the pixels as bytes and serving must not differ.
-        whole = tf.round(tf.clip_by_value(fitted, 0.0, 255.0))
-        return tf.ensure_shape(whole, [height, width, channels])
-
-    return tf.map_fn(decode_one, encoded, fn_output_signature=tf.float32)
+    image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+    image.set_shape([None, None, channels])
+    fitted = _FITS[settings["fit"]](tf.cast(image, tf.float32), height, width)
+    # Whole numbers, because training keeps the pixels as bytes and serving must not differ.
+    whole = tf.round(tf.clip_by_value(fitted, 0.0, 255.0))
+    return tf.ensure_shape(whole, [height, width, channels])
 
 
 def _pad(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
@@ -105,11 +136,15 @@ def _stretch(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
 def _crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """The centre of the image, after it was resized so that it just covers the size."""
-    shape = tf.cast(tf.shape(image)[:2], tf.float32)
-    scale = tf.reduce_max(tf.constant([height, width], tf.float32) / shape)
-    covering = tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), [height, width])
-    image = tf.image.resize(image, covering, antialias=True)
+    image = tf.image.resize(image, covering(tf.shape(image)[:2], height, width), antialias=True)
     return tf.image.resize_with_crop_or_pad(image, height, width)
+
+
+def covering(shape: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The size, int32 [2], at which an image of a shape, int32 [2], just covers height x width."""
+    sides = tf.cast(shape, tf.float32)
+    scale = tf.reduce_max(tf.constant([height, width], tf.float32) / sides)
+    return tf.maximum(tf.cast(tf.round(sides * scale), tf.int32), [height, width])
 
 
 _FITS = {"pad": _pad, "stretch": _stretch, "crop": _crop}
@@ -143,4 +178,6 @@ def normalize(pixels: tf.Tensor, mean: tf.Tensor, settings: Mapping[str, Any]) -
     """
     low, high = settings["range"]
     scale = (high - low) / 255.0
-    return (tf.cast(pixels, tf.float32) - mean) * scale + low
+    values = tf.cast(pixels, tf.float32) - mean
+    values = values if scale == 1.0 else values * scale
+    return values if low == 0.0 else values + low

@@ -11,7 +11,9 @@ import tensorflow_transform as tft
 
 from components import examples
 from components.preprocess.augment import augment, random_crop
-from components.preprocess.transform import LABEL, MEAN, PIXELS, centre, normalize
+from components.preprocess.sampling import sample, sampling_step
+from components.preprocess.steps import sampling
+from components.preprocess.transform import AXES, LABEL, MEAN, PIXELS, centre, normalize
 
 _DECODE_BATCH = 256
 # Decoded images are kept in memory up to this many bytes; beyond it they are decoded every epoch.
@@ -21,21 +23,29 @@ _PREFETCHED = 8
 
 
 class Images:
-    """The decoded images of a split as bytes, with their labels.
+    """The images of a split, with their labels.
 
     Attributes:
+      records: the serialised tf.Examples.
       batches: (uint8 [n, H, W, C], int64 [n]), decoded anew each time.
       count: how many images there are.
       mean: float32 [H, W, C], the mean of the same part of every image.
+      axes: float32 [C, C], the principal axes of the colours, where Transform has found them.
       shape: (H, W, C) of the stored images.
     """
 
-    def __init__(self, files: Sequence[str], transform: tft.TFTransformOutput):
+    def __init__(
+        self,
+        files: Sequence[str],
+        transform: tft.TFTransformOutput,
+        part: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda records: records,
+    ):
         """Opens a split.
 
         Args:
           files: patterns of gzipped TFRecord files.
           transform: the output of the Transform component.
+          part: which of the records are taken.
 
         Raises:
           ValueError: no examples.
@@ -43,12 +53,14 @@ class Images:
         spec = transform.raw_feature_spec()
         self._spec = {name: spec[name] for name in ("image/encoded", LABEL)}
         self._layer = transform.transform_features_layer()
-        records = _records(files)
-        self.count = examples.count(records)
+        self.records = part(_records(files))
+        self.count = examples.count(self.records)
         if not self.count:
             raise ValueError(f"no examples in {', '.join(files)}")
-        encoded = records.batch(_DECODE_BATCH)
-        self.mean = self._transformed(next(iter(encoded)))[MEAN][0]
+        encoded = self.records.batch(_DECODE_BATCH)
+        statistics = self._transformed(next(iter(self.records.batch(1))))
+        self.mean = statistics[MEAN][0]
+        self.axes = statistics[AXES][0] if AXES in statistics else None
         self.shape = tuple(self.mean.shape)
         self.batches = encoded.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -65,6 +77,11 @@ class Images:
     def shuffle_buffer(self) -> int:
         """How many images a shuffle may hold at a time."""
         return max(1, min(self.count, _SHUFFLE_BYTES // self._bytes_each()))
+
+    def parse(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The encoded image, string [], and the label, int64 [], of a record."""
+        features = tf.io.parse_single_example(record, self._spec)
+        return tf.squeeze(features["image/encoded"]), tf.squeeze(features[LABEL])
 
     def _bytes_each(self) -> int:
         height, width, channels = self.shape
@@ -112,41 +129,54 @@ def training_batches(
       ValueError: distorted copies of more images than fit into memory.
     """
     copies = recipe["distorted_copies"]
-    if images.fits(1 + copies):
-        batches, load = _from_memory(images, recipe, first_epoch)
+    if images.fits(1 + copies) and not sampling(recipe["augment"]):
+        batches = _from_memory(images, recipe, first_epoch)
     elif copies:
         raise ValueError(
             f"{copies} distorted copies of {images.count} images do not fit into the "
             f"{_MEMORY_BYTES / 2**30:g} GiB for them; distorted_copies=0 distorts them as they come"
         )
     else:
-        batches, load = _from_files(images, recipe, first_epoch)
-    seed = recipe["seed"]
+        batches = _from_files(images, recipe, first_epoch)
+    return batches.prefetch(_PREFETCHED).with_options(examples.untuned())
+
+
+def seen(
+    pixels: tf.Tensor, recipe: Mapping[str, Any], seed: tf.Tensor, images: Images
+) -> tf.Tensor:
+    """What a training sees of a batch of decoded images.
+
+    Args:
+      pixels: [N, H, W, C].
+      recipe: `augment`, `preprocess`.
+      seed: int64 [2].
+      images: whose statistics the distortions use.
+
+    Returns:
+      uint8 or float32 [N, height, width, C] in 0..255, of the network's input.
+    """
+    pixels = augment(pixels, recipe["augment"], seed, images.axes)
+    return random_crop(pixels, seed, *recipe["preprocess"]["size"])
+
+
+def _network_input(images: Images, recipe: Mapping[str, Any]) -> Callable:
+    """What makes a batch of decoded images, and a seed, the network's input."""
     preprocess = recipe["preprocess"]
     mean = centre(images.mean, preprocess)
 
-    def network_input(step: tf.Tensor, batch: Any):
-        pixels, labels = load(batch)
-        step_seed = tf.stack([tf.constant(seed, tf.int64), step])
-        if not copies:
-            pixels = augment(pixels, recipe["augment"], step_seed)
-        pixels = random_crop(pixels, step_seed, *preprocess["size"])
-        return normalize(pixels, mean, preprocess), labels
+    def network_input(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return normalize(seen(pixels, recipe, seed, images), mean, preprocess)
 
-    return (
-        batches.enumerate(first_epoch * steps_per_epoch(images, recipe))
-        .map(network_input, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(_PREFETCHED)
-        .with_options(examples.untuned())
-    )
+    return network_input
 
 
-def _from_memory(
-    images: Images, recipe: Mapping[str, Any], first_epoch: int
-) -> tuple[tf.data.Dataset, Callable]:
-    """Batches of places in memory, and the function that takes (pixels, labels) from there."""
+def _from_memory(images: Images, recipe: Mapping[str, Any], first_epoch: int) -> tf.data.Dataset:
+    """Batches of images that are kept in memory as bytes."""
     pixels, labels = images.arrays
-    copies = [_distorted(pixels, recipe, number) for number in range(recipe["distorted_copies"])]
+    copies = [
+        _distorted(pixels, recipe, number, images.axes)
+        for number in range(recipe["distorted_copies"])
+    ]
     sets = tf.concat([pixels, *copies], axis=0) if copies else pixels
     steps = steps_per_epoch(images, recipe)
     batch_size = min(recipe["batch_size"], images.count)
@@ -158,20 +188,30 @@ def _from_memory(
         order += epoch % (1 + len(copies)) * images.count
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [steps, batch_size]))
 
-    def load(places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.gather(sets, places), tf.gather(labels, places % images.count)
+    # The copies have been distorted once and for all.
+    network_input = _network_input(images, {**recipe, "augment": ()} if copies else recipe)
 
-    epochs = tf.data.Dataset.range(first_epoch, recipe["epochs"])
-    return epochs.flat_map(epoch_places), load
+    def load(step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seed = tf.stack([tf.constant(recipe["seed"], tf.int64), step])
+        return network_input(tf.gather(sets, places), seed), tf.gather(
+            labels, places % images.count
+        )
+
+    epochs = tf.data.Dataset.range(first_epoch, recipe["epochs"]).flat_map(epoch_places)
+    return epochs.enumerate(first_epoch * steps).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
 
 
-def _distorted(pixels: tf.Tensor, recipe: Mapping[str, Any], number: int) -> tf.Tensor:
+def _distorted(
+    pixels: tf.Tensor, recipe: Mapping[str, Any], number: int, axes: tf.Tensor | None
+) -> tf.Tensor:
     """A copy of all images with the recipe's `augment` steps applied, the same for its number."""
     seed = tf.constant([recipe["seed"], number], tf.int64)
 
     def distort(chunk: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
         chunk_seed = tf.random.experimental.stateless_fold_in(seed, chunk)
-        distorted = augment(part, recipe["augment"], chunk_seed)
+        distorted = augment(part, recipe["augment"], chunk_seed, axes)
         return tf.saturate_cast(tf.round(tf.cast(distorted, tf.float32)), tf.uint8)
 
     parts = tf.data.Dataset.from_tensor_slices(pixels).batch(_DECODE_BATCH).enumerate()
@@ -179,24 +219,38 @@ def _distorted(pixels: tf.Tensor, recipe: Mapping[str, Any], number: int) -> tf.
     return distorted.rebatch(len(pixels)).get_single_element()
 
 
-def _from_files(
-    images: Images, recipe: Mapping[str, Any], first_epoch: int
-) -> tuple[tf.data.Dataset, Callable]:
-    """Batches of (pixels, labels), and the function that leaves them as they are."""
-    batch_size = min(recipe["batch_size"], images.count)
-    decoded = images.batches.unbatch()
+def _from_files(images: Images, recipe: Mapping[str, Any], first_epoch: int) -> tf.data.Dataset:
+    """Batches of images that are decoded anew in every epoch.
 
-    def epoch_batches(epoch: int) -> tf.data.Dataset:
-        order = decoded.shuffle(
+    An image is decoded, distorted and normalised by itself, while the processor's cache holds it;
+    what is shuffled are the encoded images.
+    """
+    batch_size = min(recipe["batch_size"], images.count)
+    an_epoch = steps_per_epoch(images, recipe) * batch_size
+    step = sampling_step(recipe)
+    network_input = _network_input(images, recipe)
+
+    def epoch_records(epoch: int) -> tf.data.Dataset:
+        order = images.records.shuffle(
             images.shuffle_buffer(),
             seed=recipe["seed"] * 1_000_003 + epoch,
             reshuffle_each_iteration=False,
         )
-        return order.batch(batch_size, drop_remainder=True)
+        return order.take(an_epoch)
+
+    def load(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        encoded, label = images.parse(record)
+        seed = tf.stack([tf.constant(recipe["seed"], tf.int64), number])
+        pixels = sample(encoded, recipe["preprocess"], step, seed)
+        return network_input(pixels[None], seed)[0], label
 
     # A shuffle takes no tensor as its seed, so each epoch is a dataset of its own.
-    epochs = map(epoch_batches, range(first_epoch, recipe["epochs"]))
-    return functools.reduce(tf.data.Dataset.concatenate, epochs), lambda batch: batch
+    epochs = map(epoch_records, range(first_epoch, recipe["epochs"]))
+    records = functools.reduce(tf.data.Dataset.concatenate, epochs)
+    distorted = records.enumerate(first_epoch * an_epoch).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    return distorted.batch(batch_size, drop_remainder=True)
 
 
 def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:

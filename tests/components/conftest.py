@@ -17,6 +17,15 @@ RECIPE = {
     "model": "keras:Sequential",
 }
 TEST_IMAGES = 300
+MNIST = {"size": [32, 32], "channels": 1, "fit": "pad", "range": [-0.1, 1.175]}
+PHOTOGRAPHS = {
+    "size": [24, 24],
+    "resize": 28,
+    "channels": 3,
+    "fit": "crop",
+    "range": [0.0, 255.0],
+    "mean": "per_channel",
+}
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -33,8 +42,18 @@ class Run:
     names = NAMES
 
 
+@dataclass(frozen=True)
+class Photographs:
+    """An Examples folder of colour images, the folder of its Transform graph, and its images."""
+
+    examples: str
+    graph: str
+    images: object
+    preprocess = PHOTOGRAPHS
+
+
 def write_split(folder: Path, split: str, images, labels) -> None:
-    """Two gzipped TFRecord files of grey images [N, H, W] uint8, as ingest writes them."""
+    """Two gzipped TFRecord files of images uint8, [H, W] or [H, W, C], as ingest writes them."""
     import tensorflow as tf
 
     (folder / f"Split-{split}").mkdir(parents=True)
@@ -43,7 +62,8 @@ def write_split(folder: Path, split: str, images, labels) -> None:
         path = folder / f"Split-{split}" / f"data_tfrecord-{shard:05d}-of-00002.gz"
         with tf.io.TFRecordWriter(str(path), options) as writer:
             for index in range(shard, len(images), 2):
-                encoded = tf.io.encode_png(images[index][..., None]).numpy()
+                image = images[index] if images[index].ndim == 3 else images[index][..., None]
+                encoded = tf.io.encode_png(image).numpy()
                 features = {
                     "image/encoded": _bytes(encoded),
                     "image/id": _bytes(f"{split}#{index}".encode()),
@@ -223,7 +243,11 @@ def transformed(mnist_examples, tmp_path_factory) -> dict:
 
     return {
         mean: tft.TFTransformOutput(
-            transform_graph(mnist_examples, mean, tmp_path_factory.mktemp(mean))
+            transform_graph(
+                mnist_examples,
+                {"preprocess": {**MNIST, "mean": mean}},
+                tmp_path_factory.mktemp(mean),
+            )
         )
         for mean in ("none", "per_pixel")
     }
@@ -238,8 +262,35 @@ def train_images(mnist_examples, transformed) -> dict:
     return {mean: Images(files, output) for mean, output in transformed.items()}
 
 
-def transform_graph(examples: str, mean: str, folder: Path) -> str:
-    """Analyses the training split as the Transform component does."""
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory) -> Photographs:
+    """Sixty parts of three photographs, a class each, with the principal axes of their colours."""
+    import numpy as np
+    import skimage.data
+    import tensorflow_transform as tft
+
+    from components.train.data import Images
+
+    parts = [
+        photograph[y : y + 40, x : x + 56]
+        for photograph in (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea())
+        for y in range(100, 260, 40)
+        for x in range(60, 340, 56)
+    ]
+    folder = tmp_path_factory.mktemp("photographs")
+    order = np.random.default_rng(0).permutation(len(parts))
+    labels = order // 20
+    for split in ("train", "test"):
+        write_split(folder, split, [parts[place] for place in order], labels)
+    (folder / "labels.txt").write_text("astronaut\ncoffee\nchelsea\n")
+    config = {"preprocess": PHOTOGRAPHS, "axes": True}
+    graph = transform_graph(str(folder), config, tmp_path_factory.mktemp("axes"))
+    images = Images([f"{folder}/Split-train/*"], tft.TFTransformOutput(graph))
+    return Photographs(str(folder), graph, images)
+
+
+def transform_graph(examples: str, config: dict, folder: Path) -> str:
+    """Analyses the training split as the Transform component does, with its `custom_config`."""
     import tensorflow as tf
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
@@ -253,8 +304,6 @@ def transform_graph(examples: str, mean: str, folder: Path) -> str:
             "label": tf.io.FixedLenFeature([1], tf.int64),
         }
     ).schema
-    settings = {"size": [32, 32], "channels": 1, "fit": "pad", "range": [-0.1, 1.175]}
-    config = {"preprocess": {**settings, "mean": mean}}
     source = tfxio.TFExampleRecord(f"{examples}/Split-train/*", ["tests"], schema=schema)
     import apache_beam as beam
 

@@ -3,12 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.ndimage
 import skimage.data
 import tensorflow as tf
 from PIL import Image
 
-from components.preprocess.augment import affine, augment, flip, pad, random_crop
 from components.preprocess.transform import (
     MEAN,
     PIXELS,
@@ -93,90 +91,6 @@ def test_per_pixel_mean_is_that_of_the_training_set(train_images, mnist_subset):
         np.testing.assert_allclose(mean, expected, atol=1e-3)
 
 
-SEED = tf.constant([3, 5], tf.int64)
-
-
-@pytest.fixture(scope="module")
-def batch(photo) -> tf.Tensor:
-    crops = np.stack([photo[start : start + 48, start : start + 64] for start in range(0, 80, 10)])
-    return tf.constant(crops.astype(np.float32))
-
-
-def test_no_distortion_is_the_identity(batch):
-    np.testing.assert_allclose(affine(batch, SEED), batch, atol=1e-3)
-
-
-def test_affine_against_scipy(batch):
-    limits = {"translate": 4.0, "scale": 0.2, "squeeze": 0.15, "shear": 0.3, "rotate": 20.0}
-    distorted = affine(batch, SEED, **limits).numpy()
-    drawn = tf.random.stateless_uniform([len(batch), 6], SEED, -1.0, 1.0).numpy().astype(float)
-    centre = (np.array(batch.shape[1:3]) - 1) / 2
-    for image, result, values in zip(batch.numpy(), distorted, drawn, strict=True):
-        x, y, grow, squeeze, shear, angle = values * [4.0, *limits.values()]
-        angle = np.deg2rad(angle)
-        # Forward, in (y, x): turn, shear rows, then stretch; scipy wants the inverse.
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        sheared = np.array([[1, 0], [shear, 1]])
-        stretch = np.diag([(1 + grow) / (1 + squeeze), (1 + grow) * (1 + squeeze)])
-        inverse = np.linalg.inv(stretch @ sheared @ turn)
-        offset = centre - inverse @ (centre + np.array([y, x]))
-        expected = np.stack(
-            [
-                scipy.ndimage.affine_transform(
-                    image[..., channel], inverse, offset, order=1, mode="grid-constant"
-                )
-                for channel in range(3)
-            ],
-            axis=-1,
-        )
-        assert np.abs(result - expected).mean() < 0.5
-
-
-def test_distortions_follow_the_seed(batch):
-    steps = [{"step": "affine", "translate": 3.0, "scale": 0.1}]
-    first = augment(batch, steps, SEED)
-    np.testing.assert_array_equal(first, augment(batch, steps, SEED))
-    assert np.abs(first - augment(batch, steps, SEED + 1)).max() > 10
-    twice = augment(batch, steps * 2, SEED)
-    assert np.abs(twice - augment(first, steps, SEED)).max() > 1
-
-
-def test_unknown_step(batch):
-    with pytest.raises(ValueError, match="'afine'; known: affine"):
-        augment(batch, [{"step": "afine"}], SEED)
-
-
-def numbered(count: int, height: int, width: int) -> np.ndarray:
-    """Images of which each pixel is another."""
-    pixels = np.arange(count * height * width, dtype=np.float32)
-    return pixels.reshape(count, height, width, 1)
-
-
-def test_flip_mirrors_about_half_of_the_images():
-    images = numbered(200, 3, 4)
-    flipped = flip(tf.constant(images), SEED).numpy()
-    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(flipped, images, strict=True)]
-    kept = [np.array_equal(a, b) for a, b in zip(flipped, images, strict=True)]
-    assert sum(mirrored) + sum(kept) == 200
-    assert 70 <= sum(mirrored) <= 130
-
-
-def test_a_margin_and_a_crop_move_the_image():
-    """Section 4.2 of He et al. 2016: 4 pixels on each side, then a crop of the old size."""
-    images = numbered(500, 6, 5) + 1
-    padded = pad(tf.constant(images), SEED, margin=2)
-    assert padded.shape == (500, 10, 9, 1)
-    crops = random_crop(padded, SEED, 6, 5).numpy()
-    places = set()
-    for crop, whole in zip(crops, padded.numpy(), strict=True):
-        (place,) = [
-            (y, x) for y, x in np.ndindex(5, 5) if np.array_equal(crop, whole[y : y + 6, x : x + 5])
-        ]
-        places.add(place)
-    assert len(places) == 25
-    assert random_crop(padded, SEED, 10, 9) is padded
-
-
 def test_the_mean_of_another_data_set_is_a_constant(transformed, train_images, photo):
     """What a retrained network's images are prepared with: the mean of its base's images."""
     folder = str(Path(transformed["per_pixel"].transform_savedmodel_dir).parent)
@@ -194,3 +108,17 @@ def test_the_mean_of_another_data_set_is_a_constant(transformed, train_images, p
         np.testing.assert_array_equal(mean, expected)
     alone = decode(tf.constant([encoded(photo)]), settings)
     np.testing.assert_array_equal(features[PIXELS][:1], alone)
+
+
+def test_principal_axes_are_those_of_all_pixels(photographs):
+    """By a full pass of a real Beam job, against NumPy on every pixel."""
+    pixels, _ = photographs.images.arrays
+    values, vectors = np.linalg.eigh(np.cov(pixels.numpy().reshape(-1, 3).T.astype(float), ddof=0))
+    axes = photographs.images.axes.numpy()
+    np.testing.assert_allclose(np.linalg.norm(axes, axis=1), np.sqrt(values), rtol=1e-3)
+    for axis, vector in zip(axes, vectors.T, strict=True):
+        assert abs(axis @ vector) / np.linalg.norm(axis) == pytest.approx(1, abs=1e-4)
+
+
+def test_no_axes_where_nobody_asked(train_images):
+    assert train_images["none"].axes is None
