@@ -372,6 +372,21 @@ class TestRun:
                 ],
                 "one class only (cat)",
             ),
+            (
+                lambda folder: [
+                    (folder / "labels.csv").parent.mkdir(),
+                    (folder / "labels.csv").write_text("file,label\n1.png,cat\n"),
+                ],
+                "no column path",
+            ),
+            (
+                lambda folder: [
+                    (folder / side / "1.png").parent.mkdir(parents=True)
+                    or (folder / side / "1.png").touch()
+                    for side in ("input", "target")
+                ],
+                "is data for restoration; needed is classification",
+            ),
         ],
     )
     def test_bad_data_is_refused_at_once(self, convnets, make, words):
