@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
+from tfx.types.channel_utils import union
 
 from components.artifacts import DataVerdict
 from components.baseline import PreviousBlessedModel
@@ -34,6 +37,7 @@ def create_pipeline(
     paths: Paths,
     metadata: bool = True,
     beam: Beam = _ON_THIS_MACHINE,
+    earlier: Sequence[Source] = (),
 ) -> tfx.dsl.Pipeline:
     """The road from images to a served model.
 
@@ -45,6 +49,8 @@ def create_pipeline(
         newest blessed model other than the candidate. Kubeflow has a store of its own, and knows
         TFX's two built-in resolver strategies only.
       beam: where the stages on Beam compute.
+      earlier: the other spans of the window, prepared; they are trained on, too, while statistics
+        and figures are those of `source`, the newest.
 
     Returns:
       The pipeline; its components' ids are their class names, and `Baseline` for the resolver.
@@ -53,18 +59,27 @@ def create_pipeline(
       RecipeError: a recipe on another's network that does not say where that is.
     """
     _check_base(recipe)
-    examples = ImageExampleGen(source, Encoding(**recipe.ingest))
-    examples.with_beam_pipeline_args(beam.ingest())
+    encoding = Encoding(**recipe.ingest)
+    # Kubeflow looks for the newest span when the pipeline runs.
+    source = source if metadata else dataclasses.replace(source, span=None)
+    examples, *others = (ImageExampleGen(each, encoding) for each in (source, *earlier))
+    for span, other in zip(earlier, others, strict=True):
+        other.with_id(f"{examples.id}-span-{span.span}")
+    for each in (examples, *others):
+        each.with_beam_pipeline_args(beam.ingest())
+    trained_on = examples.outputs["examples"]
+    if others:
+        trained_on = union([trained_on, *(other.outputs["examples"] for other in others)])
     statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
     schema = tfx.components.SchemaGen(
         statistics=statistics.outputs["statistics"], infer_feature_shape=True
     )
     previous = [_previous_data(recipe, examples)] if metadata else []
-    validator = _validator(recipe, examples, statistics, schema, *previous)
-    transform = _transform(recipe, examples, schema)
+    validator = _validator(recipe, trained_on, statistics, schema, *previous)
+    transform = _transform(recipe, trained_on, schema)
     # Nothing is computed with data that are stopped.
     transform.add_upstream_node(validator)
-    trainer = _trainer(recipe, paths, examples, schema, transform)
+    trainer = _trainer(recipe, paths, trained_on, schema, transform)
     baseline = _baseline(trainer, by_content=metadata)
     evaluator = tfx.components.Evaluator(
         examples=examples.outputs["examples"],
@@ -102,6 +117,7 @@ def create_pipeline(
     )
     components = [
         examples,
+        *others,
         statistics,
         schema,
         *previous,
@@ -156,7 +172,7 @@ def _previous_data(recipe: Recipe, examples):
 
 def _validator(recipe: Recipe, examples, statistics, schema, previous=None):
     validator = DataValidator(
-        examples=examples.outputs["examples"],
+        examples=examples,
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
         validation=recipe.validation,
@@ -179,7 +195,7 @@ def _transform(recipe: Recipe, examples, schema):
     # A network that was trained on other images goes on to see their mean subtracted.
     base = {"base": recipe.transfer["transform_graph"]} if recipe.transfer else {}
     return tfx.components.Transform(
-        examples=examples.outputs["examples"],
+        examples=examples,
         schema=schema.outputs["schema"],
         preprocessing_fn="components.preprocess.transform.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=[]),
@@ -193,7 +209,7 @@ def _transform(recipe: Recipe, examples, schema):
 def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform):
     return tfx.components.Trainer(
         run_fn="components.train.run.run_fn",
-        examples=examples.outputs["examples"],
+        examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
         train_args=tfx.proto.TrainArgs(splits=["train"]),

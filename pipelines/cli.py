@@ -96,7 +96,12 @@ def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -
 @_size
 @_root
 @_settings
-@click.option("--data", metavar="DIR", help="Your own images, a folder per class, or tfds:NAME.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    help="Your own images, in a folder or spans (photos/span-{SPAN}), or tfds:NAME.",
+)
+@click.option("--window", type=int, help="Train on so many spans of --data, the newest and before.")
 @click.option("--seed", type=int, help="Seed of the weights, the order and the distortions.")
 @beam_options
 @click.option("--verbose", is_flag=True, help="Show the libraries' logs.")
@@ -106,6 +111,7 @@ def run_recipe(
     root: Path,
     settings: Sequence[str],
     data: str | None,
+    window: int | None,
     seed: int | None,
     beam_runner: str,
     beam_arguments: Sequence[str],
@@ -117,6 +123,8 @@ def run_recipe(
     """
     if seed is not None:
         settings = (*settings, f"seed={seed}")
+    if window is not None:
+        settings = (*settings, f"window={window}")
     beam = _beam(beam_runner, beam_arguments)
     chosen = _checked_data(_recipe(recipe, size, settings, data))
     if run(chosen, root, console(), verbose, beam)["error"]:
@@ -376,12 +384,12 @@ def _checked_data(recipe: Recipe) -> Recipe:
     from components.ingest import sources
 
     try:
-        source = sources.resolve(recipe.dataset, recipe.task)
+        source, *_ = sources.window(recipe.dataset, recipe.window, recipe.task)
     except (sources.SourceError, OSError) as error:
         raise click.ClickException(str(error)) from error
     if recipe.dataset == "mnist" or source.kind == "tfds" or "://" in recipe.dataset:
         return recipe
-    return dataclasses.replace(recipe, dataset=source.base)
+    return dataclasses.replace(recipe, dataset=source.pattern or source.base)
 
 
 def _nothing_run(recipe: str | None, root: Path) -> str:

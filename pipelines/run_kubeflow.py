@@ -54,6 +54,8 @@ def compile_recipe(
 
     from pipelines.build import create_pipeline
 
+    if recipe.window > 1:
+        raise ValueError("on Kubeflow a run takes the newest span; window must be 1")
     source = prepare(resolve(recipe.dataset, recipe.task))
     paths = Paths(root.rstrip("/"))
     pipeline = create_pipeline(recipe, source, paths, metadata=False, beam=beam)

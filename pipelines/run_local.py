@@ -92,7 +92,7 @@ def main(request_path: str) -> int:
 
 
 def _run_stages(run: _Run, paths: Paths) -> None:
-    from components.ingest.sources import prepare, resolve
+    from components.ingest.sources import prepare, window
     from pipelines.build import create_pipeline
     from pipelines.local_runner import LocalRunner
 
@@ -102,8 +102,12 @@ def _run_stages(run: _Run, paths: Paths) -> None:
         # The workers have to meet before the stages ahead of the Trainer compute anything.
         strategy("multi_worker")
     Path(paths.root).mkdir(parents=True, exist_ok=True)
-    source = prepare(resolve(run.recipe.dataset))
-    pipeline = create_pipeline(run.recipe, source, paths, beam=run.beam)
+    data = window(run.recipe.dataset, run.recipe.window, run.recipe.task)
+    source, *earlier = map(prepare, data)
+    pipeline = create_pipeline(run.recipe, source, paths, beam=run.beam, earlier=earlier)
+    if earlier:
+        names = [component.id for component in pipeline.components]
+        progress.emit({"event": "stages", "stages": names})
     LocalRunner(_recorder(run)).run(pipeline)
 
 

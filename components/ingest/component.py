@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 
 from google.protobuf import json_format, struct_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
-from tfx.proto import example_gen_pb2
+from tfx.proto import example_gen_pb2, range_config_pb2
 
+from components.ingest import spans
 from components.ingest.contract import Encoding
 from components.ingest.executor import Executor
 from components.ingest.sources import SPLITS, Source
@@ -25,7 +27,8 @@ class ImageExampleGen(FileBasedExampleGen):
     `counts/` beside them (`components.ingest.engine`). The run stops if more than 5 % of the
     input cannot be used.
 
-    The driver is that of TFX's file based ExampleGens: unchanged files come from the cache.
+    The driver is that of TFX's file based ExampleGens: unchanged files come from the cache, and of
+    a span it takes the newest version; both numbers are properties of the artifact.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
@@ -37,8 +40,9 @@ class ImageExampleGen(FileBasedExampleGen):
           source: a prepared source (`components.ingest.sources`).
           encoding: how images are stored.
         """
+        base, below = spans.divided(source.pattern) if source.pattern else (source.base, "")
         splits = [
-            example_gen_pb2.Input.Split(name=name, pattern=pattern)
+            example_gen_pb2.Input.Split(name=name, pattern=os.path.join(below, pattern))
             for name, pattern in source.patterns
         ]
         settings = {
@@ -48,11 +52,20 @@ class ImageExampleGen(FileBasedExampleGen):
         custom_config = example_gen_pb2.CustomConfig()
         custom_config.custom_config.Pack(json_format.ParseDict(settings, struct_pb2.Struct()))
         super().__init__(
-            input_base=source.base,
+            input_base=base,
             input_config=example_gen_pb2.Input(splits=splits),
             output_config=_output_config(source),
             custom_config=custom_config,
+            range_config=_range_config(source),
         )
+
+
+def _range_config(source: Source) -> range_config_pb2.RangeConfig | None:
+    """The one span; without it, TFX takes the newest."""
+    if source.span is None:
+        return None
+    only = range_config_pb2.StaticRange(start_span_number=source.span, end_span_number=source.span)
+    return range_config_pb2.RangeConfig(static_range=only)
 
 
 def _output_config(source: Source) -> example_gen_pb2.Output:

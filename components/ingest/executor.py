@@ -79,6 +79,11 @@ def _settings(exec_properties: Mapping[str, Any]) -> tuple[Source, Encoding]:
     values = json.loads(settings["source"])
     values["patterns"] = tuple(tuple(pair) for pair in values["patterns"])
     values["base"] = exec_properties["input_base"]
+    if values["pattern"]:
+        # The driver has filled in which span and version it is.
+        config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
+        folder = config.splits[0].pattern.removesuffix(values["patterns"][0][1])
+        values["base"] = os.path.join(values["base"], folder.rstrip("/"))
     return Source(**values), Encoding(**json.loads(settings["encoding"]))
 
 

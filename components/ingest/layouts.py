@@ -60,6 +60,8 @@ class Source:
       name: the TFDS name.
       task: what its examples are for, one of `TASKS`; empty for a TFDS name until `prepare`.
       digest: of the names, sizes and times of all files, where the patterns do not match all.
+      pattern: of one span of many, the path with {SPAN} and its like; `base` is the span's folder.
+      span: its number; None for the newest there is when the pipeline runs.
     """
 
     kind: str
@@ -68,6 +70,8 @@ class Source:
     name: str = ""
     task: str = "classification"
     digest: str = ""
+    pattern: str = ""
+    span: int | None = None
 
 
 def recognised(folder: Path) -> tuple[Source, tuple[str, ...]]:

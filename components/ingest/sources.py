@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+from components.ingest import spans
 from components.ingest.layouts import (
     SPLITS,
     Source,
@@ -22,7 +23,16 @@ from components.ingest.layouts import (
     recognised,
 )
 
-__all__ = ["HELD_OUT", "SPLITS", "Source", "SourceError", "class_names", "prepare", "resolve"]
+__all__ = [
+    "HELD_OUT",
+    "SPLITS",
+    "Source",
+    "SourceError",
+    "class_names",
+    "prepare",
+    "resolve",
+    "window",
+]
 
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
@@ -61,7 +71,7 @@ def resolve(dataset: str, task: str | None = None) -> Source:
 
     Args:
       dataset: `"mnist"` (in the box), `"cifar10"`, `"tfds:NAME"`, or a folder in one of the layouts
-        of docs/data.md.
+        of docs/data.md; with {SPAN} and its like (`components.ingest.spans`), the newest span.
       task: what the examples are wanted for (`layouts.TASKS`); by default the first that the data
         serve.
 
@@ -69,6 +79,8 @@ def resolve(dataset: str, task: str | None = None) -> Source:
       SourceError: no such folder, no images in it, images of one class only, or data of another
         task.
     """
+    if spans.is_pattern(dataset):
+        return window(dataset, 1, task)[0]
     if dataset in _TFDS_NAMES:
         dataset = f"tfds:{dataset}"
     if dataset.startswith("tfds:"):
@@ -87,6 +99,29 @@ def resolve(dataset: str, task: str | None = None) -> Source:
             raise SourceError(f"{dataset}: no such folder")
         source, served = recognised(folder.resolve())
     return for_task(source, task, served)
+
+
+def window(dataset: str, size: int, task: str | None = None) -> list[Source]:
+    """The sources of a rolling window of spans, the newest first; of other data, the only one.
+
+    Args:
+      dataset, task: as for `resolve`.
+      size: how many spans the window covers, the newest and those numbered before it.
+
+    Raises:
+      SourceError: as `resolve`; no span is there; or a window of data that have no spans.
+    """
+    if not spans.is_pattern(dataset):
+        if size > 1:
+            raise SourceError(
+                f"{dataset}: a window of {size} needs data in spans, such as photos/span-{{SPAN}}"
+            )
+        return [resolve(dataset, task)]
+    pattern = dataset if "://" in dataset else os.path.abspath(Path(dataset).expanduser())
+    return [
+        replace(resolve(span.folder, task), pattern=pattern.rstrip("/"), span=span.number)
+        for span in spans.rolling(spans.find(pattern), size)
+    ]
 
 
 def for_task(source: Source, task: str | None, served: Collection[str]) -> Source:

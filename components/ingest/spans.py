@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from components.ingest.layouts import SourceError
+
 _SPEC = re.compile(r"\{([A-Za-z]+)(?::(\d+))?\}")
 _DATE = {"YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}"}
 _NUMBERS = ("SPAN", "VERSION")
@@ -21,7 +23,7 @@ _EPOCH = datetime.date(1970, 1, 1)
 _SHOWN = 5
 
 
-class SpanError(ValueError):
+class SpanError(SourceError):
     """A pattern of spans that cannot be used; the text says what was looked for and where."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import examples, progress
+from components.ingest.spans import is_pattern
 from components.validate import checks, facts, verdict
 from components.validate.verdict import Before, UnfitData, Verdict
 
@@ -54,6 +56,7 @@ class Executor(executor.Executor):
             _before(input_dict.get("previous", [])),
             list(_anomalies(anomalies)),
         )
+        found = dataclasses.replace(found, spans=_spans(spans, exec_properties["dataset"]))
         progress.report(STAGE, 2, 3, "writing the verdict")
         artifact = artifact_utils.get_single_instance(output_dict["verdict"])
         statistics = checks.statistics(table[table["split"] == "train"])
@@ -66,6 +69,18 @@ class Executor(executor.Executor):
 def newest_first(artifacts: Iterable[types.Artifact]) -> list[types.Artifact]:
     """Examples artifacts, that of the newest span first."""
     return sorted(artifacts, key=lambda each: -each.get_int_custom_property(_SPAN))
+
+
+def _spans(artifacts: Iterable[types.Artifact], dataset: str) -> list[str]:
+    """The spans' numbers and versions; none where the data are not in spans."""
+    if not is_pattern(dataset):
+        return []
+    texts = []
+    for each in artifacts:
+        version = f" (version {each.get_int_custom_property('version')})"
+        text = str(each.get_int_custom_property(_SPAN))
+        texts.append(text + version * each.has_custom_property("version"))
+    return texts
 
 
 def _labels(spans: Sequence[types.Artifact]) -> list[str]:

@@ -40,6 +40,7 @@ class Verdict:
       distances: skew and drift.
       problems: what stops a run; empty where the data are fit to train on.
       duplicates, leaks: see `components.validate.copies`; they are told and stop nothing.
+      spans: which spans these data are, as texts, the newest first; () of data without spans.
     """
 
     splits: Mapping[str, Mapping[str, Any]]
@@ -48,6 +49,7 @@ class Verdict:
     problems: Sequence[Problem]
     duplicates: Sequence[Mapping[str, Any]]
     leaks: Sequence[Mapping[str, Any]]
+    spans: Sequence[str] = ()
 
     @property
     def line(self) -> str:
@@ -63,13 +65,15 @@ class Verdict:
         drifts = [each.value for each in self.distances if each.check == "drift"]
         if drifts:
             parts.append(f"drift {max(drifts):.3f} at most")
-        return f"{images} images: {'; '.join(parts)}"
+        spans = f"span{'s' * (len(self.spans) > 1)} {', '.join(self.spans)}: " if self.spans else ""
+        return f"{spans}{images} images: {'; '.join(parts)}"
 
     def to_json(self) -> dict[str, Any]:
         """As `verdict.json` has it: numbers of copies, whose lists are files of their own."""
         contradicting = sum(group["contradicting"] for group in self.duplicates)
         return {
             "line": self.line,
+            "spans": self.spans,
             "splits": self.splits,
             "before": self.before,
             "distances": [

@@ -1,8 +1,12 @@
 """Spans in real folders."""
 
-import pytest
+from dataclasses import replace
 
-from components.ingest import spans
+import pytest
+import skimage.data
+from PIL import Image
+
+from components.ingest import sources, spans
 from components.ingest.spans import Span, SpanError
 
 
@@ -95,3 +99,66 @@ def test_a_pattern_is_divided_at_its_first_brace(pattern, parts):
 def test_other_paths_are_no_patterns():
     assert not spans.is_pattern("photos/{1}")
     assert not spans.is_pattern("tfds:cifar10")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Makes a span of a few pieces of two photographs; the higher its number, the larger."""
+
+    def make(name: str, side: int):
+        for label, photo in (("cat", skimage.data.chelsea()), ("coffee", skimage.data.coffee())):
+            folder = tmp_path / "photos" / name / label
+            folder.mkdir(parents=True)
+            for start in range(0, 250, 10):
+                piece = photo[start : start + side, start : start + side]
+                Image.fromarray(piece).save(folder / f"{start}.png")
+
+    make.pattern = str(tmp_path / "photos" / "span-{SPAN:2}" / "v{VERSION}")
+    return make
+
+
+def ingested(source, to) -> tuple[dict, set]:
+    """What TFX's driver decides, and the heights of the images that are then read."""
+    from tfx.components.example_gen.driver import FileBasedDriver
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+    from tfx.types import standard_artifacts
+
+    from components.ingest.component import ImageExampleGen
+    from components.ingest.executor import Executor
+    from components.validate import facts
+
+    properties = dict(ImageExampleGen(source).exec_properties)
+    decided = FileBasedDriver(None).resolve_exec_properties(properties, None, None)
+    artifact = standard_artifacts.Examples()
+    artifact.uri = str(to)
+    runner = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+    context = BaseBeamExecutor.Context(beam_pipeline_args=[f"--runner={runner}"])
+    Executor(context).Do({}, {"examples": [artifact]}, decided)
+    return decided, set(facts.read(artifact.uri)["height"])
+
+
+def test_each_span_of_a_window_is_read_in_its_newest_version(photos, tmp_path):
+    photos("span-01/v1", 21)
+    photos("span-02/v1", 31)
+    photos("span-02/v2", 32)
+    newest, *earlier = sources.window(photos.pattern, 2)
+    for source, number, version, side in ((newest, 2, 2, 32), (*earlier, 1, 1, 21)):
+        decided, heights = ingested(source, tmp_path / f"examples-{number}")
+        assert (decided["span"], decided["version"]) == (number, version)
+        assert heights == {side}
+
+
+def test_without_a_number_the_driver_takes_the_newest_span(photos, tmp_path):
+    photos("span-01/v1", 21)
+    photos("span-02/v1", 31)
+    source = replace(sources.resolve(photos.pattern), span=None)
+    photos("span-11/v3", 43)
+    decided, heights = ingested(source, tmp_path / "examples")
+    assert (decided["span"], decided["version"], heights) == (11, 3, {43})
+
+
+def test_a_window_needs_spans(photos):
+    photos("span-01/v1", 21)
+    assert len(sources.window(photos.pattern, 5)) == 1
+    with pytest.raises(sources.SourceError, match=r"a window of 2 needs data in spans"):
+        sources.window("mnist", 2)
