@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
@@ -17,6 +18,7 @@ from components.ingest.component import ImageExampleGen
 from components.ingest.contract import Encoding
 from components.ingest.sources import Source
 from components.judge.component import Judge
+from components.preprocess import steps
 from components.probe.component import Probe
 from components.push.component import Pusher
 from components.report.component import Report
@@ -93,7 +95,7 @@ def create_pipeline(
         model=trainer.outputs["model"],
         protocol=recipe.protocol,
         benchmarks=recipe.benchmarks,
-        recipe={key: getattr(recipe, key) for key in _JUDGED_KEYS},
+        recipe=_judged(recipe),
         model_run=trainer.outputs["model_run"],
     )
     probes = [_probe(recipe, examples, transform, trainer)] if recipe.transfer else []
@@ -102,6 +104,7 @@ def create_pipeline(
         model_run=trainer.outputs["model_run"],
         judgement=judge.outputs["judgement"],
         probes=probes[0].outputs["probes"] if probes else None,
+        transform_graph=transform.outputs["transform_graph"],
         verdict=validator.outputs["verdict"],
     )
     canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
@@ -182,6 +185,21 @@ def _validator(recipe: Recipe, examples, statistics, schema, previous=None):
     return validator.with_id("ExampleValidator")
 
 
+def _judged(recipe: Recipe) -> dict[str, Any]:
+    """What the Judge has to know of the recipe.
+
+    A net that is tested in the middle of the scales that it was trained with is tested at all of
+    them where a protocol says so: its `preprocess.resize` is then both ends (Simonyan and
+    Zisserman 2015, section 4).
+    """
+    values = {key: getattr(recipe, key) for key in _JUDGED_KEYS}
+    sampled = steps.sampling(recipe.augment) or {}
+    scales = [sampled[key] for key in ("low", "high") if key in sampled]
+    if scales and sum(scales) == 2 * (recipe.preprocess["resize"] or 0):
+        values["preprocess"] = {**recipe.preprocess, "resize": scales}
+    return values
+
+
 def _probe(recipe: Recipe, examples, transform, trainer):
     return Probe(
         examples=examples.outputs["examples"],
@@ -194,6 +212,7 @@ def _probe(recipe: Recipe, examples, transform, trainer):
 def _transform(recipe: Recipe, examples, schema):
     # A network that was trained on other images goes on to see their mean subtracted.
     base = {"base": recipe.transfer["transform_graph"]} if recipe.transfer else {}
+    axes = {"axes": True} if steps.uses(recipe.augment, "pca_colour") else {}
     return tfx.components.Transform(
         examples=examples,
         schema=schema.outputs["schema"],
@@ -202,7 +221,7 @@ def _transform(recipe: Recipe, examples, schema):
         # The images stay encoded on disk; the trainer applies the graph as it reads them.
         materialize=False,
         disable_statistics=True,
-        custom_config={"preprocess": dict(recipe.preprocess), **base},
+        custom_config={"preprocess": dict(recipe.preprocess), **base, **axes},
     )
 
 

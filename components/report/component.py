@@ -18,6 +18,7 @@ class ReportSpec(types.ComponentSpec):
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
         "judgement": ChannelParameter(type=artifacts.Judgement),
         "probes": ChannelParameter(type=artifacts.Probes, optional=True),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
         "verdict": ChannelParameter(type=artifacts.DataVerdict, optional=True),
     }
     OUTPUTS = {"report": ChannelParameter(type=artifacts.Report)}
@@ -35,6 +36,7 @@ class Report(base_component.BaseComponent):
         model_run: types.BaseChannel,
         judgement: types.BaseChannel,
         probes: types.BaseChannel | None = None,
+        transform_graph: types.BaseChannel | None = None,
         verdict: types.BaseChannel | None = None,
     ):
         """
@@ -42,6 +44,7 @@ class Report(base_component.BaseComponent):
           examples: Examples with a `test` split: the mistakes are shown from it.
           model_run: the Trainer's ModelRun with history.json, recipe.json and model.keras.
           judgement: the Judge's Judgement.
+          transform_graph: of the Transform; without it, nothing is shown of the augmentation.
           probes: of the Probe, where a trained network's features were tried on these images.
           verdict: of the DataValidator, on the data that were trained on.
         """
@@ -51,6 +54,7 @@ class Report(base_component.BaseComponent):
                 model_run=model_run,
                 judgement=judgement,
                 probes=probes,
+                transform_graph=transform_graph,
                 verdict=verdict,
                 report=types.Channel(type=artifacts.Report),
             )

@@ -19,7 +19,7 @@ from tfx.types import artifact_utils
 
 from components import examples, model_run, progress
 from components.judge import results
-from components.report import mistakes, pictures, probes
+from components.report import augmentation, mistakes, pictures, probes
 
 _STAGE = "Report"
 _MISTAKES = 24
@@ -50,7 +50,7 @@ class Executor(base_executor.BaseExecutor):
 
         Args:
           input_dict: `examples`, `model_run` and `judgement`, one artifact each, and `probes`
-            where there are some.
+            and `transform_graph` where there are some.
           output_dict: `report`; its folder gets `index.html`, which needs no other file.
           exec_properties: none.
         """
@@ -61,6 +61,7 @@ class Executor(base_executor.BaseExecutor):
             artifact_utils.get_single_uri(input_dict["judgement"]),
             datetime.datetime.now().astimezone(),
             _optional_uri(input_dict.get("probes", [])),
+            transform_uri=_optional_uri(input_dict.get("transform_graph", [])),
             verdict_uri=_optional_uri(input_dict.get("verdict", [])),
         )
         folder = artifact_utils.get_single_uri(output_dict["report"])
@@ -78,6 +79,7 @@ def render(
     judgement_uri: str,
     date: datetime.datetime,
     probes_uri: str | None = None,
+    transform_uri: str | None = None,
     verdict_uri: str | None = None,
 ) -> str:
     """The page about one run.
@@ -86,6 +88,7 @@ def render(
       examples_uri, model_run_uri, judgement_uri: folders of the artifacts.
       date: when the page is made.
       probes_uri: folder of what the Probe found.
+      transform_uri: folder of Transform's graph, for the contact sheet of the augmentation.
       verdict_uri: folder of the verdict on the data.
     """
     judgement = _read_json(judgement_uri, "judgement.json")
@@ -99,6 +102,9 @@ def render(
     kernel = first_kernel(model)
     curves = pictures.curves(history)
     progress.report(_STAGE, 2, 4, "finding the worst mistakes")
+    sheet = None
+    if transform_uri:
+        sheet = augmentation.contact_sheet(examples_uri, transform_uri, recipe)
     worst = _worst(scores, labels, ids, names, examples_uri)
     progress.report(_STAGE, 3, 4, "drawing the confusion matrix")
     matrix = mistakes.confusion_matrix(scores, labels)
@@ -117,6 +123,7 @@ def render(
         facts=facts,
         rows=[{**row, "text": results.row_text(row)} for row in judgement["rows"]],
         curves=curves,
+        augmentation=sheet,
         probes=probes.section(_read_json(probes_uri, "probes.json")) if probes_uri else None,
         mistakes=worst,
         confusion=pictures.confusion(matrix, names),

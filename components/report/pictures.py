@@ -248,12 +248,16 @@ def filters(kernel: np.ndarray) -> Picture | None:
         mosaic[top : top + tall - gap, left : left + wide - gap, :3] = tile
         mosaic[top : top + tall - gap, left : left + wide - gap, 3] = 255
     alt = f"The {number} filters of the first layer, {height} by {width} pixels each"
-    uri = _data_uri(Image.fromarray(mosaic), "PNG")
-    return Picture(
-        "First-layer filters",
-        alt,
-        f'<img src="{uri}" alt="{alt}" width="{mosaic.shape[1]}" height="{mosaic.shape[0]}">',
+    return image("First-layer filters", alt, Image.fromarray(mosaic))
+
+
+def image(title: str, alt: str, drawn: Image.Image) -> Picture:
+    """A drawing made of pixels."""
+    markup = (
+        f'<img src="{_data_uri(drawn, "PNG")}" alt="{escape(alt)}" '
+        f'width="{drawn.width}" height="{drawn.height}">'
     )
+    return Picture(title, alt, markup)
 
 
 def thumbnail(encoded: bytes) -> Thumbnail:

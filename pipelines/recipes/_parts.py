@@ -6,8 +6,27 @@ from typing import Any
 SOFTMAX_LOSS = {"class": "keras.losses:SparseCategoricalCrossentropy", "from_logits": True}
 
 MIRRORED = ({"step": "flip"},)
+# Krizhevsky et al. 2012, section 4.1; what later papers call the standard colour augmentation.
+MIRRORED_AND_SHIFTED_IN_COLOUR = (*MIRRORED, {"step": "pca_colour", "std": 0.1})
 # He et al. 2016, section 4.2: 4 pixels on each side, then a crop of the old size.
 SHIFTED_AND_MIRRORED = ({"step": "pad", "margin": 4}, {"step": "flip"})
+
+
+def jittered(low: int, high: int) -> tuple[dict[str, Any], ...]:
+    """Crops of images whose shorter side is drawn anew each time, mirrored, shifted in colour."""
+    return (
+        {"step": "scale_jitter", "low": low, "high": high},
+        *MIRRORED_AND_SHIFTED_IN_COLOUR,
+    )
+
+
+def of_any_shape(strength: float) -> tuple[dict[str, Any], ...]:
+    """Parts of any size and shape, mirrored, in other colours: Szegedy et al. 2015, section 6."""
+    return (
+        {"step": "area_aspect", "area": [0.08, 1.0], "aspect": [0.75, 1.3333]},
+        *MIRRORED,
+        {"step": "photometric", "strength": strength},
+    )
 
 
 def momentum(rate: float | dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -1,14 +1,20 @@
 """AlexNet.
 
 A. Krizhevsky, I. Sutskever, G. Hinton: ImageNet classification with deep convolutional neural
-networks. NIPS 2012. Section 4.1 describes the augmentation, section 5 the training. Of the
-augmentation the shift of the colours along their principal components is not here.
+networks. NIPS 2012. Section 4.1 describes the augmentation, section 5 the training.
 """
 
 from dataclasses import replace
 
 from pipelines.recipe import Recipe
-from pipelines.recipes._parts import MIRRORED, SOFTMAX_LOSS, cifar10, imagenet, momentum, thirds
+from pipelines.recipes._parts import (
+    MIRRORED_AND_SHIFTED_IN_COLOUR,
+    SOFTMAX_LOSS,
+    cifar10,
+    imagenet,
+    momentum,
+    thirds,
+)
 
 _ALEXNET = Recipe(
     name="alexnet",
@@ -17,7 +23,7 @@ _ALEXNET = Recipe(
     summary="AlexNet with its two towers",
     size="paper",
     model="keras_models.classification.alexnet:AlexNet",
-    augment=MIRRORED,
+    augment=MIRRORED_AND_SHIFTED_IN_COLOUR,
     loss=SOFTMAX_LOSS,
     # Section 5: "divide the learning rate by 10 when the validation error rate stopped improving";
     # it "was initialized at 0.01 and reduced three times"; "roughly 90 cycles".

@@ -1,18 +1,17 @@
 """Parametric rectifiers.
 
 K. He, X. Zhang, S. Ren, J. Sun: Delving deep into rectifiers: surpassing human-level performance on
-ImageNet classification. ICCV 2015. Section 3 describes the training. Of the augmentation the
-jitter of scales and the shift of the colours are not here.
+ImageNet classification. ICCV 2015. Section 3 describes the training.
 """
 
 from dataclasses import replace
 
 from pipelines.recipe import Recipe
 from pipelines.recipes._parts import (
-    MIRRORED,
     SOFTMAX_LOSS,
     cifar10,
     imagenet,
+    jittered,
     momentum,
     short_momentum,
     thirds,
@@ -25,7 +24,7 @@ _PRELU_NET = Recipe(
     size="paper",
     model="keras_models.classification.prelu_net:PReLUNet",
     model_args={"model": "E", "activation": "channel-wise"},
-    augment=MIRRORED,
+    augment=jittered(256, 512),
     loss=SOFTMAX_LOSS,
     # "The learning rate is 1e-2, 1e-3, and 1e-4, and is switched when the error plateaus. The total
     # number of epochs is about 80."

@@ -1,20 +1,19 @@
 """Residual nets.
 
 K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition. CVPR 2016. Section
-3.4 describes the training on ImageNet, section 4.2 that on CIFAR-10. Of the augmentation on
-ImageNet the jitter of scales and the shift of the colours are not here.
+3.4 describes the training on ImageNet, section 4.2 that on CIFAR-10.
 """
 
 from dataclasses import replace
 
 from pipelines.recipe import Recipe
 from pipelines.recipes._parts import (
-    MIRRORED,
     SHIFTED_AND_MIRRORED,
     SOFTMAX_LOSS,
     cifar10,
     divided_by_10,
     imagenet,
+    jittered,
     momentum,
     pixels,
     short_momentum,
@@ -96,7 +95,7 @@ def _on_imagenet(name: str, function: str, summary: str, figures: tuple[str, ...
         summary=summary,
         size="paper",
         model=f"keras_models.classification.resnet:{function}",
-        augment=MIRRORED,
+        augment=jittered(256, 480),
         loss=SOFTMAX_LOSS,
         # "The learning rate starts from 0.1 and is divided by 10 when the error plateaus, and the
         # models are trained for up to 60 x 10^4 iterations" of 256 images.

@@ -1,18 +1,18 @@
 """The nets of Simonyan and Zisserman.
 
 K. Simonyan, A. Zisserman: Very deep convolutional networks for large-scale image recognition. ICLR
-2015. Section 3.1 describes the training at the fixed scale S = 256. Of the augmentation the shift
-of the colours is not here, and crops are cut from the central square of an image.
+2015. Section 3.1 describes the training: here with scales S from [256; 512], after which the nets
+are tested at Q = 384.
 """
 
 from dataclasses import replace
 
 from pipelines.recipe import Recipe
 from pipelines.recipes._parts import (
-    MIRRORED,
     SMALL_PIXELS,
     SOFTMAX_LOSS,
     cifar10,
+    jittered,
     momentum,
     pixels,
     short_momentum,
@@ -28,8 +28,8 @@ _VGG16 = Recipe(
     dataset="tfds:imagenet2012",
     model="keras_models.classification.vgg:VGG",
     model_args={"configuration": "D"},
-    preprocess=pixels(224, mean="per_channel", resize=256),
-    augment=MIRRORED,
+    preprocess=pixels(224, mean="per_channel", resize=384),
+    augment=jittered(256, 512),
     loss=SOFTMAX_LOSS,
     # "The learning rate was initially set to 10^-2 ... decreased 3 times, and the learning was
     # stopped after 370K iterations (74 epochs)."
@@ -40,8 +40,8 @@ _VGG16 = Recipe(
     protocol="dense",
     dense=True,
     benchmarks=(
-        "simonyan2014-d-256-dense-top1",
-        "simonyan2014-d-256-dense-top5",
+        "simonyan2014-d-jitter-dense-top1",
+        "simonyan2014-d-jitter-dense-top5",
         "simonyan2014-d-parameters",
     ),
     thresholds={"accuracy": 0.5, "change": 0.002},
@@ -53,8 +53,8 @@ _VGG19 = replace(
     summary="Configuration E: 16 convolutions of 3 x 3 and three fully connected layers",
     model_args={"configuration": "E"},
     benchmarks=(
-        "simonyan2014-e-256-dense-top1",
-        "simonyan2014-e-256-dense-top5",
+        "simonyan2014-e-jitter-dense-top1",
+        "simonyan2014-e-jitter-dense-top5",
         "simonyan2014-e-parameters",
     ),
 )

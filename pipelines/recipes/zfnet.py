@@ -15,7 +15,8 @@ _ZFNET = Recipe(
     summary="AlexNet with a first layer of 7 x 7 windows and stride 2",
     size="paper",
     model="keras_models.classification.zfnet:ZFNet",
-    augment=MIRRORED,
+    # "10 different sub-crops of size 224x224 (corners + center with(out) horizontal flips)".
+    augment=({"step": "corner_crop", "side": 224}, *MIRRORED),
     loss=SOFTMAX_LOSS,
     # "A learning rate of 10^-2, in conjunction with a momentum term of 0.9. We anneal the learning
     # rate throughout training manually when the validation error plateaus"; 70 epochs.
