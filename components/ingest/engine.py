@@ -21,7 +21,6 @@ Nothing here imports TensorFlow: a worker would start three times as slowly.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import json
 import math
@@ -55,8 +54,6 @@ _SHARD_RECORDS = 2000
 _CHUNK = 1000
 # Pieces travel many in one value. A file's name may hold anything but this.
 _BETWEEN = b"\0"
-# Images are compressed already: more than the lowest level takes longer and saves nothing.
-_GZIP_LEVEL = 1
 
 
 class Ingest(beam.PTransform):
@@ -178,17 +175,17 @@ class _WriteShard(beam.DoFn):
         yield own
 
     @contextlib.contextmanager
-    def _examples(self, split: str, name: str) -> Iterator[Any]:
-        name = f"Split-{split}/data_tfrecord-{name}.gz"
-        # No name and no time in the header: equal examples make equal files.
-        with (
-            _made_whole(self._uri, name) as file,
-            gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed,
-        ):
-            yield packed
+    def _examples(self, split: str, name: str) -> Iterator[tfrecord.Writer]:
+        with _made_whole(self._uri, f"Split-{split}/data_tfrecord-{name}.gz") as file:
+            writer = tfrecord.Writer(file)
+            yield writer
+            writer.finish()
 
-    def _add(self, found: Record | DeadLetter, shard: _Shard, files: Mapping[str, Any]) -> None:
-        shard.counts["read"] += 1
+    def _add(
+        self, found: Record | DeadLetter, shard: _Shard, files: Mapping[str, tfrecord.Writer]
+    ) -> None:
+        counts = shard.counts
+        counts["read"] += 1
         try:
             if isinstance(found, DeadLetter):
                 raise ImageError(found.reason)
@@ -196,15 +193,15 @@ class _WriteShard(beam.DoFn):
         except ImageError as error:
             letter = {"id": found.identifier, "reason": str(error)}
             shard.dead_letters.append(json.dumps(letter))
-            shard.counts["dead_letters"] += 1
-            shard.counts[f"dead letter: {reason_class(str(error))}"] += 1
+            counts["dead_letters"] += 1
+            counts[f"dead letter: {reason_class(str(error))}"] += 1
             return
         features = example.features.feature
         sha256 = features["image/sha256"].bytes_list.value[0]
+        encoded = features["image/encoded"].bytes_list.value[0]
         split = split_of(sha256) if self._split == UNSPLIT else self._split
         content = example.SerializeToString(deterministic=True)
-        tfrecord.write(files[split], content)
-        encoded = features["image/encoded"].bytes_list.value[0]
+        files[split].write(content)
         looks, brightness = likeness.look(np.asarray(image.convert("L")))
         fact = {
             "id": found.identifier,
@@ -218,10 +215,10 @@ class _WriteShard(beam.DoFn):
             "likeness": looks,
         }
         shard.facts.append(json.dumps(fact))
-        shard.counts[split] += 1
-        shard.counts["bytes"] += len(content)
+        counts[split] += 1
+        counts["bytes"] += len(content)
         given = found.features.get("image/encoded")
-        shard.counts["re-encoded"] += not (isinstance(given, bytes) and given == encoded)
+        counts["re-encoded"] += not (isinstance(given, bytes) and given == encoded)
 
     def _tell(self, counts: Mapping[str, int], of: int) -> None:
         for name, count in counts.items():

@@ -15,6 +15,8 @@ MAX_PIXELS = 100_000_000
 _PLAIN_MODES = ("L", "RGB")
 _FORMATS = ("PNG", "JPEG")
 _ORIENTATION = 0x0112  # EXIF's tag.
+# Pillow's own warning starts at a lower limit than ours.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageError(ValueError):
@@ -67,10 +69,7 @@ def opened(data: bytes) -> Image.Image:
     if not data:
         raise ImageError("empty file")
     try:
-        with warnings.catch_warnings():
-            # Pillow's own warning starts at a lower limit than ours.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise ImageError(
                 f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,} in all"
