@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -152,22 +153,20 @@ def idx_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
 # A table of paths and labels.
 
 
-def csv_rows(path: Path | str, opened: Callable[..., Any] = open) -> Iterator[dict[str, str]]:
+def csv_rows(path: Path | str) -> Iterator[dict[str, str]]:
     """The rows of a `labels.csv`: `path`, `label` and, where the file has it, `split`.
 
     Args:
       path: the file; its first line names the columns.
-      opened: opens it, as `open` does.
 
     Raises:
       SourceError: a column is missing, or the file is no UTF-8 text.
     """
-    with opened(str(path), "rb") as file:
-        try:
-            text = file.read().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise SourceError(f"{path}: no UTF-8 text: {error}") from error
-    rows = csv.DictReader(text.splitlines())
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: no UTF-8 text: {error}") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""))
     columns = [name.strip() for name in rows.fieldnames or ()]
     if missing := {"path", "label"} - set(columns):
         found = ", ".join(columns) or "nothing"
@@ -200,16 +199,15 @@ def _csv_table(folder: Path) -> tuple[tuple[str, str], ...]:
 # What dataset.json says.
 
 
-def description(folder: Path | str, kind: str, opened: Callable[..., Any] = open) -> dict[str, Any]:
+def description(folder: Path | str, kind: str) -> dict[str, Any]:
     """The values of a folder's `dataset.json`, none where it has no such file.
 
     Raises:
       SourceError: it is no JSON, or has a key that this kind of source does not know.
     """
-    path = os.path.join(str(folder), DESCRIPTION)
+    path = Path(folder) / DESCRIPTION
     try:
-        with opened(path, "rb") as file:
-            values = json.loads(file.read())
+        values = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
     except ValueError as error:
@@ -257,7 +255,7 @@ def _tfrecord_tasks(folder: Path) -> tuple[str, ...]:
 # VOC, COCO, pairs.
 
 
-def voc_lists(folder: Path | str, task: str, exists: Callable[[str], bool]) -> dict[str, str]:
+def voc_lists(folder: Path | str, task: str) -> dict[str, str]:
     """The list of image names of each split, as paths below the folder; none where none is there.
 
     Training is on `trainval` where a labelled `test` is there, as in the papers on VOC 2007.
@@ -265,7 +263,7 @@ def voc_lists(folder: Path | str, task: str, exists: Callable[[str], bool]) -> d
     lists = os.path.join("ImageSets", "Segmentation" if task == "segmentation" else "Main")
     for names in _VOC_LISTS:
         paths = [os.path.join(lists, f"{name}.txt") for name in names]
-        if all(exists(os.path.join(str(folder), path)) for path in paths):
+        if all((Path(folder) / path).is_file() for path in paths):
             return dict(zip(SPLITS, paths, strict=True))
     return {}
 
@@ -275,7 +273,7 @@ def _voc_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
         raise SourceError(f"{folder}: VOC annotations, and no folder JPEGImages beside them")
     if not any((folder / "Annotations").glob("*.xml")):
         raise SourceError(f"{folder / 'Annotations'}: no .xml file")
-    if voc_lists(folder, "detection", os.path.isfile):
+    if voc_lists(folder, "detection"):
         return tuple((split, "*/*") for split in SPLITS)
     return (("all", "*/*"),)
 
@@ -312,15 +310,15 @@ def _coco_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
     return tuple((split, "*/*") for split in coco_files(folder))
 
 
-def lfw_lists(folder: Path | str, exists: Callable[[str], bool]) -> dict[str, str]:
+def lfw_lists(folder: Path | str) -> dict[str, str]:
     """LFW's lists of pairs by split: those for development, or the one of all."""
-    if all(exists(os.path.join(str(folder), name)) for name in _LFW_LISTS):
+    if all((Path(folder) / name).is_file() for name in _LFW_LISTS):
         return dict(zip(SPLITS, _LFW_LISTS, strict=True))
     return {"all": LFW_LIST}
 
 
 def _lfw_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
-    return tuple(lfw_lists(folder, os.path.isfile).items())
+    return tuple(lfw_lists(folder).items())
 
 
 def _pair_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
@@ -354,15 +352,15 @@ _LAYOUTS: tuple[tuple[str, Callable, Callable, Callable], ...] = (
         _serves("verification"),
     ),
     (
-        "video",
-        lambda f: bool(_classes_with(f, VIDEO_SUFFIXES)),
-        _video_folders,
-        _serves("video"),
-    ),
-    (
         "folder",
         lambda f: bool(_classes_with(f, IMAGE_SUFFIXES)),
         _class_folders,
         _serves("classification"),
+    ),
+    (
+        "video",
+        lambda f: bool(_classes_with(f, VIDEO_SUFFIXES)),
+        _video_folders,
+        _serves("video"),
     ),
 )

@@ -5,15 +5,14 @@ import json
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 import skimage.data
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest import tfrecord
 from components.ingest.contract import DeadLetter, Encoding, to_example
 from components.ingest.readers import reader
+from components.ingest.readers.records import read, starts
 from components.ingest.sources import Source, SourceError, resolve
 
 COUNT = 230
@@ -52,9 +51,9 @@ def described(folder: Path, **values) -> Path:
 
 
 def loaded(source: Source, split: str) -> tuple[dict, dict]:
-    read = pickle.loads(pickle.dumps(reader(source)))
-    pieces = [piece for root in read.roots(split) for piece in read.pieces(root)]
-    found = [each for piece in pieces for each in read.load(piece)]
+    reading = pickle.loads(pickle.dumps(reader(source)))
+    pieces = [piece for root in reading.roots(split) for piece in reading.pieces(root)]
+    found = [each for piece in pieces for each in reading.load(piece)]
     letters = {each.identifier: each.reason for each in found if isinstance(each, DeadLetter)}
     return {each.identifier: each for each in found if not isinstance(each, DeadLetter)}, letters
 
@@ -69,8 +68,8 @@ def test_records_of_all_pieces(photo, tmp_path, compression):
     written(tmp_path / "a.tfrecord", labelled(photo, numbers), compression)
     source = resolve(str(described(tmp_path, **CLASSES)))
     assert (source.kind, source.task) == ("tfrecord", "classification")
-    read = reader(source)
-    pieces = [piece for root in read.roots("all") for piece in read.pieces(root)]
+    reading = reader(source)
+    pieces = [piece for root in reading.roots("all") for piece in reading.pieces(root)]
     assert len(pieces) == (1 if compression else 3)
     records, letters = loaded(source, "all")
     assert letters == {}
@@ -118,7 +117,7 @@ def test_boxes_whose_sides_are_features_of_their_own(photo, tmp_path):
 
 
 def test_records_that_give_no_example(photo, tmp_path):
-    path = written(
+    written(
         tmp_path / "a.tfrecord",
         [
             {"jpeg": photo, "class": 0},
@@ -127,11 +126,11 @@ def test_records_that_give_no_example(photo, tmp_path):
             {"jpeg": [photo, photo], "class": 0},
         ],
     )
-    with open(path, "ab") as file:
-        tfrecord.write(file, b"\xff\xff no example")
+    with tf.io.TFRecordWriter(str(tmp_path / "b.tfrecord")) as writer:
+        writer.write(b"\xff\xff no example")
     records, letters = loaded(resolve(str(described(tmp_path, **CLASSES))), "all")
     assert list(records) == ["a.tfrecord#0"]
-    assert letters.pop("a.tfrecord#4").startswith("no tf.Example: ")
+    assert letters.pop("b.tfrecord#0").startswith("no tf.Example: ")
     assert letters == {
         "a.tfrecord#1": "unknown label: 2, and there are 2 classes",
         "a.tfrecord#2": "no feature 'jpeg' in the tf.Example",
@@ -196,13 +195,9 @@ def test_descriptions_that_cannot_be_used(photo, tmp_path, changed, message):
         reader(resolve(str(described(tmp_path, **{**CLASSES, **changed}))))
 
 
-def test_the_files_of_tensorflow_and_ours_are_the_same(photo, tmp_path):
-    theirs = written(tmp_path / "a.tfrecord", labelled(photo, [0, 1])).read_bytes()
-    records = list(tfrecord.read(io.BytesIO(theirs)))
-    assert len(records) == 2
-    ours = io.BytesIO()
-    for record in records:
-        tfrecord.write(ours, record)
-    assert ours.getvalue() == theirs
-    starts = list(tfrecord.starts(io.BytesIO(theirs)))
-    np.testing.assert_array_equal(starts, [0, len(theirs) // 2])
+def test_where_records_begin(photo, tmp_path):
+    content = written(tmp_path / "a.tfrecord", labelled(photo, [0, 1])).read_bytes()
+    assert list(starts(io.BytesIO(content))) == [0, len(content) // 2]
+    file = io.BytesIO(content)
+    file.seek(len(content) // 2)
+    assert len(list(read(file))) == 1

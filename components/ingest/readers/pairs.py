@@ -64,7 +64,7 @@ class LfwReader:
         self.labels: list[str] = []
 
     def roots(self, split: str) -> list[str]:
-        return [lfw_lists(self._base, os.path.isfile)[split]]
+        return [lfw_lists(self._base)[split]]
 
     def pieces(self, root: str) -> Iterator[str]:
         with open(os.path.join(self._base, root), encoding="utf-8") as file:

@@ -13,11 +13,10 @@ from typing import Any, BinaryIO
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
-from components.ingest import tfrecord
 from components.ingest.contract import FEATURES, DeadLetter, Record
 from components.ingest.images import ImageError
 from components.ingest.layouts import DESCRIPTION, SourceError, description
-from components.ingest.readers import files
+from components.ingest.readers import files, records
 from components.ingest.sources import Source
 
 _PIECE = 100
@@ -72,7 +71,7 @@ class TfrecordReader:
             if _is_gzipped(file):
                 yield json.dumps([root, 0, 0, None])
                 return
-            for number, start in enumerate(tfrecord.starts(file)):
+            for number, start in enumerate(records.starts(file)):
                 if number % _PIECE == 0:
                     yield json.dumps([root, number, start, _PIECE])
 
@@ -83,11 +82,11 @@ class TfrecordReader:
             with open(os.path.join(self._base, name), "rb") as plain:
                 file = gzip.GzipFile(fileobj=plain) if count is None else plain
                 file.seek(start)
-                for serialised in itertools.islice(tfrecord.read(file), count):
+                for serialised in itertools.islice(records.read(file), count):
                     yield self._record(identifier, serialised)
                     number += 1
                     identifier = f"{name}#{number}"
-        except (tfrecord.DamagedError, EOFError, OSError) as error:
+        except (records.DamagedError, EOFError, OSError) as error:
             yield DeadLetter(
                 identifier, f"damaged file: {error}; lost are this record and what follows"
             )
@@ -136,7 +135,7 @@ def _is_gzipped(file: BinaryIO) -> bool:
     magic = file.read(len(_GZIP_MAGIC))
     file.seek(0)
     # The length of a record may begin with the same two bytes.
-    return magic == _GZIP_MAGIC and not tfrecord.begins(file)
+    return magic == _GZIP_MAGIC and not records.begins(file)
 
 
 def _values(found: Mapping[str, Any], name: str) -> Sequence[Any]:

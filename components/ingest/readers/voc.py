@@ -37,7 +37,7 @@ class VocReader:
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
     def roots(self, split: str) -> list[str]:
-        lists = voc_lists(self._base, self._task, os.path.isfile)
+        lists = voc_lists(self._base, self._task)
         return [lists.get(split, _CLASSES if self._task == "segmentation" else _ANNOTATIONS)]
 
     def pieces(self, root: str) -> Iterator[str]:
