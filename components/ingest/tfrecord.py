@@ -29,7 +29,7 @@ class Writer:
     def write(self, record: bytes) -> None:
         """Appends a record: its length, the checksum of that, the record, and its checksum."""
         length = struct.pack("<Q", len(record))
-        framed = length + _checksum(length) + record + _checksum(record)
+        framed = length + checksum(length) + record + checksum(record)
         self._file.write(self._packer.compress(framed))
 
     def finish(self) -> None:
@@ -37,6 +37,7 @@ class Writer:
         self._file.write(self._packer.flush())
 
 
-def _checksum(data: bytes) -> bytes:
+def checksum(data: bytes) -> bytes:
+    """The masked CRC-32C that stands behind what it is of."""
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF)

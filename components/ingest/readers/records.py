@@ -10,9 +10,8 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-import google_crc32c
+from components.ingest import tfrecord
 
-_MASK = 0xA282EAD8
 # A record's length and the checksum of that.
 _HEADER = 8 + 4
 
@@ -32,7 +31,7 @@ def read(file: BinaryIO) -> Iterator[bytes]:
         checksum = file.read(4)
         if len(record) < length or len(checksum) < 4:
             raise DamagedError("ends inside a record")
-        if checksum != _checksum(record):
+        if checksum != tfrecord.checksum(record):
             raise DamagedError("a record's checksum is wrong")
         yield record
 
@@ -70,11 +69,6 @@ def _length(file: BinaryIO) -> int | None:
     header = file.read(_HEADER)
     if not header:
         return None
-    if len(header) < _HEADER or header[8:] != _checksum(header[:8]):
+    if len(header) < _HEADER or header[8:] != tfrecord.checksum(header[:8]):
         raise DamagedError("no record of a TFRecord file")
     return struct.unpack("<Q", header[:8])[0]
-
-
-def _checksum(data: bytes) -> bytes:
-    crc = google_crc32c.value(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF)
