@@ -44,7 +44,8 @@ def contact_sheet(
     encoded = [images.parse(record)[0] for record in images.records]
     before = [decode_one(image, settings).numpy() for image in encoded]
     after = [
-        [_view(image, images, recipe, number) for number in range(_VIEWS)] for image in encoded
+        [_view(image, images, recipe, row * _VIEWS + view) for view in range(_VIEWS)]
+        for row, image in enumerate(encoded)
     ]
     steps = ", ".join(step["step"].replace("_", " ") for step in recipe["augment"])
     alt = (
@@ -58,7 +59,7 @@ def _view(
     encoded: tf.Tensor, images: data.Images, recipe: Mapping[str, Any], number: int
 ) -> np.ndarray:
     """float32 [H, W, C] of the network's input, before it is normalised."""
-    # Of the numbers of epochs' images none is negative: these draws are the sheet's own.
+    # No number of an image in training is negative: these draws are the sheet's own.
     seed = tf.constant([recipe["seed"], -1 - number], tf.int64)
     pixels = sample(encoded, recipe["preprocess"], sampling_step(recipe), seed)
     return tf.cast(data.seen(pixels[None], recipe, seed, images)[0], tf.float32).numpy()
