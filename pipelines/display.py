@@ -34,6 +34,8 @@ WORK = {
     "Canary": "try it in the server",
     "Pusher": "hand to the server",
 }
+# Data in spans are read by a stage each.
+_OF_A_SPAN = "-span-"
 _WORK_WIDTH = max(map(len, WORK.values()))
 _MARKS = {
     "waiting": Text("·", style="dim"),
@@ -45,6 +47,11 @@ _MARKS = {
 _PLAIN_PROGRESS_SECONDS = 20.0
 _STARTING = "starting TFX, about half a minute"
 _STOPPING = "stopping the run; press Ctrl-C again to end it at once"
+
+
+def work(stage: str) -> str:
+    """What a stage does, in a few words."""
+    return WORK.get(stage.partition(_OF_A_SPAN)[0], "")
 
 
 def duration(seconds: float) -> str:
@@ -129,14 +136,14 @@ class Board:
 
     def _row(self, stage: Stage) -> list[Any]:
         name = Text(stage.name, style="dim" if stage.state == "waiting" else "bold")
-        work: Text | ProgressBar = Text(WORK.get(stage.name, ""), style="dim")
+        middle: Text | ProgressBar = Text(work(stage.name), style="dim")
         if stage.state != "running":
             status = {"waiting": "", "cached": "cached"}.get(stage.state, duration(stage.seconds))
-            return [_MARKS.get(stage.state, ""), name, work, Text(status)]
+            return [_MARKS.get(stage.state, ""), name, middle, Text(status)]
         if stage.total:
-            work = ProgressBar(total=stage.total, completed=stage.done)
+            middle = ProgressBar(total=stage.total, completed=stage.done)
         status = f"{duration(self._clock() - stage.began)}  {stage.text}"
-        return [self._spinner, name, work, Text(status)]
+        return [self._spinner, name, middle, Text(status)]
 
 
 @contextlib.contextmanager

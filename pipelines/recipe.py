@@ -21,7 +21,7 @@ __all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
 
 SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
-_VALIDATION = {
+VALIDATION = {
     "missing_classes": 0,
     "skew": 0.1,
     "drift": 0.1,
@@ -121,7 +121,7 @@ class Recipe:
         default_factory=lambda: {"accuracy": 0.0, "change": 0.002}
     )
     window: int = 1
-    validation: Mapping[str, float] = field(default_factory=lambda: dict(_VALIDATION))
+    validation: Mapping[str, float] = field(default_factory=lambda: dict(VALIDATION))
     features: tuple[str, ...] = ()
     dense: bool = False
     transfer: Mapping[str, Any] | None = None

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from components.judge import benchmarks
 from components.judge.results import COUNTS, METRICS, SCALES, figure_text, judged_table, row_text
-from pipelines.display import WORK, duration
+from pipelines.display import duration, work
 from pipelines.recipe import IDENTITY, Recipe
 
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ def _stages(stages: Iterable[Mapping[str, Any]]) -> Table:
         style = {"failed": "bold red", "cached": "cyan", "waiting": "dim"}.get(stage["state"], "")
         table.add_row(
             Text(f"  {stage['stage']}"),
-            Text(WORK.get(stage["stage"], ""), style="dim"),
+            Text(work(stage["stage"]), style="dim"),
             Text(took if cached or stage["state"] != "failed" else f"failed after {took}", style),
         )
     return table

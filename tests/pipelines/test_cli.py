@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pipelines import cli, process
 
 TREE = Path(__file__).parents[2]
-COMMANDS = ["list", "show", "run", "judge", "papers", "serve", "predict", "compile"]
+COMMANDS = ["list", "show", "run", "judge", "papers", "serve", "predict", "data", "compile"]
 HEAVY = {"tensorflow", "tfx", "apache_beam", "numpy", "matplotlib", "grpc", "keras", "PIL", "kfp"}
 
 JUDGEMENT = {

