@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
@@ -22,13 +22,15 @@ from components.preprocess import steps
 from components.probe.component import Probe
 from components.push.component import Pusher
 from components.report.component import Report
+from components.tune.component import Tuner
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
+from pipelines import tuning
 from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe, RecipeError
 
-_JUDGING_KEYS = ("thresholds", "validation", "protocol", "benchmarks", "transfer")
+_OTHER_STAGES_KEYS = ("thresholds", "validation", "protocol", "benchmarks", "transfer", "tune")
 _JUDGED_KEYS = ("name", "size", "dataset", "full_data", "seed", "preprocess")
 _ON_THIS_MACHINE = Beam()
 
@@ -81,7 +83,8 @@ def create_pipeline(
     transform = _transform(recipe, trained_on, schema)
     # Nothing is computed with data that are stopped.
     transform.add_upstream_node(validator)
-    trainer = _trainer(recipe, paths, trained_on, schema, transform)
+    tuners = [_tuner(recipe, paths, trained_on, transform)] if tuning.is_on(recipe.tune) else []
+    trainer = _trainer(recipe, paths, trained_on, schema, transform, *tuners)
     baseline = _baseline(trainer, by_content=metadata)
     evaluator = tfx.components.Evaluator(
         examples=examples.outputs["examples"],
@@ -106,6 +109,7 @@ def create_pipeline(
         probes=probes[0].outputs["probes"] if probes else None,
         transform_graph=transform.outputs["transform_graph"],
         verdict=validator.outputs["verdict"],
+        tuner_results=tuners[0].outputs["tuner_results"] if tuners else None,
     )
     canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
     pusher = Pusher(
@@ -126,6 +130,7 @@ def create_pipeline(
         *previous,
         validator,
         transform,
+        *tuners,
         trainer,
         baseline,
         evaluator,
@@ -225,7 +230,20 @@ def _transform(recipe: Recipe, examples, schema):
     )
 
 
-def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform):
+def _tuner(recipe: Recipe, paths: Paths, examples, transform):
+    return Tuner(
+        tuner_fn="components.tune.search.tuner_fn",
+        examples=examples.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        # A part of the training split is held out: the test split is not for choosing.
+        eval_args=tfx.proto.EvalArgs(splits=["train"]),
+        custom_config=_training_config(recipe, paths, tune=recipe.tune),
+    )
+
+
+def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform, tuner=None):
+    best = {"hyperparameters": tuner.outputs["best_hyperparameters"]} if tuner else {}
     return tfx.components.Trainer(
         run_fn="components.train.run.run_fn",
         examples=examples,
@@ -233,14 +251,12 @@ def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform):
         schema=schema.outputs["schema"],
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["test"]),
-        custom_config={
-            "recipe": _for_training(recipe),
-            "checkpoints": f"{paths.pipeline(recipe.name)}/checkpoints",
-        },
+        custom_config=_training_config(recipe, paths),
+        **best,
     )
 
 
-def _for_training(recipe: Recipe) -> str:
+def _training_config(recipe: Recipe, paths: Paths, **more: Any) -> dict[str, str]:
     """The recipe without what only judging needs: to change that is no reason to train again.
 
     The network of a recipe on another's is an argument of its model.
@@ -248,7 +264,11 @@ def _for_training(recipe: Recipe) -> str:
     values = json.loads(recipe.to_json())
     if recipe.transfer:
         values["model_args"]["base"] = f"{recipe.transfer['model_run']}/model.keras"
-    return json.dumps({key: values[key] for key in values if key not in _JUDGING_KEYS})
+    kept = {key: values[key] for key in values if key not in _OTHER_STAGES_KEYS}
+    return {
+        "recipe": json.dumps(kept | more),
+        "checkpoints": f"{paths.pipeline(recipe.name)}/checkpoints",
+    }
 
 
 def _baseline(trainer, by_content: bool):

@@ -367,6 +367,9 @@ def _places(summary: Mapping[str, Any], log: Path) -> Table:
         if summary.get("examples"):
             letters += f"; why: {nearby(summary['examples'])}/dead_letters"
         table.add_row("Dead letters", letters)
+    if tuned := summary.get("tuned"):
+        values = ", ".join(f"{key}={json.dumps(value)}" for key, value in tuned["values"].items())
+        table.add_row("Tuned", f"{values}; the best of {tuned['trials']:,} trials")
     if summary.get("data_verdict"):
         verdict = json.loads(Path(summary["data_verdict"]).read_text(encoding="utf-8"))
         table.add_row("Data", verdict["line"])

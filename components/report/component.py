@@ -20,6 +20,7 @@ class ReportSpec(types.ComponentSpec):
         "probes": ChannelParameter(type=artifacts.Probes, optional=True),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
         "verdict": ChannelParameter(type=artifacts.DataVerdict, optional=True),
+        "tuner_results": ChannelParameter(type=standard_artifacts.TunerResults, optional=True),
     }
     OUTPUTS = {"report": ChannelParameter(type=artifacts.Report)}
 
@@ -38,6 +39,7 @@ class Report(base_component.BaseComponent):
         probes: types.BaseChannel | None = None,
         transform_graph: types.BaseChannel | None = None,
         verdict: types.BaseChannel | None = None,
+        tuner_results: types.BaseChannel | None = None,
     ):
         """
         Args:
@@ -47,6 +49,7 @@ class Report(base_component.BaseComponent):
           transform_graph: of the Transform; without it, nothing is shown of the augmentation.
           probes: of the Probe, where a trained network's features were tried on these images.
           verdict: of the DataValidator, on the data that were trained on.
+          tuner_results: of the Tuner, where values were searched.
         """
         super().__init__(
             spec=ReportSpec(
@@ -56,6 +59,7 @@ class Report(base_component.BaseComponent):
                 probes=probes,
                 transform_graph=transform_graph,
                 verdict=verdict,
+                tuner_results=tuner_results,
                 report=types.Channel(type=artifacts.Report),
             )
         )

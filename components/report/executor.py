@@ -19,7 +19,7 @@ from tfx.types import artifact_utils
 
 from components import examples, model_run, progress
 from components.judge import results
-from components.report import augmentation, mistakes, pictures, probes
+from components.report import augmentation, mistakes, pictures, probes, trials
 
 _STAGE = "Report"
 _MISTAKES = 24
@@ -49,8 +49,8 @@ class Executor(base_executor.BaseExecutor):
         """Writes `index.html`.
 
         Args:
-          input_dict: `examples`, `model_run` and `judgement`, one artifact each, and `probes`
-            and `transform_graph` where there are some.
+          input_dict: `examples`, `model_run` and `judgement`, one artifact each, and `probes`,
+            `tuner_results` and `transform_graph` where there are some.
           output_dict: `report`; its folder gets `index.html`, which needs no other file.
           exec_properties: none.
         """
@@ -61,6 +61,7 @@ class Executor(base_executor.BaseExecutor):
             artifact_utils.get_single_uri(input_dict["judgement"]),
             datetime.datetime.now().astimezone(),
             _optional_uri(input_dict.get("probes", [])),
+            _optional_uri(input_dict.get("tuner_results", [])),
             transform_uri=_optional_uri(input_dict.get("transform_graph", [])),
             verdict_uri=_optional_uri(input_dict.get("verdict", [])),
         )
@@ -79,6 +80,7 @@ def render(
     judgement_uri: str,
     date: datetime.datetime,
     probes_uri: str | None = None,
+    trials_uri: str | None = None,
     transform_uri: str | None = None,
     verdict_uri: str | None = None,
 ) -> str:
@@ -88,6 +90,7 @@ def render(
       examples_uri, model_run_uri, judgement_uri: folders of the artifacts.
       date: when the page is made.
       probes_uri: folder of what the Probe found.
+      trials_uri: folder of what the Tuner tried.
       transform_uri: folder of Transform's graph, for the contact sheet of the augmentation.
       verdict_uri: folder of the verdict on the data.
     """
@@ -125,6 +128,7 @@ def render(
         curves=curves,
         augmentation=sheet,
         probes=probes.section(_read_json(probes_uri, "probes.json")) if probes_uri else None,
+        trials=trials.section(_read_json(trials_uri, "trials.json")) if trials_uri else None,
         mistakes=worst,
         confusion=pictures.confusion(matrix, names),
         confusions=[

@@ -158,6 +158,42 @@ def accuracies(
         return Picture(title, alt, _svg(figure, alt))
 
 
+def scatter(
+    title: str,
+    axis: str,
+    points: Sequence[tuple[float | str, float]],
+    line: Sequence[float] | None = None,
+    log: bool = False,
+) -> Picture:
+    """Points, the highest of them marked.
+
+    Args:
+      title, axis: what is drawn, and what lies along the horizontal axis.
+      points: places (numbers, or names in the order in which they first come) and heights.
+      line: heights above the same places, drawn as steps.
+      log: whether the places are numbers above 0 on a logarithmic axis.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.6, 2.5), layout="constrained")
+        axes = figure.add_subplot()
+        if log:
+            axes.set_xscale("log")
+        places, heights = zip(*points, strict=True)
+        if line is not None:
+            axes.step(places, line, where="post", color=_TRAIN, linewidth=1.2)
+        axes.plot(places, heights, "o", color=_TEST, markersize=4)
+        best = max(points, key=lambda point: point[1])
+        axes.plot(*([value] for value in best), "o", color=_RIGHT, markersize=8)
+        if all(isinstance(place, int) for place in places):
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        elif any(isinstance(place, str) for place in places):
+            axes.tick_params(axis="x", rotation=60 if sum(map(len, set(places))) > 30 else 0)
+        axes.set_xlabel(axis)
+        shown = best[0] if isinstance(best[0], str) else f"{best[0]:.4g}"
+        alt = f"{title}, {len(points)} points; the highest, {best[1]:.4g}, at {axis} {shown}"
+        return Picture(title, alt, _svg(figure, alt))
+
+
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Picture:
     """The confusion matrix [C, C]: true labels in rows, given labels in columns.
 

@@ -28,20 +28,24 @@ class EpochCheckpoint(keras.callbacks.Callback):
         self._folder = folder
         self.history: list[dict[str, float]] = []
 
-    def restore(self, model: keras.Model) -> int:
+    def restore(self, model: keras.Model, other: str | None = None) -> int:
         """Loads the newest checkpoint into a compiled, built model.
+
+        Args:
+          model: as it was when the checkpoint was written.
+          other: a folder of another training's, taken where there is none of this one.
 
         Returns:
           The number of epochs that lie behind: 0 where there is no checkpoint.
         """
-        epochs = self._saved_epochs()
-        if not epochs:
-            return 0
-        newest = self._path(epochs[-1])
-        model.load_weights(f"{newest}/model.weights.h5")
-        with tf.io.gfile.GFile(f"{newest}/history.json") as file:
-            self.history = json.load(file)
-        return epochs[-1]
+        for folder in filter(None, (self._folder, other)):
+            if epochs := _saved_epochs(folder):
+                newest = _path(folder, epochs[-1])
+                model.load_weights(f"{newest}/model.weights.h5")
+                with tf.io.gfile.GFile(f"{newest}/history.json") as file:
+                    self.history = json.load(file)
+                return epochs[-1]
+        return 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.history.append(_plain(epoch, logs))
@@ -53,23 +57,25 @@ class EpochCheckpoint(keras.callbacks.Callback):
         self.model.save_weights(f"{temporary}/model.weights.h5")
         with tf.io.gfile.GFile(f"{temporary}/history.json", "w") as file:
             json.dump(self.history, file)
-        tf.io.gfile.rename(temporary, self._path(done))
-        for old in self._saved_epochs()[:-1]:
-            tf.io.gfile.rmtree(self._path(old))
+        tf.io.gfile.rename(temporary, _path(self._folder, done))
+        for old in _saved_epochs(self._folder)[:-1]:
+            tf.io.gfile.rmtree(_path(self._folder, old))
 
     def delete(self) -> None:
         """Removes the checkpoints, once the model is exported."""
         if tf.io.gfile.exists(self._folder):
             tf.io.gfile.rmtree(self._folder)
 
-    def _path(self, epochs: int) -> str:
-        return f"{self._folder}/epoch-{epochs:05d}"
 
-    def _saved_epochs(self) -> list[int]:
-        if not tf.io.gfile.exists(self._folder):
-            return []
-        names = [Path(name).name for name in tf.io.gfile.listdir(self._folder)]
-        return sorted(int(name[6:]) for name in names if name.startswith("epoch-"))
+def _path(folder: str, epochs: int) -> str:
+    return f"{folder}/epoch-{epochs:05d}"
+
+
+def _saved_epochs(folder: str) -> list[int]:
+    if not tf.io.gfile.exists(folder):
+        return []
+    names = [Path(name).name for name in tf.io.gfile.listdir(folder)]
+    return sorted(int(name[6:]) for name in names if name.startswith("epoch-"))
 
 
 def _plain(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -17,9 +16,10 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.examples import label_names
 from components.train import data
 from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
-from components.train.objects import build, load
+from components.train.network import compiled_model, for_outputs, precision
 from components.train.signatures import ServedModel
 from components.train.strategy import is_chief, strategy
+from components.tune.space import applied
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -27,9 +27,12 @@ def run_fn(fn_args: FnArgs) -> None:
 
     Args:
       fn_args: TFX's; `custom_config` holds `recipe` (JSON) and `checkpoints`, the folder below
-        which an interrupted training finds its last epoch.
+        which an interrupted training finds its last epoch; `hyperparameters` the values that a
+        search has found, if there was one.
     """
     recipe = json.loads(fn_args.custom_config["recipe"])
+    if fn_args.hyperparameters:
+        recipe = applied(recipe, fn_args.hyperparameters["values"])
     # First of all: collectives between workers are set up before anything is computed.
     active = strategy(recipe["strategy"])
     keras.utils.set_random_seed(recipe["seed"])
@@ -38,8 +41,8 @@ def run_fn(fn_args: FnArgs) -> None:
     test = data.Images(fn_args.eval_files, transform)
     # Two folders up from .../Split-train/*: the Examples artifact.
     labels = label_names(os.path.dirname(os.path.dirname(fn_args.train_files[0])))
-    checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args))
-    with active.scope(), _precision(recipe["mixed_precision"]):
+    checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args, recipe))
+    with active.scope(), precision(recipe["mixed_precision"]):
         model = compiled_model(recipe, train, len(labels))
         first_epoch = checkpoint.restore(model)
     if first_epoch < recipe["epochs"]:
@@ -52,49 +55,6 @@ def run_fn(fn_args: FnArgs) -> None:
     checkpoint.delete()
 
 
-@contextlib.contextmanager
-def _precision(mixed: bool) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
-    """The recipe's network for these images, with its loss and its optimizer, all built."""
-    network = load(recipe["model"])
-    input_shape = (*recipe["preprocess"]["size"], train.shape[-1])
-    model = network(input_shape=input_shape, classes=classes, **recipe["model_args"])
-    _penalize(model, recipe["weight_decay"])
-    epoch = data.steps_per_epoch(train, recipe)
-    optimizer = build(recipe["optimizer"], steps=epoch * recipe["epochs"], steps_per_epoch=epoch)
-    auxiliary = len(model.outputs) - 1
-    weights = [1.0] + [recipe["auxiliary_weight"]] * auxiliary
-    model.compile(
-        optimizer=optimizer,
-        loss=[build(recipe["loss"]) for _ in model.outputs] if auxiliary else build(recipe["loss"]),
-        loss_weights=weights if auxiliary else None,
-        metrics=[["accuracy"]] + [[]] * auxiliary if auxiliary else ["accuracy"],
-        jit_compile=recipe["jit_compile"],
-        steps_per_execution=recipe["steps_per_execution"],
-    )
-    # A checkpoint restores the optimizer's variables only where they exist.
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
-def _penalize(model: keras.Model, weight_decay: float) -> None:
-    """Adds weight_decay / 2 * w^2 to the loss for the kernels' weights, not for the biases."""
-    if not weight_decay:
-        return
-    penalty = keras.regularizers.L2(weight_decay / 2)
-    for variable in model.trainable_variables:
-        if variable.name.endswith("kernel"):
-            variable.regularizer = penalty
-
-
 def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, active) -> None:
     steps = data.steps_per_epoch(train, recipe)
     callbacks = [EpochFacts(), ProgressReport(recipe["epochs"], steps)]
@@ -103,28 +63,20 @@ def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, act
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
     model.fit(
         # Keras asks for one batch after the last, and warns where there is none.
-        _for_outputs(model, data.training_batches(train, recipe, first_epoch).repeat()),
+        for_outputs(model, data.training_batches(train, recipe, first_epoch).repeat()),
         initial_epoch=first_epoch,
         epochs=recipe["epochs"],
         steps_per_epoch=steps,
-        validation_data=_for_outputs(model, data.test_batches(test, recipe)),
+        validation_data=for_outputs(model, data.test_batches(test, recipe)),
         callbacks=callbacks,
         verbose=2,
     )
 
 
-def _for_outputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The batches with the labels once for each output: auxiliary classifiers learn them too."""
-    outputs = len(model.outputs)
-    if outputs == 1:
-        return batches
-    return batches.map(lambda images, labels: (images, (labels,) * outputs))
-
-
-def _checkpoint_folder(fn_args: FnArgs) -> str:
+def _checkpoint_folder(fn_args: FnArgs, recipe: Mapping[str, Any]) -> str:
     """The same for the same recipe, data and transform, another for any other."""
-    identity = [fn_args.custom_config["recipe"], fn_args.transform_output, fn_args.train_files]
-    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    identity = [recipe, fn_args.transform_output, fn_args.train_files]
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return os.path.join(fn_args.custom_config["checkpoints"], key)
 
 

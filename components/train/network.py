@@ -1,0 +1,65 @@
+"""A recipe's network, compiled, with its loss and its optimizer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from components.train import data
+from components.train.objects import build, load
+
+
+def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
+    """The recipe's network for these images, with its loss and its optimizer, all built."""
+    network = load(recipe["model"])
+    input_shape = (*recipe["preprocess"]["size"], train.shape[-1])
+    model = network(input_shape=input_shape, classes=classes, **recipe["model_args"])
+    _penalize(model, recipe["weight_decay"])
+    epoch = data.steps_per_epoch(train, recipe)
+    optimizer = build(recipe["optimizer"], steps=epoch * recipe["epochs"], steps_per_epoch=epoch)
+    auxiliary = len(model.outputs) - 1
+    weights = [1.0] + [recipe["auxiliary_weight"]] * auxiliary
+    model.compile(
+        optimizer=optimizer,
+        loss=[build(recipe["loss"]) for _ in model.outputs] if auxiliary else build(recipe["loss"]),
+        loss_weights=weights if auxiliary else None,
+        metrics=[["accuracy"]] + [[]] * auxiliary if auxiliary else ["accuracy"],
+        jit_compile=recipe["jit_compile"],
+        steps_per_execution=recipe["steps_per_execution"],
+    )
+    # A checkpoint restores the optimizer's variables only where they exist.
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _penalize(model: keras.Model, weight_decay: float) -> None:
+    """Adds weight_decay / 2 * w^2 to the loss for the kernels' weights, not for the biases."""
+    if not weight_decay:
+        return
+    penalty = keras.regularizers.L2(weight_decay / 2)
+    for variable in model.trainable_variables:
+        if variable.name.endswith("kernel"):
+            variable.regularizer = penalty
+
+
+@contextlib.contextmanager
+def precision(mixed: bool) -> Iterator[None]:
+    """Whether what is built inside computes in 16 bits and keeps its variables in 32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def for_outputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The batches with the labels once for each output: auxiliary classifiers learn them too."""
+    outputs = len(model.outputs)
+    if outputs == 1:
+        return batches
+    return batches.map(lambda images, labels: (images, (labels,) * outputs))

@@ -1,0 +1,128 @@
+"""Trains trials, one after the other, in a process of their own.
+
+What a trial can do wrong, from values that a layer does not take to a kernel that ends the process,
+ends that trial alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import time
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.examples import label_names
+from components.train import data
+from components.train.callbacks import EpochCheckpoint, EpochFacts
+from components.train.network import compiled_model, for_outputs, precision
+from components.train.strategy import strategy
+from components.tune.processes import Order, Task
+from components.tune.space import applied
+
+# Every fifth training image is held out: trials are compared on what they have not learnt from,
+# and the test images stay unseen.
+_HELD_OUT = 5
+
+
+class TrialError(RuntimeError):
+    """A training that came to nothing, with the reason."""
+
+
+def serve(connection: Connection, task: Task) -> None:
+    """Answers each Order with the numbers of its last epoch, or with `{"error": reason}`."""
+    _take_device(task.place)
+    images = None
+    while True:
+        try:
+            order = connection.recv()
+        except EOFError:
+            return
+        try:
+            images = images or _images(task)
+            answer = _train(order, task.recipe, *images)
+        except Exception as error:
+            answer = {"error": _reason(error)}
+        connection.send(answer)
+
+
+def _images(task: Task) -> tuple[data.Images, data.Images, int]:
+    """The images to learn from, those held out, and the number of classes."""
+    transform = tft.TFTransformOutput(task.transform_output)
+    train, held_out = (
+        data.Images(task.train_files, transform, functools.partial(_part, held_out=held_out))
+        for held_out in (False, True)
+    )
+    # Two folders up from .../Split-train/*: the Examples artifact.
+    return train, held_out, len(label_names(os.path.dirname(os.path.dirname(task.train_files[0]))))
+
+
+def _take_device(place: int) -> None:
+    """Processes share the GPUs, and leave each other what they do not need of their memory."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        own = gpus[place % len(gpus)]
+        tf.config.set_visible_devices(own, "GPU")
+        tf.config.experimental.set_memory_growth(own, True)
+
+
+def _part(records: tf.data.Dataset, held_out: bool) -> tf.data.Dataset:
+    """Every fifth record, or all others."""
+
+    def belongs(number: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+        return tf.equal(number % _HELD_OUT == _HELD_OUT - 1, held_out)
+
+    return records.enumerate().filter(belongs).map(lambda _, record: record)
+
+
+def _train(
+    order: Order,
+    recipe: Mapping[str, Any],
+    train: data.Images,
+    held_out: data.Images,
+    classes: int,
+) -> dict[str, float]:
+    started = time.monotonic()
+    recipe = applied(recipe, order.values)
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(recipe["seed"])
+    checkpoint = EpochCheckpoint(order.folder)
+    with strategy("one_device").scope(), precision(recipe["mixed_precision"]):
+        model = compiled_model(recipe, train, classes)
+        done = checkpoint.restore(model, order.parent)
+    if done < order.epochs:
+        model.fit(
+            for_outputs(model, data.training_batches(train, recipe, done).repeat()),
+            initial_epoch=done,
+            epochs=order.epochs,
+            steps_per_epoch=data.steps_per_epoch(train, recipe),
+            validation_data=for_outputs(model, data.test_batches(held_out, recipe)),
+            callbacks=[EpochFacts(), _Finite(), checkpoint],
+            verbose=2,
+        )
+    return {**checkpoint.history[-1], "seconds": time.monotonic() - started}
+
+
+class _Finite(keras.callbacks.Callback):
+    """Ends a training whose loss is no number: it will not become one again."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        if not all(math.isfinite(logs[key]) for key in ("loss", "val_loss")):
+            raise TrialError(f"the loss is not a finite number after epoch {epoch + 1}")
+
+
+def _reason(error: Exception) -> str:
+    """The first line of a message; TensorFlow's go on with its stack."""
+    text = str(error).strip().splitlines()
+    name = type(error).__name__
+    return (
+        text[0]
+        if text and isinstance(error, (TrialError, ValueError))
+        else (f"{name}: {text[0]}" if text else name)
+    )

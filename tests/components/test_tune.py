@@ -1,0 +1,203 @@
+"""The search, in real processes, on real MNIST images."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import json_utils
+
+from components.settings import RecipeError
+from components.tune import search, space
+from components.tune.executor import Executor
+
+RATE = "optimizer.learning_rate"
+RECIPE = {
+    "model": "keras_models.classification.lenet:LeNet1",
+    "model_args": {},
+    "loss": {"class": "keras.losses:SparseCategoricalCrossentropy", "from_logits": True},
+    "optimizer": {"class": "keras.optimizers:Adam", "learning_rate": 0.001},
+    "augment": [],
+    "distorted_copies": 0,
+    "weight_decay": 0.0,
+    "auxiliary_weight": 0.3,
+    "preprocess": {
+        "size": [32, 32],
+        "resize": None,
+        "channels": 1,
+        "fit": "pad",
+        "range": [0.0, 1.0],
+        "mean": "none",
+    },
+    "batch_size": 64,
+    "epochs": 30,
+    "seed": 0,
+    "mixed_precision": False,
+    "jit_compile": False,
+    "steps_per_execution": 1,
+}
+
+
+def config(folder: Path, **tune) -> dict[str, str]:
+    values = {"search": "random", "trials": 3, "epochs": 1, "parallel": 1} | tune
+    recipe = json.dumps(RECIPE | {"tune": values})
+    return {"recipe": recipe, "checkpoints": str(folder / "checkpoints")}
+
+
+@pytest.fixture(scope="module")
+def fn_args(mnist_examples, transformed):
+    def fn_args(folder: Path, **tune) -> FnArgs:
+        return FnArgs(
+            train_files=[f"{mnist_examples}/Split-train/*"],
+            transform_graph_path=str(Path(transformed["none"].transform_savedmodel_dir).parent),
+            custom_config=config(folder, **tune),
+        )
+
+    return fn_args
+
+
+@pytest.fixture(scope="module")
+def execute(mnist_examples, transformed):
+    """Runs the executor as TFX does; returns the folders of its outputs."""
+
+    def execute(folder: Path, **tune) -> tuple[Path, Path]:
+        examples = standard_artifacts.Examples()
+        examples.uri = mnist_examples
+        examples.split_names = artifact_utils.encode_split_names(["train", "test"])
+        graph = standard_artifacts.TransformGraph()
+        graph.uri = str(Path(transformed["none"].transform_savedmodel_dir).parent)
+        best, results = standard_artifacts.HyperParameters(), standard_artifacts.TunerResults()
+        for artifact, name in ((best, "best"), (results, "results")):
+            (folder / name).mkdir()
+            artifact.uri = str(folder / name)
+        Executor(Executor.Context(tmp_dir=str(folder), unique_id="1")).Do(
+            {"examples": [examples], "transform_graph": [graph]},
+            {"best_hyperparameters": [best], "tuner_results": [results]},
+            {
+                "tuner_fn": "components.tune.search.tuner_fn",
+                "train_args": json.dumps({"splits": ["train"]}),
+                "eval_args": json.dumps({"splits": ["train"]}),
+                "custom_config": json_utils.dumps(config(folder, **tune)),
+            },
+        )
+        return folder / "best", folder / "results"
+
+    return execute
+
+
+def searched(arguments: FnArgs) -> search.Search:
+    # By its module, which TFX loads anew.
+    result = search.tuner_fn(arguments)
+    result.tuner.search(**result.fit_kwargs)
+    return result.tuner
+
+
+def test_what_fails_is_noted_and_the_search_goes_on(execute, tmp_path):
+    rates = [1e39, {"class": "os:_exit", "status": 9}, 0.003, {"class": "nowhere:Rate"}]
+    tune = {"search": "grid", "trials": 9, "epochs": 2, "parallel": 2, "space": {RATE: rates}}
+    best, results = execute(tmp_path, **tune)
+    found = json.loads((results / "trials.json").read_text())
+    by_rate = {json.dumps(row["values"][RATE]): row for row in found["rows"]}
+    assert len(found["rows"]) == len(by_rate) == 4
+    not_finite, exited, good, unknown = (by_rate[json.dumps(rate)] for rate in rates)
+    assert not_finite["error"] == "the loss is not a finite number after epoch 1"
+    assert exited["error"] == "its process ended with exit code 9"
+    assert "No module named 'nowhere'" in unknown["error"]
+    assert [row["status"] for row in found["rows"]].count("FAILED") == 3
+    assert good["status"] == "COMPLETED" and good["epochs"] == 2 and good["score"] > 0.3
+    assert found["best"] == good["trial"]
+
+    values = json.loads((best / "best_hyperparameters.txt").read_text())["values"]
+    assert space.applied(RECIPE, values)["optimizer"]["learning_rate"] == 0.003
+    (row,) = json.loads((results / "tuner_results.json").read_text())
+    assert row["score"] == good["score"]
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_where_all_fail_the_reason_is_told(fn_args, tmp_path):
+    wrong = {"model_args.depth": [3, 4]}
+    with pytest.raises(search.TuningError, match=r"none of 2 trials came to its end.*depth"):
+        searched(fn_args(tmp_path, trials=5, space=wrong))
+
+
+class PowerCut(BaseException):
+    """What a test puts in the place of a kill."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "parallel"), [("grid", 1), ("hyperband", 2)], ids=["grid", "hyperband"]
+)
+def test_an_interrupted_search_goes_on(fn_args, tmp_path, monkeypatch, kind, parallel):
+    choices = {RATE: [0.0003, 0.001, 0.003, 0.01], "batch_size": [32, 64]}
+    tune = {"search": kind, "trials": 6, "epochs": 3, "parallel": parallel, "space": choices}
+    ended = []
+
+    def cut(self):
+        ended.append(sorted(self.oracle.end_order))
+        if len(ended) == 2:
+            raise PowerCut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search.Search, "_report", cut)
+        with pytest.raises(PowerCut):
+            searched(fn_args(tmp_path, **tune))
+    (project,) = (tmp_path / "checkpoints").iterdir()
+    before = {name: (project / f"trial_{name}" / "outcome.json").read_text() for name in ended[1]}
+    tuner = searched(fn_args(tmp_path, **tune))
+    rows = tuner.rows()
+    assert [row["trial"] for row in rows] == list("012345")
+    assert all(row["status"] == "COMPLETED" for row in rows)
+    for name, outcome in before.items():
+        assert (project / f"trial_{name}" / "outcome.json").read_text() == outcome
+    if kind == "grid":
+        tried = {(row["values"][RATE], row["values"]["batch_size"]) for row in rows}
+        assert len(tried) == 6
+    else:
+        promoted = [
+            trial.hyperparameters.values
+            for trial in tuner.oracle.trials.values()
+            if trial.hyperparameters.values.get("tuner/trial_id")
+        ]
+        assert promoted
+        for values in promoted:
+            parent = next(row for row in rows if row["trial"] == values["tuner/trial_id"])
+            assert parent["epochs"] == values["tuner/initial_epoch"] == 1
+            assert parent["values"] == space.chosen(values)
+        assert sorted({row["epochs"] for row in rows}) == [1, 3]
+
+
+def test_a_gaussian_process_asks_near_the_best(fn_args, tmp_path):
+    """After three trials at random the process chooses; the same seed, the same choices."""
+    wide = {RATE: {"low": 1e-5, "high": 1e-1, "sampling": "log"}}
+    tuner = searched(fn_args(tmp_path, search="gaussian_process", trials=5, space=wide))
+    rates = [row["values"][RATE] for row in tuner.rows()]
+    assert len(set(rates)) == 5
+    assert all(1e-5 <= rate <= 1e-1 for rate in rates)
+
+
+def test_values_of_every_kind():
+    choices = {
+        "batch_size": [64, 128],
+        "weight_decay": [0, 0.5],
+        "model_args.activation": ["relu", "tanh"],
+        "optimizer.nesterov": [True, False],
+        "augment": [[], [{"step": "flip"}]],
+        "optimizer.momentum": {"low": 0, "high": 0.9, "step": 0.3},
+        "distorted_copies": {"low": 1, "high": 4},
+    }
+    parameters = space.hyperparameters(choices)
+    by_name = {each.name: each for each in parameters.space}
+    assert list(by_name["weight_decay"].values) == [0.0, 0.5]
+    assert list(by_name["distorted_copies"].values) == [1, 2, 3, 4]
+    assert list(by_name["optimizer.momentum"].values) == pytest.approx([0.0, 0.3, 0.6, 0.9])
+    assert by_name["batch_size"].ordered and not by_name["augment"].ordered
+    values = {name: list(each.values)[-1] for name, each in by_name.items()}
+    changed = space.applied(RECIPE, values | {"tuner/epochs": 3})
+    assert changed["batch_size"] == 128 and changed["weight_decay"] == 0.5
+    assert changed["model_args"] == {"activation": "tanh"}
+    assert changed["optimizer"]["nesterov"] is False
+    assert changed["augment"] == [{"step": "flip"}]
+    assert RECIPE["batch_size"] == 64 and RECIPE["model_args"] == {}
+    with pytest.raises(RecipeError, match="did you mean batch_size"):
+        space.applied(RECIPE, {"batchsize": 3})
