@@ -103,6 +103,14 @@ def test_the_page_says_what_was_run(page, digits_run):
     assert f"{digits_run.network.count_params():,}" in text
 
 
+def test_the_page_says_what_was_found_of_the_data(digits_run, digits, tmp_path):
+    _write_judgement(tmp_path / "judgement", digits_run, digits)
+    folders = (digits_run.examples, digits_run.model_run, str(tmp_path / "judgement"))
+    (tmp_path / "verdict.json").write_text('{"line": "span 2: 7 test images in training, too"}')
+    page = executor.render(*folders, NOON, verdict_uri=str(tmp_path))
+    assert "span 2: 7 test images in training, too" in " ".join(_Page(page).text)
+
+
 def test_every_picture_has_words(page):
     parsed = _Page(page)
     assert len(parsed.images) > 2

@@ -245,17 +245,19 @@ class TestRun:
 
     def test_ends_with_one_screen(self, convnets, runner, tmp_path):
         (tmp_path / "judgement.json").write_text(json.dumps(JUDGEMENT))
+        (tmp_path / "verdict.json").write_text('{"line": "spans 2, 1: fit to train on"}')
         runner(
             """
             stages = [
                 {"stage": "ImageExampleGen", "state": "cached", "seconds": 0.1},
+                {"stage": "ImageExampleGen-span-1", "state": "cached", "seconds": 0.1},
                 {"stage": "Trainer", "state": "done", "seconds": 65.0},
             ]
             for each in stages:
                 say(event="stage", **each)
             summary(
                 stages=stages, blessed=True, why=["accuracy 0.9913 >= 0.97"], dead_letters=3,
-                judgement="judgement.json", report=str(root / "report/index.html"),
+                judgement="judgement.json", data_verdict="verdict.json", report=str(root / "report/index.html"),
                 pushed=str(root / "serving/lenet/173"), version="173",
             )
             """
@@ -265,6 +267,8 @@ class TestRun:
         assert "ImageExampleGen: cached" in lines
         assert "lenet (small) on mnist, 1 min 15 s" in lines
         assert "ImageExampleGen read the images cached" in lines
+        assert "ImageExampleGen-span-1 read the images cached" in lines
+        assert "Data spans 2, 1: fit to train on" in lines
         assert "Trainer train 1 min 05 s" in lines
         assert "Blessed: accuracy 0.9913 >= 0.97" in lines
         assert "lenet (small) on 10,000 test images of mnist, protocol 1-crop" in lines
