@@ -114,10 +114,15 @@ def screen(found: Inspection) -> Group:
         _ranges(found.ranges),
     ]
     if found.dead:
+        from components.ingest.executor import MAX_DEAD_SHARE
+
         number = sum(split["images"] for split in verdict.splits.values()) + len(found.dead)
         title = f"{len(found.dead):,} of {number:,} could not be used"
         rows = [(each["id"], each["reason"]) for each in found.dead]
         parts.append(_listed(title, ("input", "reason"), rows))
+        if len(found.dead) > MAX_DEAD_SHARE * number:
+            limit = f"more than {MAX_DEAD_SHARE:.0%} cannot be used"
+            parts.append(Text(f"A run would stop: {limit}", style="yellow"))
     if verdict.leaks:
         rows = [
             (

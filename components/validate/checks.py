@@ -112,73 +112,78 @@ def missing_classes(
     return problems
 
 
-def distances(
-    facts: pd.DataFrame,
-    before: statistics_pb2.DatasetFeatureStatisticsList | None,
-    limits: Mapping[str, float],
-) -> list[Distance]:
-    """What TFDV's comparators measure between splits, and between these data and those before.
+def skew(facts: pd.DataFrame, limits: Mapping[str, float]) -> list[Distance]:
+    """How far the labels of the test split lie from those of the training split.
 
     Args:
       facts: of both splits.
-      before: the `statistics` of the training split before, if there was one.
       limits: the recipe's `validation`.
     """
     train, test = (statistics(facts[facts["split"] == split]) for split in _SPLITS)
+    schema = _schema(train, limits)
+    measured = tfdv.validate_statistics(train, schema, serving_statistics=test)
+    return _distances("skew", measured, (train, test), limits)
+
+
+def drift(
+    train: statistics_pb2.DatasetFeatureStatisticsList,
+    before: statistics_pb2.DatasetFeatureStatisticsList,
+    limits: Mapping[str, float],
+) -> list[Distance]:
+    """How far labels, sizes and brightness lie from those of the data before.
+
+    Args:
+      train, before: the `statistics` of the two training splits.
+      limits: the recipe's `validation`.
+    """
+    schema = _schema(train, limits)
+    measured = tfdv.validate_statistics(train, schema, previous_statistics=before)
+    return _distances("drift", measured, (train, before), limits)
+
+
+def _schema(
+    train: statistics_pb2.DatasetFeatureStatisticsList, limits: Mapping[str, float]
+) -> schema_pb2.Schema:
+    """A schema that has TFDV measure the distances."""
     schema = tfdv.infer_schema(train)
     for feature in schema.feature:
-        _compare(feature, limits)
-    measured = tfdv.validate_statistics(
-        train, schema, previous_statistics=before, serving_statistics=test
-    )
+        if feature.name == LABEL:
+            feature.skew_comparator.infinity_norm.threshold = limits["skew"]
+            feature.drift_comparator.infinity_norm.threshold = limits["drift"]
+        else:
+            divergence = feature.drift_comparator.jensen_shannon_divergence
+            divergence.threshold = limits["image_drift"]
+    return schema
+
+
+def _distances(
+    check: str,
+    measured: anomalies_pb2.Anomalies,
+    sides: Sequence[statistics_pb2.DatasetFeatureStatisticsList],
+    limits: Mapping[str, float],
+) -> list[Distance]:
+    few = sum(1 / max(side.datasets[0].num_examples, 1) for side in sides)
     found = []
     for each in measured.drift_skew_info:
         (feature,) = each.path.step
-        for check, other in (("skew", test), ("drift", before)):
-            for measurement in getattr(each, f"{check}_measurements"):
-                found.append(_distance(check, feature, measurement, (train, other), limits))
+        if feature == LABEL:
+            # Of all shares, a half varies most.
+            limit, chance = limits[check], _DEVIATIONS * math.sqrt(0.25 * few)
+        else:
+            limit, chance = limits["image_drift"], _DIVERGENCE_BY_CHANCE * few
+        for measurement in getattr(each, f"{check}_measurements"):
+            found.append(Distance(check, feature, measurement.value, limit, chance))
     return found
 
 
-def _compare(feature: schema_pb2.Feature, limits: Mapping[str, float]) -> None:
-    if feature.name == LABEL:
-        feature.skew_comparator.infinity_norm.threshold = limits["skew"]
-        feature.drift_comparator.infinity_norm.threshold = limits["drift"]
-    else:
-        divergence = feature.drift_comparator.jensen_shannon_divergence
-        divergence.threshold = limits["image_drift"]
-
-
-def _distance(
-    check: str,
-    feature: str,
-    measurement: anomalies_pb2.DriftSkewInfo.Measurement,
-    sides: Sequence[statistics_pb2.DatasetFeatureStatisticsList],
-    limits: Mapping[str, float],
-) -> Distance:
-    images = [side.datasets[0].num_examples for side in sides]
-    few = sum(1 / max(number, 1) for number in images)
-    if feature == LABEL:
-        # Of all shares, a half varies most.
-        chance = _DEVIATIONS * math.sqrt(0.25 * few)
-        return Distance(check, feature, measurement.value, limits[check], chance)
-    chance = _DIVERGENCE_BY_CHANCE * few
-    return Distance(check, feature, measurement.value, limits["image_drift"], chance)
-
-
-def problem(
-    distance: Distance,
-    splits: Mapping[str, Mapping[str, Any]],
-    before: Mapping[str, Any] | None,
-) -> Problem:
+def problem(distance: Distance, train: Mapping[str, Any], other: Mapping[str, Any]) -> Problem:
     """A distance that is too far, in words.
 
     Args:
       distance: what was measured.
-      splits: the `summary` of each split.
-      before: the `summary` of the training split before, where the distance is a drift.
+      train: the `summary` of the training split.
+      other: of the test split, or of the training split before.
     """
-    train = splits["train"]
     setting = "image_drift" if distance.feature != LABEL else distance.check
     # Rounded up, so that the setting given is enough.
     enough = f"validation.{setting}={math.ceil(distance.value * 100) / 100:.2f}"
@@ -188,11 +193,10 @@ def problem(
         text = (
             f"the {distance.feature} of the images has drifted: "
             f"{form.format(train[distance.feature])} in the mean of {train['images']:,} training "
-            f"images, and {form.format(before[distance.feature])} of the {before['images']:,} "
+            f"images, and {form.format(other[distance.feature])} of the {other['images']:,} "
             f"before (Jensen-Shannon divergence {allowed})"
         )
         return Problem(text, enough)
-    other = splits["test"] if distance.check == "skew" else before
     name = max(
         {**train["classes"], **other["classes"]},
         key=lambda name: abs(_share(train, name) - _share(other, name)),

@@ -16,8 +16,8 @@ from tfx.types import artifact_utils
 
 from components import examples, progress
 from components.ingest.spans import is_pattern
-from components.validate import checks, facts, verdict
-from components.validate.verdict import Before, UnfitData, Verdict
+from components.validate import facts, verdict
+from components.validate.verdict import Training, UnfitData, Verdict
 
 STAGE = "ExampleValidator"
 _SPAN = "span"
@@ -47,20 +47,20 @@ class Executor(executor.Executor):
         spans = newest_first(input_dict["examples"])
         names = _labels(spans)
         progress.report(STAGE, 1, 3, "comparing splits and the data before")
-        table = facts.window([span.uri for span in spans])
+        newest = facts.read(spans[0].uri)
         anomalies = artifact_utils.get_single_instance(output_dict["anomalies"])
         found = verdict.judge(
-            table,
+            facts.window(newest, [span.uri for span in spans[1:]]),
             names,
             json.loads(exec_properties["validation"]),
             _before(input_dict.get("previous", [])),
             list(_anomalies(anomalies)),
+            newest,
         )
         found = dataclasses.replace(found, spans=_spans(spans, exec_properties["dataset"]))
         progress.report(STAGE, 2, 3, "writing the verdict")
         artifact = artifact_utils.get_single_instance(output_dict["verdict"])
-        statistics = checks.statistics(table[table["split"] == "train"])
-        write(artifact.uri, found, statistics)
+        _write(artifact.uri, found)
         artifact.set_string_custom_property("dataset", exec_properties["dataset"])
         artifact.set_int_custom_property("examples_id", spans[0].id)
         found.check()
@@ -109,23 +109,19 @@ def _anomalies(artifact: types.Artifact) -> Iterable[str]:
             yield f"the {split} split: {found.dataset_anomaly_info.description}"
 
 
-def _before(artifacts: Sequence[types.Artifact]) -> Before | None:
-    return read_before(artifact_utils.get_single_uri(artifacts)) if artifacts else None
-
-
-def read_before(uri: str) -> Before:
-    """The training split that a verdict was about."""
+def _before(artifacts: Sequence[types.Artifact]) -> Training | None:
+    """The training split that a verdict was about, if there is one."""
+    if not artifacts:
+        return None
+    uri = artifact_utils.get_single_uri(artifacts)
     with fileio.open(os.path.join(uri, "verdict.json"), "rb") as file:
-        summary = json.loads(file.read())["splits"]["train"]
+        summary = json.loads(file.read())["newest"]
     with fileio.open(os.path.join(uri, "statistics.pb"), "rb") as file:
         statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
-    return Before(summary, statistics)
+    return Training(summary, statistics)
 
 
-def write(
-    uri: str, found: Verdict, statistics: statistics_pb2.DatasetFeatureStatisticsList
-) -> None:
-    """Writes a verdict's files into a folder."""
+def _write(uri: str, found: Verdict) -> None:
     files = {
         "verdict.json": json.dumps(found.to_json(), indent=1),
         "duplicates.jsonl": _lines(found.duplicates),
@@ -135,7 +131,7 @@ def write(
         with fileio.open(os.path.join(uri, name), "wb") as file:
             file.write(text.encode("utf-8"))
     with fileio.open(os.path.join(uri, "statistics.pb"), "wb") as file:
-        file.write(statistics.SerializeToString())
+        file.write(found.newest.statistics.SerializeToString())
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> str:

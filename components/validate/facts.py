@@ -35,7 +35,12 @@ def read(uri: str) -> pd.DataFrame:
     return table.astype({"height": int, "width": int, "brightness": float})
 
 
-def window(uris: Sequence[str]) -> pd.DataFrame:
-    """The facts of a window of spans, the newest first: all training, and the newest's test."""
-    newest, *older = (read(uri) for uri in uris)
-    return pd.concat([newest, *(table[table["split"] == "train"] for table in older)])
+def window(newest: pd.DataFrame, others: Sequence[str]) -> pd.DataFrame:
+    """The facts of a window of spans: all training, and the newest's test.
+
+    Args:
+      newest: the facts of the newest span.
+      others: the Examples artifacts of the others.
+    """
+    tables = (read(uri) for uri in others)
+    return pd.concat([newest, *(table[table["split"] == "train"] for table in tables)])

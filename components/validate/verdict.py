@@ -23,8 +23,8 @@ class UnfitData(ValueError):
 
 
 @dataclass(frozen=True)
-class Before:
-    """The data that these are compared with: `checks.summary` and `checks.statistics` of theirs."""
+class Training:
+    """One training split: its `checks.summary` and its `checks.statistics`."""
 
     summary: Mapping[str, Any]
     statistics: statistics_pb2.DatasetFeatureStatisticsList
@@ -36,7 +36,8 @@ class Verdict:
 
     Attributes:
       splits: `checks.summary` of each split.
-      before: that of the training split before, None where there was none.
+      newest: the training split, of spans that of the newest, with which the next is compared.
+      before: the summary of the training split before, None where there was none.
       distances: skew and drift.
       problems: what stops a run; empty where the data are fit to train on.
       duplicates, leaks: see `components.validate.copies`; they are told and stop nothing.
@@ -44,6 +45,7 @@ class Verdict:
     """
 
     splits: Mapping[str, Mapping[str, Any]]
+    newest: Training
     before: Mapping[str, Any] | None
     distances: Sequence[Distance]
     problems: Sequence[Problem]
@@ -75,6 +77,7 @@ class Verdict:
             "line": self.line,
             "spans": self.spans,
             "splits": self.splits,
+            "newest": self.newest.summary,
             "before": self.before,
             "distances": [
                 dataclasses.asdict(each) | {"too_far": each.too_far} for each in self.distances
@@ -113,8 +116,9 @@ def judge(
     facts: pd.DataFrame,
     names: Sequence[str],
     limits: Mapping[str, float],
-    before: Before | None = None,
+    before: Training | None = None,
     anomalies: Sequence[str] = (),
+    newest: pd.DataFrame | None = None,
 ) -> Verdict:
     """Looks data through.
 
@@ -124,18 +128,33 @@ def judge(
       limits: by the keys `LIMITS`.
       before: the last run's training split, to measure drift.
       anomalies: what TFDV found against the schema, a sentence each.
+      newest: the facts of the newest span, where `facts` are of several.
     """
     splits = {split: checks.summary(facts[facts["split"] == split]) for split in _SPLITS}
+    latest = _training(facts if newest is None else newest)
+    skew = checks.skew(facts, limits)
+    drift = checks.drift(latest.statistics, before.statistics, limits) if before else []
     earlier = before.summary if before else None
-    distances = checks.distances(facts, before.statistics if before else None, limits)
     problems = checks.missing_classes(splits, names, earlier, int(limits["missing_classes"]))
-    problems += [checks.problem(each, splits, earlier) for each in distances if each.too_far]
+    problems += [checks.problem(each, *splits.values()) for each in skew if each.too_far]
+    problems += [checks.problem(each, latest.summary, earlier) for each in drift if each.too_far]
     if len(anomalies) > limits["anomalies"]:
         setting = f"validation.anomalies={len(anomalies)}"
         problems += [Problem(f"against the schema: {text}", setting) for text in anomalies]
     return Verdict(
-        splits, earlier, distances, problems, copies.duplicates(facts), copies.leaks(facts)
+        splits,
+        latest,
+        earlier,
+        [*skew, *drift],
+        problems,
+        copies.duplicates(facts),
+        copies.leaks(facts),
     )
+
+
+def _training(facts: pd.DataFrame) -> Training:
+    train = facts[facts["split"] == "train"]
+    return Training(checks.summary(train), checks.statistics(train))
 
 
 def _count(number: int, what: str) -> str:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import skimage.data
 from PIL import Image
@@ -75,9 +76,9 @@ def judge(table, names=("cat", "coffee"), before=None, **limits) -> verdict.Verd
     return verdict.judge(table, list(names), {**LIMITS, **limits}, before)
 
 
-def before(table) -> verdict.Before:
+def before(table) -> verdict.Training:
     train = table[table["split"] == "train"]
-    return verdict.Before(checks.summary(train), checks.statistics(train))
+    return verdict.Training(checks.summary(train), checks.statistics(train))
 
 
 def test_the_facts_are_those_of_the_images(table, photos):
@@ -126,8 +127,6 @@ def test_a_class_that_the_data_before_had_is_missed(table):
 
 def repeated(table, label: str, split: str, times: int):
     """More of one class, as if so many had come."""
-    import pandas as pd
-
     more = table[(table["label"] == label) & (table["split"] == split)]
     return pd.concat([table, *[more] * times])
 
@@ -260,6 +259,18 @@ def test_the_component_keeps_the_verdict_and_tfx_anomalies(described, tmp_path):
     second = validated(described, tmp_path / "second", [first])
     compared = json.loads(Path(second.uri, "verdict.json").read_text())
     assert compared["before"] == kept["splits"]["train"]
+
+
+def test_a_window_is_trained_on_whole_and_its_newest_span_is_compared(table):
+    older = table.assign(brightness=table["brightness"] / 3)
+    train = older[older["split"] == "train"]
+    found = verdict.judge(
+        pd.concat([table, train]), ["cat", "coffee"], LIMITS, before(older), newest=table
+    )
+    assert found.splits["train"]["images"] == 2 * len(train)
+    assert found.newest.summary["images"] == len(train)
+    (problem,) = found.problems
+    assert "the brightness of the images has drifted" in problem.text
 
 
 def test_spans_of_other_classes_do_not_go_into_one_window(described, examples, tmp_path):

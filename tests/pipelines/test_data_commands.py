@@ -97,10 +97,13 @@ def test_inspect_says_what_would_stop_a_run(tmp_path):
         (tmp_path / label).mkdir()
         for number in range(count):
             piece(label, number).save(tmp_path / label / f"{number}.png")
-    found = inspection.inspect(str(tmp_path), tmp_path / "sheet.png")
-    (problem,) = found.verdict.problems
-    assert "class coffee is missing in the" in problem.text
-    assert problem.setting == "validation.missing_classes=1"
+    for number in range(3):
+        (tmp_path / "cat" / f"empty-{number}.png").write_bytes(b"")
+    answer = convnets("inspect", str(tmp_path), "--sheet", str(tmp_path / "sheet.png"))
+    assert answer.exit_code == 0, answer.output
+    assert "A run would stop: class coffee is missing in the" in answer.output
+    assert "--set validation.missing_classes=1 lets it pass" in answer.output
+    assert "A run would stop: more than 5% cannot be used" in answer.output
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
