@@ -40,7 +40,7 @@ class _Kind:
 RUNNERS = {
     "direct": _Kind(f"{_PORTABILITY}.fn_api_runner.FnApiRunner"),
     "dask": _Kind(
-        "apache_beam.runners.dask.dask_runner.DaskRunner",
+        "components.ingest.dask_runner.DaskRunner",
         package=("distributed", "pip install 'convnets[dask]'"),
         # Side inputs, which nearly every stage but ours has.
         ingest_only=True,

@@ -69,8 +69,9 @@ def create_pipeline(
     examples, *others = (ImageExampleGen(each, encoding) for each in (source, *earlier))
     for span, other in zip(earlier, others, strict=True):
         other.with_id(f"{examples.id}-span-{span.span}")
-    for each in (examples, *others):
-        each.with_beam_pipeline_args(beam.ingest())
+    if beam.ingest() != beam.stages():
+        for each in (examples, *others):
+            each.with_beam_pipeline_args(beam.ingest())
     trained_on = examples.outputs["examples"]
     if others:
         trained_on = union([trained_on, *(other.outputs["examples"] for other in others)])
@@ -233,7 +234,7 @@ def _transform(recipe: Recipe, examples, schema):
 def _tuner(recipe: Recipe, paths: Paths, examples, transform):
     return Tuner(
         tuner_fn="components.tune.search.tuner_fn",
-        examples=examples.outputs["examples"],
+        examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         # A part of the training split is held out: the test split is not for choosing.

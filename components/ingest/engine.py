@@ -62,7 +62,14 @@ class Ingest(beam.PTransform):
     Its output is a PCollection of the shards' names.
     """
 
-    def __init__(self, reader: Reader, split: str, encoding: Encoding, uri: str) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        split: str,
+        encoding: Encoding,
+        uri: str,
+        shard_records: int = _SHARD_RECORDS,
+    ) -> None:
         """Makes the transform.
 
         Args:
@@ -70,10 +77,12 @@ class Ingest(beam.PTransform):
           split: `train`, `test`, or `all`, which is split by content.
           encoding: how images are stored.
           uri: folder of the artifact.
+          shard_records: how many records a file holds, about.
         """
         super().__init__()
         self._reader = reader
         self._split = split
+        self._shard_pieces = shard_records / reader.piece_records
         self._write = _WriteShard(reader, split, encoding, uri)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
@@ -83,7 +92,7 @@ class Ingest(beam.PTransform):
             | "SpreadRoots" >> beam.Reshuffle()
             | "List" >> beam.ParDo(_List(self._reader))
             | "Gather" >> beam.GroupByKey()
-            | "Deal" >> beam.ParDo(_Deal(self._reader.piece_records))
+            | "Deal" >> beam.ParDo(_Deal(self._shard_pieces))
             | "Shuffle" >> beam.GroupByKey()
             | "Write" >> beam.ParDo(self._write)
         )
@@ -112,15 +121,15 @@ class _Deal(beam.DoFn):
     They come together here because only who has counted them knows how many shards there are.
     """
 
-    def __init__(self, piece_records: int) -> None:
-        self._piece_records = piece_records
+    def __init__(self, shard_pieces: float) -> None:
+        self._shard_pieces = shard_pieces
 
     def process(
         self, keyed: tuple[int, Iterable[bytes]]
     ) -> Iterator[tuple[tuple[int, int], bytes]]:
         _, chunks = keyed
         count = sum(chunk.count(_BETWEEN) + 1 for chunk in chunks)
-        shards = math.ceil(count * self._piece_records / _SHARD_RECORDS)
+        shards = math.ceil(count / self._shard_pieces)
         for chunk in chunks:
             dealt = defaultdict(list)
             for piece in chunk.split(_BETWEEN):
