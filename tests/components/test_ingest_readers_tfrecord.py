@@ -139,11 +139,11 @@ def test_records_that_give_no_example(photo, tmp_path):
 
 
 def damaged(part: float):
-    """Some bytes in a record, or the length of one: records are of equal size."""
+    """A byte in a record, or of the length of one: records are of equal size."""
 
     def damage(content: bytes) -> bytes:
         place = int(len(content) // COUNT * (COUNT // 2 + part))
-        return content[:place] + b"\0\0\0\0" + content[place + 4 :]
+        return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
 
     return damage
 
