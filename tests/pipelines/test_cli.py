@@ -257,7 +257,8 @@ class TestRun:
                 say(event="stage", **each)
             summary(
                 stages=stages, blessed=True, why=["accuracy 0.9913 >= 0.97"], dead_letters=3,
-                judgement="judgement.json", data_verdict="verdict.json", report=str(root / "report/index.html"),
+                judgement="judgement.json", data_verdict="verdict.json",
+                report=str(root / "report/index.html"),
                 pushed=str(root / "serving/lenet/173"), version="173",
             )
             """

@@ -99,7 +99,7 @@ def test_it_trains_is_judged_and_pushed(name, size, changes, photos, ingested, t
     place = STAGES.index("Transform")
     assert {entry["stage"]: entry["state"] for entry in run["stages"]} == {
         **dict.fromkeys(STAGES[:place], "cached"),
-        **dict.fromkeys(STAGES[place:], "done"),
+        **dict.fromkeys(("PreviousData", *STAGES[place:]), "done"),
     }
     judgement = json.loads(Path(run["judgement"]).read_text())
     assert judgement["protocol"] == recipe.protocol
