@@ -18,7 +18,7 @@ lint: .venv  ## ruff, check and format
 	$(PYTHON_IN) -m ruff check
 	$(PYTHON_IN) -m ruff format --check
 
-SPEED := input_pipeline augmentation step_time serving_rate against_keras_applications
+SPEED := ingestion input_pipeline augmentation step_time serving_rate against_keras_applications
 
 bench: .venv  ## the benchmarks of speed; they take the data of the last run of lenet
 	@for name in $(SPEED); do echo "== $$name"; \
