@@ -10,6 +10,7 @@ TFRecords; then ResNet-18 trained with its augmentation, and without.
 
 import argparse
 import dataclasses
+import functools
 import io
 import json
 import statistics
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -89,63 +91,82 @@ def bare(images: data.Images, batch_size: int, antialias: bool) -> tf.data.Datas
     return batches.batch(batch_size).prefetch(2).with_options(examples.untuned())
 
 
-def images_per_second(batches: tf.data.Dataset, batch_size: int, number: int) -> float:
-    """The rate after two batches that fill the buffers."""
+class Seconds(NamedTuple):
+    """What some work took: of the clock, and of all processors."""
+
+    clock: float
+    processor: float
+
+
+def seconds(work: Callable[[], object]) -> Seconds:
+    start = Seconds(time.perf_counter(), time.process_time())
+    work()
+    return Seconds(time.perf_counter() - start.clock, time.process_time() - start.processor)
+
+
+def read(batches: tf.data.Dataset, number: int) -> Seconds:
+    """So many batches, after two that fill the buffers."""
     iterator = iter(batches)
     for _ in range(2):
         next(iterator)
-    start = time.perf_counter()
-    for _ in range(number):
-        next(iterator)
-    return number * batch_size / (time.perf_counter() - start)
+    return seconds(lambda: [next(iterator) for _ in range(number)])
+
+
+def rates(title: str, each: float, took: dict[str, list[Seconds]]) -> Table:
+    """A row a kind of work: its median rate, and the medians of its ratios to the first's.
+
+    The second ratio is of processor time, which other programs on the machine disturb less.
+    """
+    table = Table(title=title)
+    for heading in ("", "a second", "ratio", "of processor time"):
+        table.add_column(heading, justify="right" if heading else "left")
+    first = next(iter(took.values()))
+    for name, turns in took.items():
+        rate = statistics.median(each / turn.clock for turn in turns)
+        ratios = (
+            statistics.median(a[kind] / b[kind] for a, b in zip(first, turns, strict=True))
+            for kind in range(2)
+        )
+        table.add_row(name, f"{rate:.3g}", *(f"{ratio:.2f}" for ratio in ratios))
+    return table
 
 
 def input_rates(
     inputs: dict[str, Callable[[], tf.data.Dataset]], batch_size: int, turns: int, number: int
 ) -> Table:
-    """A row an input: the median rate, and of the ratios to the first input within a turn."""
-    rates = {name: [] for name in inputs}
+    """Images a second of each input."""
+    took = {name: [] for name in inputs}
     for _ in range(turns):
         for name, batches in inputs.items():
-            rates[name].append(images_per_second(batches(), batch_size, number))
-    table = Table(title=f"Input of {_SIZE[0]} x {_SIZE[1]} JPEGs, batch {batch_size}")
-    for heading in ("input", "images/s", "ratio to the first"):
-        table.add_column(heading, justify="left" if heading == "input" else "right")
-    first = next(iter(rates.values()))
-    for name, values in rates.items():
-        ratios = [value / other for value, other in zip(values, first, strict=True)]
-        table.add_row(name, f"{statistics.median(values):.0f}", f"{statistics.median(ratios):.2f}")
-    return table
+            took[name].append(read(batches(), number))
+    title = f"Images of {_SIZE[0]} x {_SIZE[1]} pixels, batch {batch_size}"
+    return rates(title, number * batch_size, took)
 
 
 def training_rates(images: data.Images, recipe: dict, turns: int, steps: int) -> Table:
-    """Steps a second of one network on its input with and without the recipe's augmentation."""
+    """Steps a second of one network on its input without and with the recipe's augmentation."""
     model = compiled_model(recipe, images, _CLASSES)
-    plain = recipe | {"augment": []}
-    rates = {"with": [], "without": []}
+    inputs = {
+        "without augmentation": recipe | {"augment": []},
+        "with": recipe,
+    }
+    took = {name: [] for name in inputs}
     for turn in range(turns + 1):
-        for name, chosen in (("with", recipe), ("without", plain)):
+        for name, chosen in inputs.items():
             batches = data.training_batches(images, chosen).repeat()
-            start = time.perf_counter()
-            model.fit(batches, steps_per_epoch=steps, verbose=0)
+            fit = functools.partial(model.fit, batches, steps_per_epoch=steps, verbose=0)
+            epoch = seconds(fit)
+            # The first turn compiles.
             if turn:
-                rates[name].append(steps / (time.perf_counter() - start))
-    table = Table(title=f"Training of {recipe['name']} at 224, batch {recipe['batch_size']}")
-    for heading in ("augmentation", "steps/s", "ratio"):
-        table.add_column(heading, justify="left" if heading == "augmentation" else "right")
-    ratios = [a / b for a, b in zip(rates["with"], rates["without"], strict=True)]
-    table.add_row("without", f"{statistics.median(rates['without']):.2f}", "")
-    table.add_row(
-        "with", f"{statistics.median(rates['with']):.2f}", f"{statistics.median(ratios):.3f}"
-    )
-    return table
+                took[name].append(epoch)
+    return rates(f"Steps of {recipe['name']} at 224, batch {recipe['batch_size']}", steps, took)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--batches", type=int, default=8, help="timed batches of 64 a turn")
-    parser.add_argument("--steps", type=int, default=20, help="of training, timed in a turn")
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--batches", type=int, default=4, help="timed batches of 64 a turn")
+    parser.add_argument("--steps", type=int, default=10, help="of training, timed in a turn")
     arguments = parser.parse_args()
     # As with a data set that does not fit into memory.
     data._MEMORY_BYTES = 0
@@ -164,7 +185,7 @@ def main() -> None:
                 trained = images, recipe | {"batch_size": 8}
         console = Console()
         console.print(input_rates(inputs, batch_size, arguments.turns, arguments.batches))
-        console.print(training_rates(*trained, min(arguments.turns, 3), arguments.steps))
+        console.print(training_rates(*trained, arguments.turns, arguments.steps))
 
 
 if __name__ == "__main__":
