@@ -14,18 +14,20 @@ from tfx.types import standard_artifacts
 
 from components.ingest.component import ImageExampleGen
 from components.ingest.executor import Executor
+from components.ingest.idx import write_idx
 from components.ingest.sources import SourceError, prepare, resolve
+from pipelines.beam import Beam
 
-RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+DEFAULT = tuple(Beam().stages())
 PHOTOS = {"coffee": skimage.data.coffee, "cat": skimage.data.chelsea}
 
 
-def ingest(source, folder: Path) -> standard_artifacts.Examples:
+def ingest(source, folder: Path, arguments=DEFAULT) -> standard_artifacts.Examples:
     component = ImageExampleGen(source)
     artifact = standard_artifacts.Examples()
     artifact.uri = str(folder / "examples")
     context = BaseBeamExecutor.Context(
-        beam_pipeline_args=[f"--runner={RUNNER}"], tmp_dir=str(folder / "tmp")
+        beam_pipeline_args=list(arguments), tmp_dir=str(folder / "tmp")
     )
     Executor(context).Do({}, {"examples": [artifact]}, dict(component.exec_properties))
     return artifact
@@ -194,3 +196,29 @@ def test_a_file_that_cannot_be_opened_is_a_dead_letter(folder, tmp_path):
     artifact = ingest(resolve(str(data)), tmp_path)
     assert len(read(artifact, "train") + read(artifact, "test")) == 40
     assert artifact.get_int_custom_property("dead_letters") == 2
+
+
+@pytest.fixture(scope="module")
+def two_splits(mnist_subset, tmp_path_factory) -> Path:
+    """IDX files of 600 training and 200 test images."""
+    folder = tmp_path_factory.mktemp("idx")
+    for prefix, split in (("train", "train"), ("t10k", "test")):
+        images, labels = mnist_subset[split]
+        write_idx(folder / f"{prefix}-images-idx3-ubyte", images)
+        write_idx(folder / f"{prefix}-labels-idx1-ubyte", labels)
+    return folder
+
+
+def test_dask_under_tfx(two_splits, tmp_path):
+    """The arguments of the pipeline come first, as TFX hands them; both splits are computed."""
+    distributed = pytest.importorskip("distributed")
+    usual = ingest(resolve(str(two_splits)), tmp_path / "usual")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        on_dask = Beam("dask", (f"--dask_client_address={cluster.scheduler_address}",))
+        arguments = [*on_dask.stages(), *on_dask.ingest()]
+        artifact = ingest(resolve(str(two_splits)), tmp_path / "dask", arguments)
+    for split, count in (("train", 600), ("test", 200)):
+        assert artifact.get_int_custom_property(f"{split}_examples") == count
+        assert read(artifact, split) == read(usual, split)
