@@ -23,9 +23,16 @@ class LocalRunner(tfx_runner.IrBasedRunner):
     `failed`. Artifacts are ML Metadata protos by type name.
     """
 
-    def __init__(self, record: Callable[..., None]):
+    def __init__(self, record: Callable[..., None], last: str | None = None):
+        """
+        Args:
+          record: called as stages start and end.
+          last: the stage after which this runner ends, and which it never takes from the cache;
+            without it, that is the pipeline's last.
+        """
         super().__init__()
         self._record = record
+        self._last = last
 
     def run_with_ir(
         self,
@@ -42,7 +49,12 @@ class LocalRunner(tfx_runner.IrBasedRunner):
         connection = deployment.metadata_connection_config
         config = getattr(connection, connection.WhichOneof("connection_config"))
         for node in pipeline.nodes:
+            is_last = node.pipeline_node.node_info.id == self._last
+            if is_last:
+                node.pipeline_node.execution_options.caching_options.enable_cache = False
             self._run_node(pipeline, node.pipeline_node, deployment, config)
+            if is_last:
+                break
 
     def _run_node(self, pipeline, node, deployment, config) -> None:
         stage = node.node_info.id

@@ -152,6 +152,11 @@ class Recipe:
         if self.tune is not None:
             untuned = dataclasses.replace(self, tune=None)
             object.__setattr__(self, "tune", tuning.checked(self.tune, untuned.override))
+            if tuning.is_on(self.tune) and self.strategy == "multi_worker":
+                raise RecipeError(
+                    "several workers would each make a search of their own; tune without "
+                    "strategy=multi_worker, and give them the values found"
+                )
 
     def to_json(self) -> str:
         """The recipe as JSON, keys sorted."""

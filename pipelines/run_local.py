@@ -96,11 +96,13 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     from pipelines.build import create_pipeline
     from pipelines.local_runner import LocalRunner
 
+    last = None
     if run.recipe.strategy == "multi_worker":
-        from components.train.strategy import strategy
+        from components.train.strategy import is_chief, strategy
 
-        # The workers have to meet before the stages ahead of the Trainer compute anything.
-        strategy("multi_worker")
+        # The workers have to meet before the stages ahead of the Trainer compute anything. Only
+        # the chief has a model then.
+        last = None if is_chief(strategy("multi_worker")) else "Trainer"
     Path(paths.root).mkdir(parents=True, exist_ok=True)
     data = window(run.recipe.dataset, run.recipe.window, run.recipe.task)
     source, *earlier = map(prepare, data)
@@ -108,7 +110,7 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     if earlier:
         names = [component.id for component in pipeline.components]
         progress.emit({"event": "stages", "stages": names})
-    LocalRunner(_recorder(run)).run(pipeline)
+    LocalRunner(_recorder(run), last).run(pipeline)
 
 
 def _recorder(run: _Run) -> Callable[..., None]:

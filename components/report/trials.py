@@ -23,8 +23,9 @@ def section(found: Mapping[str, Any]) -> Section:
     rows = found["rows"]
     done = [row for row in rows if row["score"] is not None]
     failed = len(rows) - len(done)
+    sets = "1 set of values was" if len(rows) == 1 else f"{len(rows)} sets of values were"
     explanation = (
-        f"Before the training, {len(rows)} sets of values were chosen "
+        f"Before the training, {sets} chosen "
         f"{_SEARCHES[found['search']]} and trained on four fifths of the training images. The "
         "accuracy is that on the last fifth; the test images had no part in it. "
         f"Trial {int(found['best']) + 1} has the highest, and its values were trained with."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -20,6 +20,13 @@ _DECODE_BATCH = 256
 _MEMORY_BYTES = 2 * 2**30
 _SHUFFLE_BYTES = 2**30
 _PREFETCHED = 8
+
+
+class Share(NamedTuple):
+    """Which of the equal parts of each batch one of several workers makes."""
+
+    worker: int = 0
+    workers: int = 1
 
 
 class Images:
@@ -53,7 +60,9 @@ class Images:
         spec = transform.raw_feature_spec()
         self._spec = {name: spec[name] for name in ("image/encoded", LABEL)}
         self._layer = transform.transform_features_layer()
-        self.records = part(_records(files))
+        self._paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
+        self._part = part
+        self.records = part(_records(self._paths))
         self.count = examples.count(self.records)
         if not self.count:
             raise ValueError(f"no examples in {', '.join(files)}")
@@ -69,6 +78,19 @@ class Images:
         """All images, uint8 [N, H, W, C], and their labels, int64 [N]."""
         # In one piece: apart, the images of a batch are cache misses in hundreds of places.
         return self.batches.rebatch(self.count).get_single_element()
+
+    def records_of(self, share: Share) -> tf.data.Dataset:
+        """The records in the files of one worker, each of which has its own.
+
+        Raises:
+          ValueError: fewer files than workers.
+        """
+        if len(self._paths) < share.workers:
+            raise ValueError(
+                f"{share.workers} workers cannot share {len(self._paths)} files of training "
+                "images, which are read anew in each epoch; each needs one or more"
+            )
+        return self._part(_records(self._paths[share.worker :: share.workers]))
 
     def fits(self, sets: int = 1) -> bool:
         """Whether so many sets of the images are kept in memory."""
@@ -95,13 +117,15 @@ class Images:
         return tf.cast(features[PIXELS], tf.uint8), tf.squeeze(features[LABEL], axis=1)
 
 
-def _records(files: Sequence[str]) -> tf.data.Dataset:
-    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
+def _records(paths: Sequence[str]) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string)).interleave(
         lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP"),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+
+
+_WHOLE = Share()
 
 
 def steps_per_epoch(images: Images, recipe: Mapping[str, Any]) -> int:
@@ -110,7 +134,7 @@ def steps_per_epoch(images: Images, recipe: Mapping[str, Any]) -> int:
 
 
 def training_batches(
-    images: Images, recipe: Mapping[str, Any], first_epoch: int = 0
+    images: Images, recipe: Mapping[str, Any], first_epoch: int = 0, share: Share = _WHOLE
 ) -> tf.data.Dataset:
     """All batches of a training from `first_epoch` on.
 
@@ -121,23 +145,34 @@ def training_batches(
       images: the training split.
       recipe: `batch_size`, `epochs`, `seed`, `augment`, `distorted_copies`, `preprocess`.
       first_epoch: how many epochs lie behind; at least one must be left.
+      share: what is made of each batch. Of images in memory the parts together are the batch that
+        one worker would make; of images from files each worker's part is of its own files.
 
     Returns:
       Batches of (float32 [batch, H, W, C], int64 [batch]).
 
     Raises:
-      ValueError: distorted copies of more images than fit into memory.
+      ValueError: distorted copies of more images than fit into memory, or batches that cannot be
+        shared.
     """
+    size, rest = divmod(min(recipe["batch_size"], images.count), share.workers)
+    if rest:
+        raise ValueError(
+            f"{share.workers} workers cannot share batches of {size * share.workers + rest} "
+            "images evenly; set another batch_size"
+        )
     copies = recipe["distorted_copies"]
     if images.fits(1 + copies) and not sampling(recipe["augment"]):
-        batches = _from_memory(images, recipe, first_epoch)
+        own = slice(share.worker * size, (share.worker + 1) * size)
+        whole = _from_memory(images, recipe, first_epoch)
+        batches = whole.map(lambda pixels, labels: (pixels[own], labels[own]))
     elif copies:
         raise ValueError(
             f"{copies} distorted copies of {images.count} images do not fit into the "
             f"{_MEMORY_BYTES / 2**30:g} GiB for them; distorted_copies=0 distorts them as they come"
         )
     else:
-        batches = _from_files(images, recipe, first_epoch)
+        batches = _from_files(images, recipe, first_epoch, share)
     return batches.prefetch(_PREFETCHED).with_options(examples.untuned())
 
 
@@ -219,27 +254,32 @@ def _distorted(
     return distorted.rebatch(len(pixels)).get_single_element()
 
 
-def _from_files(images: Images, recipe: Mapping[str, Any], first_epoch: int) -> tf.data.Dataset:
+def _from_files(
+    images: Images, recipe: Mapping[str, Any], first_epoch: int, share: Share
+) -> tf.data.Dataset:
     """Batches of images that are decoded anew in every epoch.
 
     An image is decoded, distorted and normalised by itself, while the processor's cache holds it;
     what is shuffled are the encoded images.
     """
-    batch_size = min(recipe["batch_size"], images.count)
+    batch_size = min(recipe["batch_size"], images.count) // share.workers
     an_epoch = steps_per_epoch(images, recipe) * batch_size
+    own = images.records_of(share)
     step = sampling_step(recipe)
     network_input = _network_input(images, recipe)
 
     def epoch_records(epoch: int) -> tf.data.Dataset:
-        order = images.records.shuffle(
+        order = own.shuffle(
             images.shuffle_buffer(),
             seed=recipe["seed"] * 1_000_003 + epoch,
             reshuffle_each_iteration=False,
         )
-        return order.take(an_epoch)
+        # The files of one worker may hold less than its part of an epoch.
+        return order.repeat().take(an_epoch)
 
     def load(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, label = images.parse(record)
+        number = number * share.workers + share.worker
         seed = tf.stack([tf.constant(recipe["seed"], tf.int64), number])
         pixels = sample(encoded, recipe["preprocess"], step, seed)
         return network_input(pixels[None], seed)[0], label

@@ -14,7 +14,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.examples import label_names
-from components.train import data
+from components.train import data, workers
 from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
 from components.train.network import compiled_model, for_outputs, precision
 from components.train.signatures import ServedModel
@@ -42,9 +42,14 @@ def run_fn(fn_args: FnArgs) -> None:
     # Two folders up from .../Split-train/*: the Examples artifact.
     labels = label_names(os.path.dirname(os.path.dirname(fn_args.train_files[0])))
     checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args, recipe))
-    with active.scope(), precision(recipe["mixed_precision"]):
-        model = compiled_model(recipe, train, len(labels))
-        first_epoch = checkpoint.restore(model)
+    with precision(recipe["mixed_precision"]):
+        with active.scope():
+            model = compiled_model(recipe, train, len(labels))
+        if recipe["strategy"] == "multi_worker":
+            first_epoch = _restore_all(model, recipe, train, len(labels), checkpoint, active)
+        else:
+            with active.scope():
+                first_epoch = checkpoint.restore(model)
     if first_epoch < recipe["epochs"]:
         _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
     if not is_chief(active):
@@ -55,19 +60,36 @@ def run_fn(fn_args: FnArgs) -> None:
     checkpoint.delete()
 
 
+def _restore_all(model, recipe, train, classes, checkpoint, active) -> int:
+    """Restores the model of all workers from the chief's checkpoint; the epochs that lie behind."""
+    if not is_chief(active):
+        return workers.agree(active, model, None, 0)
+    restored = compiled_model(recipe, train, classes)
+    return workers.agree(active, model, restored, checkpoint.restore(restored))
+
+
 def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, active) -> None:
     steps = data.steps_per_epoch(train, recipe)
     callbacks = [EpochFacts(), ProgressReport(recipe["epochs"], steps)]
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
+    test_batches = for_outputs(model, data.test_batches(test, recipe))
+
+    def batches(share: data.Share) -> tf.data.Dataset:
+        return for_outputs(model, data.training_batches(train, recipe, first_epoch, share))
+
+    if recipe["strategy"] == "multi_worker":
+        epochs = range(first_epoch, recipe["epochs"])
+        workers.fit(model, active, batches, test_batches, steps, epochs, callbacks)
+        return
     model.fit(
         # Keras asks for one batch after the last, and warns where there is none.
-        for_outputs(model, data.training_batches(train, recipe, first_epoch).repeat()),
+        batches(data.Share()).repeat(),
         initial_epoch=first_epoch,
         epochs=recipe["epochs"],
         steps_per_epoch=steps,
-        validation_data=for_outputs(model, data.test_batches(test, recipe)),
+        validation_data=test_batches,
         callbacks=callbacks,
         verbose=2,
     )

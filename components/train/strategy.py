@@ -4,6 +4,8 @@ import functools
 
 import tensorflow as tf
 
+from components.train.data import Share
+
 
 def _one_device() -> tf.distribute.Strategy:
     gpu = tf.config.list_logical_devices("GPU")
@@ -24,16 +26,19 @@ def strategy(name: str) -> tf.distribute.Strategy:
     return _STRATEGIES[name]()
 
 
-def is_chief(active: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes checkpoints and the model."""
+def share(active: tf.distribute.Strategy) -> Share:
+    """This process's place among the workers of its cluster; the chief's is the first."""
     resolver = active.cluster_resolver
     if resolver is None or not resolver.task_type:
-        return True
-    return resolver.task_type == "chief" or (
-        resolver.task_type == "worker"
-        and resolver.task_id == 0
-        and "chief" not in resolver.cluster_spec().jobs
-    )
+        return Share()
+    jobs = resolver.cluster_spec().as_dict()
+    workers = [(job, task) for job in ("chief", "worker") for task in range(len(jobs.get(job, ())))]
+    return Share(workers.index((resolver.task_type, resolver.task_id)), len(workers))
+
+
+def is_chief(active: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes checkpoints and the model."""
+    return share(active).worker == 0
 
 
 _STRATEGIES = {

@@ -148,11 +148,9 @@ class Search(BaseTuner):
                 for place in [pool.submit(self._run_trials, process) for process in processes]:
                     place.result()
             finally:
-                self._stopped = True
+                self._stop()
                 for process in processes:
                     process.end()
-                with self._changed:
-                    self._changed.notify_all()
         if not any(trial.status == TrialStatus.COMPLETED for trial in self.oracle.trials.values()):
             raise TuningError(_why_none(self.rows()))
 
@@ -187,8 +185,17 @@ class Search(BaseTuner):
                 if self._stopped:
                     return
                 self._end(trial, outcome)
+        except BaseException:
+            # Another place may be waiting for this one's trial.
+            self._stop()
+            raise
         finally:
             process.end()
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def _next(self, place: str) -> Trial | None:
         with self._changed:

@@ -9,6 +9,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils
 
 from components.settings import RecipeError
+from components.train.run import run_fn
 from components.tune import search, space
 from components.tune.executor import Executor
 
@@ -17,7 +18,14 @@ RECIPE = {
     "model": "keras_models.classification.lenet:LeNet1",
     "model_args": {},
     "loss": {"class": "keras.losses:SparseCategoricalCrossentropy", "from_logits": True},
-    "optimizer": {"class": "keras.optimizers:Adam", "learning_rate": 0.001},
+    "optimizer": {
+        "class": "keras.optimizers:Adam",
+        "learning_rate": {
+            "class": "keras.optimizers.schedules:CosineDecay",
+            "initial_learning_rate": 0.001,
+            "decay_steps": "$steps",
+        },
+    },
     "augment": [],
     "distorted_copies": 0,
     "weight_decay": 0.0,
@@ -126,7 +134,9 @@ class PowerCut(BaseException):
 
 
 @pytest.mark.parametrize(
-    ("kind", "parallel"), [("grid", 1), ("hyperband", 2)], ids=["grid", "hyperband"]
+    ("kind", "parallel"),
+    [("grid", 1), pytest.param("hyperband", 2, marks=pytest.mark.slow)],
+    ids=["grid", "hyperband"],
 )
 def test_an_interrupted_search_goes_on(fn_args, tmp_path, monkeypatch, kind, parallel):
     choices = {RATE: [0.0003, 0.001, 0.003, 0.01], "batch_size": [32, 64]}
@@ -167,6 +177,7 @@ def test_an_interrupted_search_goes_on(fn_args, tmp_path, monkeypatch, kind, par
         assert sorted({row["epochs"] for row in rows}) == [1, 3]
 
 
+@pytest.mark.slow
 def test_a_gaussian_process_asks_near_the_best(fn_args, tmp_path):
     """After three trials at random the process chooses; the same seed, the same choices."""
     wide = {RATE: {"low": 1e-5, "high": 1e-1, "sampling": "log"}}
@@ -174,6 +185,24 @@ def test_a_gaussian_process_asks_near_the_best(fn_args, tmp_path):
     rates = [row["values"][RATE] for row in tuner.rows()]
     assert len(set(rates)) == 5
     assert all(1e-5 <= rate <= 1e-1 for rate in rates)
+
+
+def test_the_trainer_takes_the_best_values(fn_args, mnist_examples, tmp_path):
+    arguments = fn_args(tmp_path)
+    more = {"strategy": "one_device", "dense": False, "features": [], "epochs": 1}
+    arguments.custom_config["recipe"] = json.dumps(RECIPE | more)
+    arguments.hyperparameters = {"values": {"batch_size": 32, RATE: "0.01", "tuner/epochs": 2}}
+    arguments.transform_output = arguments.transform_graph_path
+    arguments.eval_files = [f"{mnist_examples}/Split-test/*"]
+    arguments.serving_model_dir, arguments.model_run_dir = (
+        str(tmp_path / name) for name in ("serving", "run")
+    )
+    run_fn(arguments)
+    trained = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert trained["batch_size"] == 32
+    assert trained["optimizer"] == RECIPE["optimizer"] | {"learning_rate": 0.01}
+    (epoch,) = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert epoch["steps"] == 600 // 32 and epoch["learning_rate"] == pytest.approx(0.01)
 
 
 def test_values_of_every_kind():

@@ -72,3 +72,9 @@ def test_what_it_may_not_say(values, message):
 def test_a_recipe_without_a_block_says_how_to_give_one():
     with pytest.raises(RecipeError, match="tune has no parts to set yet; it can be set whole"):
         LENET.override(["tune.trials=3"])
+
+
+def test_several_workers_are_given_the_values():
+    with pytest.raises(RecipeError, match="a search of their own"):
+        RELU.override(["tune.trials=3", "strategy=multi_worker"])
+    RELU.override(["strategy=multi_worker"])
