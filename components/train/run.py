@@ -52,8 +52,14 @@ def run_fn(fn_args: FnArgs) -> None:
                 first_epoch = checkpoint.restore(model)
     if first_epoch < recipe["epochs"]:
         _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
-    if not is_chief(active):
-        return
+    if is_chief(active):
+        _export(fn_args, model, recipe, transform, train, labels, checkpoint)
+    if recipe["strategy"] == "multi_worker":
+        workers.end(active)
+
+
+def _export(fn_args, model, recipe, transform, train, labels, checkpoint) -> None:
+    """Writes the model to be served and the ModelRun; then there is no need of checkpoints."""
     served = ServedModel(model, transform, train.mean, labels, recipe)
     served.save(fn_args.serving_model_dir)
     _write_model_run(fn_args.model_run_dir, model, recipe, checkpoint.history)

@@ -19,6 +19,11 @@ from components.train.strategy import share
 _SEEDS = "seed_generator_state"
 _LOST = (tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.UnavailableError)
 
+_AGAIN = (
+    "another worker has ended before the training has; start all workers again with the same "
+    "commands: the training goes on from its last whole epoch"
+)
+
 
 class WorkerLost(RuntimeError):
     """Another worker has ended before the training has."""
@@ -141,11 +146,22 @@ def fit(
             logs |= {f"val_{name}": value for name, value in _metrics(model).items()}
             told.on_epoch_end(epoch, logs)
     except _LOST as error:
-        raise WorkerLost(
-            "another worker has ended before the training has; start all workers again with the "
-            "same commands: the training goes on from its last whole epoch"
-        ) from error
+        raise WorkerLost(_AGAIN) from error
     told.on_train_end()
+
+
+def end(active: tf.distribute.Strategy) -> None:
+    """Waits until all workers have come here: one that leaves early is taken for lost.
+
+    Raises:
+      WorkerLost: another worker has ended; not on the chief.
+    """
+    try:
+        _of_the_chief(active, [tf.constant(0, tf.int64)])
+    except _LOST as error:
+        # The chief has all it needs of the others.
+        if share(active).worker:
+            raise WorkerLost(_AGAIN) from error
 
 
 def _metrics(model: keras.Model) -> dict[str, float]:
