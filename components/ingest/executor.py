@@ -21,6 +21,7 @@ from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
+from components import progress
 from components.examples import dead_letters
 from components.ingest import engine, readers
 from components.ingest.contract import Encoding
@@ -70,6 +71,8 @@ class Executor(BaseBeamExecutor):
         counts = engine.total_counts(artifact.uri)
         for name, count in sorted(counts.items()):
             logging.info("ingested: %s: %d", name, count)
+        told = f"{counts['read']:,} read, {counts['dead_letters']:,} of them dead letters"
+        progress.report(engine.STAGE, counts["read"], counts["read"], told)
         _check(counts, artifact.uri)
         _describe(artifact, counts, exec_properties)
 
