@@ -7,6 +7,7 @@ import keras
 from keras import layers, ops
 
 from keras_models.classification.building import (
+    INITIALIZATIONS,
     checked_choice,
     checked_shape,
     classifier,
@@ -53,6 +54,7 @@ def AlexNet(
     stem: str = "imagenet",
     units: int = 4096,
     width: float = 1.0,
+    initialization: str = "normal",
     weights: str | None = None,
     name: str = "alexnet",
 ) -> keras.Model:
@@ -77,6 +79,8 @@ def AlexNet(
         stem: "imagenet", or "cifar" for pictures of about 32: conv1 of 5 x 5 and stride 1.
         units: width of fc6 and fc7; fewer for small pictures.
         width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
+        initialization: "normal" as published, or "he" for narrow nets, whose signal dies with
+            weights so small: He et al. 2015, section 2.2.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -84,13 +88,14 @@ def AlexNet(
         a model [N, H, W, channels] -> float32 logits [N, classes].
 
     Raises:
-        ValueError: an unknown stem, other layers to leave out, too small an input, fewer than 2
-            classes, a width that is not positive.
+        ValueError: an unknown stem or initialization, other layers to leave out, too small an
+            input, fewer than 2 classes, a width that is not positive.
     """
     checked_choice("stem", stem, STEMS)
+    checked_choice("initialization", initialization, INITIALIZATIONS)
     without = checked_choice("without", tuple(sorted(without)), ABLATIONS)
     (window, stride, padding), smallest = STEMS[stem]
-    initializer = keras.initializers.RandomNormal
+    initializer = INITIALIZATIONS[initialization]
 
     def convolution(x, number, maps, window, groups=1, bias=0.0, stride=1, padding="same"):
         kind = TowerConv2D if groups > 1 else layers.Conv2D
@@ -102,7 +107,7 @@ def AlexNet(
             data_format="channels_last",
             groups=groups,
             activation="relu",
-            kernel_initializer=initializer(stddev=0.01),
+            kernel_initializer=initializer(),
             bias_initializer=keras.initializers.Constant(bias),
             name=f"conv{number}",
         )(x)
@@ -123,7 +128,7 @@ def AlexNet(
             x = layers.Dense(
                 units,
                 "relu",
-                kernel_initializer=initializer(stddev=0.01),
+                kernel_initializer=initializer(),
                 bias_initializer="ones",
                 name=f"fc{number}",
             )(x)

@@ -8,6 +8,13 @@ from keras import layers
 
 from keras_models.layers import LocalResponseNormalization
 
+# How weights start: as in AlexNet, section 5, which leaves narrow nets without a signal, or by He
+# et al. 2015, section 2.2.
+INITIALIZATIONS = {
+    "normal": lambda: keras.initializers.RandomNormal(stddev=0.01),
+    "he": keras.initializers.HeNormal,
+}
+
 
 def checked_shape(input_shape: tuple[int, int, int], smallest: int) -> tuple[int, int, int]:
     """The input shape, if it is (height, width, channels) with sides of at least `smallest`.
@@ -114,3 +121,13 @@ def classifier(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
         dtype="float32",
         name="logits",
     )(x)
+
+
+def block_name(stage: int, block: int, blocks: int) -> str:
+    """The name of a residual net's block (from 0) of a stage: res2a, res2b, ...
+
+    In stages of more than six: res4a, res4b1, res4b2, ...
+    """
+    if block and blocks > 6:
+        return f"res{stage}b{block}"
+    return f"res{stage}{'abcdef'[block]}"

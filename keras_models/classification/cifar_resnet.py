@@ -8,13 +8,13 @@ from contextlib import contextmanager
 import keras
 from keras import layers
 
-from keras_models.classification.building import checked_classes, checked_shape, with_weights
-from keras_models.classification.resnet import (
-    basic_block,
+from keras_models.classification.building import (
     block_name,
-    classified,
-    normalized_convolution,
+    checked_classes,
+    checked_shape,
+    with_weights,
 )
+from keras_models.classification.resnet import basic_block, classified, normalized_convolution
 
 FILTERS = (16, 32, 64)
 # Two strides of 2, and 3 x 3 windows.
@@ -25,6 +25,7 @@ def CifarResNet(
     depth: int = 20,
     input_shape: tuple[int, int, int] = (32, 32, 3),
     classes: int = 10,
+    filters: tuple[int, int, int] = FILTERS,
     weights: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -42,6 +43,7 @@ def CifarResNet(
         input_shape: height, width and channels, each side at least 8. The paper's pictures are
             RGB minus the mean of the training pictures at each pixel.
         classes: 2 or more.
+        filters: maps of the three stages; (16, 32, 64) is published.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model; by default "cifar_resnet" and the depth.
 
@@ -49,40 +51,45 @@ def CifarResNet(
         a model [N, H, W, channels] -> float32 logits [N, classes].
 
     Raises:
-        ValueError: a depth that is not 6n+2, too small an input, too few classes.
+        ValueError: a depth that is not 6n+2, not three stages, too small an input, too few classes.
     """
-    return _network(depth, input_shape, classes, "A", weights, name or f"cifar_resnet{depth}")
+    name = name or f"cifar_resnet{depth}"
+    return _network(depth, input_shape, classes, filters, "A", weights, name)
 
 
 def CifarPlainNet(
     depth: int = 20,
     input_shape: tuple[int, int, int] = (32, 32, 3),
     classes: int = 10,
+    filters: tuple[int, int, int] = FILTERS,
     weights: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
     """`CifarResNet` without shortcuts; the paper trains 20, 32, 44, 56 layers (and 110 in vain)."""
-    return _network(depth, input_shape, classes, None, weights, name or f"cifar_plain{depth}")
+    name = name or f"cifar_plain{depth}"
+    return _network(depth, input_shape, classes, filters, None, weights, name)
 
 
-def _network(depth, input_shape, classes, shortcut, weights, name):
+def _network(depth, input_shape, classes, filters, shortcut, weights, name):
+    if len(filters) != len(FILTERS):
+        raise ValueError(f"filters must be the maps of the three stages, not {filters!r}.")
     if depth < 8 or depth % 6 != 2:
         raise ValueError(f"depth must be 6n+2 (8, 14, 20, ...), not {depth!r}.")
     blocks = depth // 6
     image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
     checked_classes(classes)
     with _recursion(4 * depth):
-        model = keras.Model(image, _logits(image, blocks, classes, shortcut), name=name)
+        model = keras.Model(image, _logits(image, blocks, classes, filters, shortcut), name=name)
     return with_weights(model, weights)
 
 
-def _logits(image, blocks, classes, shortcut):
-    x = normalized_convolution(image, FILTERS[0], 3, 1, "conv1")
+def _logits(image, blocks, classes, filters, shortcut):
+    x = normalized_convolution(image, filters[0], 3, 1, "conv1")
     x = layers.ReLU(name="conv1_relu")(x)
-    for stage, filters in enumerate(FILTERS, start=2):
+    for stage, maps in enumerate(filters, start=2):
         for i in range(blocks):
             stride = 2 if i == 0 and stage > 2 else 1
-            x = basic_block(x, filters, stride, shortcut, block_name(stage, i, blocks))
+            x = basic_block(x, maps, stride, shortcut, block_name(stage, i, blocks))
     return classified(x, classes)
 
 

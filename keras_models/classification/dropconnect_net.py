@@ -25,7 +25,7 @@ def DropConnectCIFAR10(
 ) -> keras.Model:
     """The feature extractor of two convolutions and two locally connected layers of Krizhevsky's
     cuda-convnet (layers-conv-local-11pct), a layer of 128 rectified units with DropConnect, and
-    softmax units (section 6.2, Table 4).
+    softmax units (section 6.2, the larger net of Table 5).
 
     conv1 64 maps 5 x 5, pool1 max 3 stride 2, norm1 across 9 maps; conv2 64 maps 5 x 5, norm2,
     pool2; local3 64 and local4 32 maps 3 x 3, whose weights no two positions share; fc 128. Maps
@@ -77,11 +77,11 @@ def DropConnectMNIST(
     """Two convolutions of 32 and 64 maps, a layer of 150 rectified units with DropConnect, and
     softmax units (section 6.1, Table 3).
 
-    The paper prints the numbers of maps and units alone: the windows of 5 x 5, the max poolings
-    of 2 x 2 and He's initialisation are ours.
+    The paper prints the numbers of maps and units alone: the windows of 5 x 5 without margins, the
+    max poolings of 2 x 2 and He's initialisation are ours.
 
     Args:
-        input_shape: height, width and channels, each side at least 4. The paper's pictures are
+        input_shape: height, width and channels, each side at least 16. The paper's pictures are
             24 x 24 crops, rotated and scaled.
         classes, drop, rate, weights, name: as of `DropConnectCIFAR10`.
 
@@ -91,21 +91,21 @@ def DropConnectMNIST(
     Raises:
         ValueError: an unknown drop, too small an input, fewer than 2 classes.
     """
-    image = keras.Input(checked_shape(input_shape, 4), name="image")
+    image = keras.Input(checked_shape(input_shape, 16), name="image")
     x = image
     for number, maps in enumerate((32, 64), 1):
-        x = _convolution(x, maps, f"conv{number}")
+        x = _convolution(x, maps, f"conv{number}", padding="valid")
         x = layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{number}")(x)
     return _classified(image, x, classes, 150, drop, rate, weights, name)
 
 
-def _convolution(x, maps: int, name: str, deviation: float | None = None):
+def _convolution(x, maps: int, name: str, deviation: float | None = None, padding: str = "same"):
     """5 x 5, rectified; a given standard deviation of the initial weights or He's."""
     normal = keras.initializers.RandomNormal(stddev=deviation) if deviation else "he_normal"
     return layers.Conv2D(
         maps,
         5,
-        padding="same",
+        padding=padding,
         data_format="channels_last",
         activation="relu",
         kernel_initializer=normal,

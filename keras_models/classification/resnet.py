@@ -5,11 +5,13 @@ import keras
 from keras import initializers, layers, ops
 
 from keras_models.classification.building import (
+    block_name,
     checked_choice,
     checked_classes,
     checked_shape,
     with_weights,
 )
+from keras_models.classification.resnet_weights import from_applications
 
 # Blocks of conv2_x, conv3_x, conv4_x, conv5_x (Table 1).
 BLOCKS = {
@@ -138,14 +140,6 @@ def ResNet152(
     return _bottleneck(152, input_shape, classes, shortcut, weights, name)
 
 
-def block_name(stage: int, block: int, blocks: int) -> str:
-    """The name of the block (from 0) of a stage: res2a, res2b, ...; res4a, res4b1, res4b2, ...
-    where there are more than six."""
-    if block and blocks > 6:
-        return f"res{stage}b{block}"
-    return f"res{stage}{'abcdef'[block]}"
-
-
 def normalized_convolution(x, filters: int, size: int, stride: int, name: str):
     """A convolution without bias and its batch normalisation, named as in the authors' models.
 
@@ -228,9 +222,6 @@ def _bottleneck(depth, input_shape, classes, shortcut, weights, name):
             "ImageNet weights are for 1000 classes, 3 channels and shortcut 'B', not for "
             f"{classes} classes, {input_shape[2]} channels and shortcut {shortcut!r}."
         )
-    # Here because most nets are built without.
-    from keras_models.classification.resnet_weights import from_applications
-
     source = getattr(keras.applications, f"ResNet{depth}")(weights="imagenet")
     return from_applications(source, model)
 

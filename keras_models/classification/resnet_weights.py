@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras_models.classification.resnet import block_name
+from keras_models.classification.building import block_name
 
 BRANCHES = {"branch1": 0, "branch2a": 1, "branch2b": 2, "branch2c": 3}
 

@@ -29,10 +29,12 @@ CONFIGURATIONS: dict[str, tuple[tuple[tuple[int, int], ...], ...]] = {
     "E": (((64, 3),) * 2, ((128, 3),) * 2, ((256, 3),) * 4, ((512, 3),) * 4, ((512, 3),) * 4),
 }
 CONFIGURATIONS["A-LRN"] = CONFIGURATIONS["A"]
-# Section 3.1: normal with variance 10^-2, which trains net A only, or Glorot and Bengio's.
+# Section 3.1: normal with variance 10^-2, which trains net A only, or Glorot and Bengio's. He et
+# al. 2015, section 2.2, is what starts nets with fewer maps too.
 INITIALIZATIONS = {
     "normal": lambda: keras.initializers.RandomNormal(stddev=0.1),
     "glorot": keras.initializers.GlorotUniform,
+    "he": keras.initializers.HeNormal,
 }
 # Five poolings halve the sides.
 SMALLEST_SIDE = 32
@@ -66,7 +68,8 @@ def VGG(
         width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
         initialization: "glorot" uniform, which trains every net from scratch, or "normal", zero
             mean and variance 10^-2, with which the paper trains A and lets the others start from
-            it (`start_from_net_a`). Biases are zero (section 3.1).
+            it (`start_from_net_a`). Biases are zero (section 3.1). "he" is not in the paper: He et
+            al. 2015, section 2.2, which trains narrow nets too.
         weights: path of a .weights.h5 or .keras file; "imagenet" for D and E of the published
             size, keras.applications' weights (downloaded); or None for a random start.
         name: of the model; None for "vgg_d" and the like.

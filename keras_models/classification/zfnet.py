@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from keras_models.classification.building import (
+    INITIALIZATIONS,
     checked_choice,
     checked_shape,
     classifier,
@@ -31,6 +32,7 @@ def ZFNet(
     units: int = 4096,
     stem: str = "imagenet",
     width: float = 1.0,
+    initialization: str = "normal",
     weights: str | None = None,
     name: str = "zfnet",
 ) -> keras.Model:
@@ -52,6 +54,8 @@ def ZFNet(
         units: width of fc6 and fc7; Table 3 has 2,048 and 8,192 too.
         stem: "imagenet", or "cifar" for pictures of about 32: conv1 of 3 x 3, no strides.
         width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
+        initialization: "normal" as published, or "he" for narrow nets, whose signal dies with
+            weights so small: He et al. 2015, section 2.2.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -59,14 +63,15 @@ def ZFNet(
         a model [N, H, W, channels] -> float32 logits [N, classes].
 
     Raises:
-        ValueError: an unknown stem, not three maps, too small an input, fewer than 2 classes, a
-            width that is not positive.
+        ValueError: an unknown stem or initialization, not three maps, too small an input, fewer
+            than 2 classes, a width that is not positive.
     """
     checked_choice("stem", stem, STEMS)
+    checked_choice("initialization", initialization, INITIALIZATIONS)
     (first, second), smallest = STEMS[stem]
     if len(maps) != 3:
         raise ValueError(f"maps must be those of conv3, conv4 and conv5, not {maps!r}.")
-    initializer = keras.initializers.RandomNormal
+    initializer = INITIALIZATIONS[initialization]
 
     def convolution(x, number, maps, window, stride=1, padding="same"):
         if padding == "valid":
@@ -79,7 +84,7 @@ def ZFNet(
             padding,
             data_format="channels_last",
             activation="relu",
-            kernel_initializer=initializer(stddev=0.01),
+            kernel_initializer=initializer(),
             # A filter of n weights with that root mean square has a norm of sqrt(n) times it.
             kernel_constraint=keras.constraints.MaxNorm(MOST_RMS * inputs**0.5, axis=[0, 1, 2]),
             name=f"conv{number}",
@@ -92,8 +97,6 @@ def ZFNet(
         x = convolution(x, number, published, 3)
     x = layers.Flatten(name="flat")(pooling(x, 5))
     for number in (6, 7):
-        x = layers.Dense(
-            units, "relu", kernel_initializer=initializer(stddev=0.01), name=f"fc{number}"
-        )(x)
+        x = layers.Dense(units, "relu", kernel_initializer=initializer(), name=f"fc{number}")(x)
         x = layers.Dropout(0.5, name=f"drop{number}")(x)
     return with_weights(keras.Model(image, classifier(x, classes), name=name), weights)

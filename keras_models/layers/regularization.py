@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+_COINS = 16  # at most, that one random number is taken for
+
 
 @keras.saving.register_keras_serializable(package="keras_models")
 class DropConnect(keras.layers.Layer):
@@ -78,23 +80,29 @@ class DropConnect(keras.layers.Layer):
 
     def _masked(self, inputs):
         """Algorithm 1."""
-        kept = ops.cast(self._mask(ops.shape(inputs)[0], inputs.shape[-1] + 1), self.compute_dtype)
-        product = ops.matmul(ops.expand_dims(inputs, 1), kept[:, :-1] * self.kernel)[:, 0]
-        return self.activation(product + kept[:, -1] * self.bias)
+        inputs = ops.pad(inputs, ((0, 0), (0, 1)), constant_values=1)
+        weights = ops.concatenate([self.kernel, ops.expand_dims(self.bias, 0)])
+        if self.rate == 0.5:
+            return self.activation(self._by_coins(inputs, weights))
+        shape = (ops.shape(inputs)[0], *weights.shape)
+        draw = keras.random.uniform(shape, seed=self.seed_generator, dtype="float32")
+        kept = ops.cast(draw >= self.rate, self.compute_dtype)
+        return self.activation(ops.matmul(ops.expand_dims(inputs, 1), kept * weights)[:, 0])
 
-    def _mask(self, examples, rows):
-        """[examples, rows, units], true or 1 with probability 1 - rate."""
-        if self.rate != 0.5:
-            shape = (examples, rows, self.units)
-            return keras.random.uniform(shape, seed=self.seed_generator, dtype="float32") >= (
-                self.rate
-            )
-        # Most of a step's time goes into drawing: flip 16 coins with one number.
-        shape = (examples, rows, -(-self.units // 16))
-        draw = keras.random.randint(shape, 0, 2**16, seed=self.seed_generator)
-        coins = ops.right_shift(ops.expand_dims(draw, -1), ops.arange(16, dtype="int32"))
-        flat = ops.reshape(ops.bitwise_and(coins, 1), (-1, rows, 16 * shape[-1]))
-        return flat[..., : self.units]
+    def _by_coins(self, inputs, weights):
+        """Drops every other connection. [N, R], [R, units] -> [N, units].
+
+        Most of a step's time goes into drawing: each number tosses a coin for `groups` of the
+        units, whose axis comes first so that what is done to one number lies far apart.
+        """
+        groups = next(size for size in range(_COINS, 0, -1) if self.units % size == 0)
+        shape = (ops.shape(inputs)[0], weights.shape[0], self.units // groups)
+        draw = keras.random.randint(shape, 0, 2**groups, seed=self.seed_generator)
+        coins = ops.reshape(ops.left_shift(1, ops.arange(groups, dtype="int32")), (-1, 1, 1, 1))
+        kept = ops.cast(ops.bitwise_and(draw, coins) != 0, self.compute_dtype)
+        weights = ops.transpose(ops.reshape(weights, (-1, groups, shape[-1])), (1, 0, 2))
+        product = ops.matmul(inputs[:, None], kept * weights[:, None])[:, :, 0]
+        return ops.reshape(ops.transpose(product, (1, 0, 2)), (-1, self.units))
 
     def _expected(self, inputs):
         """Algorithm 2."""

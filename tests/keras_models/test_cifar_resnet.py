@@ -56,6 +56,14 @@ def test_maps_are_those_of_the_paper(outline):
     assert shapes["pool5"] == (64,) and shapes["logits"] == (10,)
 
 
+@both
+def test_narrower_stages_have_fewer_parameters(build):
+    narrow = build(8, filters=(2, 4, 6))
+    assert narrow.get_layer("logits").kernel.shape == (6, 10)
+    with pytest.raises(ValueError, match="three stages"):
+        build(8, filters=(2, 4))
+
+
 def test_only_the_residual_net_has_shortcuts_and_they_have_no_parameters():
     sums = [layer for layer in CifarResNet(20).layers if isinstance(layer, keras.layers.Add)]
     assert len(sums) == 9

@@ -160,7 +160,7 @@ def test_saved_and_reloaded(tmp_path):
     ("build", "layer"),
     [
         (lambda: DropConnectCIFAR10((8, 8, 3)), "local3 is a LocallyConnected2D"),
-        (lambda: DropConnectMNIST((8, 8, 1)), "fc is a DropConnect"),
+        (lambda: DropConnectMNIST((16, 16, 1)), "fc is a DropConnect"),
         (LeNet1, "H1 is a UnitBias"),
         (lambda: MultiColumn([LeNet5ReLU(), LeNet5ReLU()]), "column1 is a Functional"),
     ],

@@ -29,7 +29,7 @@ NETS = {
     "vgg-a-lrn": (partial(VGG, "A-LRN", units=16, width=0.125), (32, 32, 3)),
     "vgg-c": (partial(VGG, "C", units=16, width=0.125), (32, 32, 3)),
     "dropconnect-cifar": (DropConnectCIFAR10, (8, 8, 3)),
-    "dropconnect-mnist": (DropConnectMNIST, (8, 8, 1)),
+    "dropconnect-mnist": (DropConnectMNIST, (16, 16, 1)),
     "stochastic-pooling": (partial(StochasticPoolingNet, maps=(8, 8, 8)), (8, 8, 3)),
 }
 every_net = pytest.mark.parametrize(("build", "shape"), NETS.values(), ids=NETS)
@@ -123,3 +123,22 @@ def test_saved_reloaded_and_given_its_weights(build, shape, tmp_path):
 def test_wrong_arguments_are_refused_and_told(build, shape, arguments, message):
     with pytest.raises(ValueError, match=message):
         build(**{"input_shape": shape} | arguments)
+
+
+NARROW = {
+    "vgg": partial(VGG, "E", units=128, width=0.25),
+    "alexnet": partial(AlexNet, stem="cifar", units=256, width=0.25),
+    "zfnet": partial(ZFNet, stem="cifar", units=256, width=0.25),
+}
+
+
+@pytest.mark.parametrize("build", NARROW.values(), ids=NARROW)
+def test_a_narrow_net_started_by_he_tells_images_apart(build):
+    images, _ = batch((32, 32, 3), images=16)
+
+    def spread(**arguments):
+        net = build(input_shape=(32, 32, 3), classes=10, **arguments)
+        features = keras.Model(net.input, net.get_layer("fc7").output)
+        return np.std(features(images), axis=0).mean()
+
+    assert spread(initialization="he") > 0.01 > 10 * spread()

@@ -111,7 +111,7 @@ def test_deeper_nets_start_from_net_a(configuration):
     ("arguments", "message"),
     [
         ({"configuration": "F"}, r"\('A', 'B', 'C', 'D', 'E', 'A-LRN'\), not 'F'"),
-        ({"initialization": "he"}, r"\('normal', 'glorot'\), not 'he'"),
+        ({"initialization": "lecun"}, r"\('normal', 'glorot', 'he'\), not 'lecun'"),
         ({"width": 0.0}, "width must be positive, not 0.0"),
         ({"input_shape": (31, 40, 3)}, "at least 32, not 31 x 40"),
         ({"configuration": "B", "weights": "imagenet"}, "no ImageNet weights of vgg_b"),
