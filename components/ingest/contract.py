@@ -66,6 +66,7 @@ _PER_OBJECT = ("objects/label", "objects/label/text", "objects/difficult")
 # Annotators count pixels from 0 or from 1: a box may end this far outside, and is cut there.
 _SLACK_PIXELS = 1.0
 _MILLIMETRES = 1000.0
+_MOST_TEXT = 200  # of a reason that shows a value
 # What 16 bits hold.
 _MAX_DEPTH = 65.535
 
@@ -146,6 +147,7 @@ def example_and_image(
     if unknown := set(record.features) - set(FEATURES):
         raise ValueError(f"the example contract has no {', '.join(sorted(unknown))}")
     given = dict(record.features)
+    _check_kinds(given)
     frames = [_decoded(frame, "frame") for frame in given.get("frames/encoded", ())]
     _check_frames(given, frames)
     found = frames[0] if "image/encoded" not in given else _decoded(given["image/encoded"], "image")
@@ -155,7 +157,9 @@ def example_and_image(
     given |= _checked_objects(given, *size) | _checked_points(given, *size)
     _check_numbers(given)
 
-    contents = [given["image/encoded"]] if "image/encoded" in given else given["frames/encoded"]
+    contents = [given["image/encoded"]] if "image/encoded" in given else [*given["frames/encoded"]]
+    # Pairs that share one photograph are not the same pair.
+    contents += [given["pair/encoded"]] if "pair/encoded" in given else []
     given.setdefault("image/sha256", _sha256(contents))
     given["image/id"] = record.identifier
     new = _resized(size, encoding, size)
@@ -168,6 +172,7 @@ def example_and_image(
             given[name] = _map(name, given[name], size, new)
     if "target/encoded" in given:
         target = _decoded(given["target/encoded"], "target")
+        _check_target(target.image.size, size)
         # By the image's factor: where the target is larger, it stays larger by as much.
         target_size = _resized(target.image.size, encoding, size)
         given["target/encoded"] = _encoded(target, target_size, encoding)
@@ -196,6 +201,25 @@ def _fill(feature: tf_feature_pb2.Feature, kind: str, value: Any) -> None:
     else:
         texts = (each.encode() if isinstance(each, str) else each for each in values)
         feature.bytes_list.value.extend(texts)
+
+
+def _check_kinds(given: Mapping[str, Any]) -> None:
+    """Whether the values are of the kind that the contract has them as."""
+    for name, value in given.items():
+        if FEATURES[name] == _BYTES:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            fits = all(isinstance(one, (str, bytes, np.ndarray)) for one in values)
+        else:
+            numbers = np.asarray(value)
+            kinds = "iub" if FEATURES[name] == _INTEGERS else "iubf"
+            fits = not numbers.size or numbers.dtype.kind in kinds
+        if not fits:
+            raise ImageError(f"{name} should be {FEATURES[name]}, not {value!r}"[:_MOST_TEXT])
+
+
+def unknown_class(number: float, classes: int) -> str:
+    """Why a number names none of so many classes."""
+    return f"unknown label: {number}, and there are {classes} classes"
 
 
 def _check_frames(given: Mapping[str, Any], frames: Sequence[images.Decoded]) -> None:
@@ -254,6 +278,16 @@ def _encoded(found: images.Decoded, size: tuple[int, int], encoding: Encoding) -
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=encoding.quality)
     return buffer.getvalue()
+
+
+def _check_target(target: tuple[int, int], size: tuple[int, int]) -> None:
+    """Whether both sides are the image's times one whole number."""
+    factor = target[0] // size[0]
+    if factor < 1 or target != (factor * size[0], factor * size[1]):
+        raise ImageError(
+            f"target of {target[0]} x {target[1]} pixels, "
+            f"no whole multiple of the image of {size[0]} x {size[1]}"
+        )
 
 
 def _map(

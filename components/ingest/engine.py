@@ -27,7 +27,7 @@ import math
 import re
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +36,17 @@ import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
+from tensorflow_datasets.proto import tf_example_pb2
 
 from components import progress
-from components.ingest import likeness, tfrecord
-from components.ingest.contract import DeadLetter, Encoding, Record, example_and_image
+from components.ingest import images, likeness, tfrecord
+from components.ingest.contract import (
+    DeadLetter,
+    Encoding,
+    Record,
+    example_and_image,
+    unknown_class,
+)
 from components.ingest.images import ImageError
 from components.ingest.readers import Reader
 
@@ -54,6 +61,7 @@ _SHARD_RECORDS = 2000
 _CHUNK = 1000
 # Pieces travel many in one value. A file's name may hold anything but this.
 _BETWEEN = b"\0"
+_NOT_COUNTED = 255  # of a pixel without a class, as VOC has it
 
 
 class Ingest(beam.PTransform):
@@ -143,6 +151,24 @@ def _place(piece: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(piece, digest_size=8).digest(), "big")
 
 
+def _classes(example: tf_example_pb2.Example, names: Sequence[str]) -> list[int] | None:
+    """The classes of an example's objects or pixels, ascending; None where the label is all.
+
+    Raises:
+      ImageError: pixels of a class that has no name.
+    """
+    features = example.features.feature
+    if "objects/label" in features:
+        return sorted(set(features["objects/label"].int64_list.value))
+    if "segmentation/encoded" not in features or "label" in features:
+        return None
+    numbers = np.unique(images.opened(features["segmentation/encoded"].bytes_list.value[0]))
+    classes = [int(number) for number in numbers if number != _NOT_COUNTED]
+    if names and classes and classes[-1] >= len(names):
+        raise ImageError(unknown_class(classes[-1], len(names)))
+    return classes
+
+
 @dataclass
 class _Shard:
     """What one shard has come to so far."""
@@ -199,6 +225,7 @@ class _WriteShard(beam.DoFn):
             if isinstance(found, DeadLetter):
                 raise ImageError(found.reason)
             example, image = example_and_image(found, self._encoding)
+            classes = _classes(example, self._reader.labels)
         except ImageError as error:
             letter = {"id": found.identifier, "reason": str(error)}
             shard.dead_letters.append(json.dumps(letter))
@@ -216,6 +243,7 @@ class _WriteShard(beam.DoFn):
             "id": found.identifier,
             "split": split,
             "label": found.features.get("label"),
+            "classes": classes,
             "sha256": sha256.decode(),
             "bytes": len(encoded),
             "height": features["image/height"].int64_list.value[0],

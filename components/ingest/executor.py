@@ -14,7 +14,11 @@ from absl import logging
 from google.protobuf import json_format, struct_pb2
 from tfx import types
 from tfx.components.example_gen import write_split
-from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
+from tfx.components.example_gen.utils import (
+    FINGERPRINT_PROPERTY_NAME,
+    SPAN_PROPERTY_NAME,
+    VERSION_PROPERTY_NAME,
+)
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
@@ -107,6 +111,11 @@ def _describe(
     examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
     file_format = write_split.to_file_format_str(exec_properties["output_file_format"])
     examples_utils.set_file_format(artifact, file_format)
+    # On Kubeflow no driver has told the artifact which span it is; without one there are none.
+    for name in (SPAN_PROPERTY_NAME, VERSION_PROPERTY_NAME):
+        number = exec_properties.get(name)
+        if number is not None and number >= 0:
+            artifact.set_int_custom_property(name, number)
     artifact.set_int_custom_property("dead_letters", counts["dead_letters"])
     for split in SPLITS:
         artifact.set_int_custom_property(f"{split}_examples", counts[split])

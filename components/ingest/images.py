@@ -15,6 +15,7 @@ MAX_PIXELS = 100_000_000
 _PLAIN_MODES = ("L", "RGB")
 _FORMATS = ("PNG", "JPEG")
 _ORIENTATION = 0x0112  # EXIF's tag.
+_PNG_END = b"IEND\xaeB`\x82"  # The last chunk with its checksum.
 # Pillow's own warning starts at a lower limit than ours.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -75,6 +76,9 @@ def opened(data: bytes) -> Image.Image:
                 f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,} in all"
             )
         image.load()
+        if image.format == "PNG" and _PNG_END not in data:
+            # All pixels are there, but TensorFlow does not decode it.
+            raise ImageError("cannot be decoded: the file ends before its last chunk, IEND")
     except Image.DecompressionBombError as error:
         raise ImageError(f"more than {MAX_PIXELS:,} pixels: {error}") from error
     except Image.UnidentifiedImageError as error:

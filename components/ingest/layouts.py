@@ -31,6 +31,8 @@ TASKS = (
 # The names under which the MNIST site published its files; Fashion-MNIST and others keep them.
 IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
 CSV_FILE = "labels.csv"
+# Folders of class folders that were split beforehand, the first that is there.
+_SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}
 # Says what a folder's files are where they do not say it themselves.
 DESCRIPTION = "dataset.json"
 _DESCRIPTION_KEYS = {
@@ -112,6 +114,22 @@ def _has_file(folder: Path, suffixes: tuple[str, ...]) -> bool:
 def _class_folders(folder: Path) -> tuple[tuple[str, str], ...]:
     _check_classes(folder, _classes_with(folder, IMAGE_SUFFIXES))
     return (("all", "*/*"),)
+
+
+def _split_folders(folder: Path) -> dict[str, str]:
+    """The folder of class folders of each split; none where they are not for both."""
+    found = {}
+    for split, names in _SPLIT_FOLDERS.items():
+        for name in names:
+            if (folder / name).is_dir() and _classes_with(folder / name, IMAGE_SUFFIXES):
+                found.setdefault(split, name)
+    return found if found.keys() == _SPLIT_FOLDERS.keys() else {}
+
+
+def _split_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
+    names = _split_folders(folder)
+    _check_classes(folder, _classes_with(folder / names["train"], IMAGE_SUFFIXES))
+    return tuple((split, f"{name}/*/*") for split, name in names.items())
 
 
 def _check_classes(where: Path, classes: Iterable[str]) -> None:
@@ -351,6 +369,7 @@ _LAYOUTS: tuple[tuple[str, Callable, Callable, Callable], ...] = (
         _lfw_patterns,
         _serves("verification"),
     ),
+    ("splits", lambda f: bool(_split_folders(f)), _split_patterns, _serves("classification")),
     (
         "folder",
         lambda f: bool(_classes_with(f, IMAGE_SUFFIXES)),

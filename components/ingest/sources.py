@@ -9,12 +9,15 @@ import difflib
 import hashlib
 import importlib.resources
 import os
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from components.ingest import spans
 from components.ingest.layouts import (
+    CSV_FILE,
     SPLITS,
     Source,
     SourceError,
@@ -63,7 +66,7 @@ _TFDS_TASKS = {
     "voc": "detection",
 }
 # Kinds whose files the patterns match wholly: TFX's driver sees there what has changed.
-_SEEN_BY_PATTERNS = ("idx", "folder", "pairs", "coco")
+_SEEN_BY_PATTERNS = ("idx", "folder", "splits", "pairs", "coco")
 
 
 def resolve(dataset: str, task: str | None = None) -> Source:
@@ -85,7 +88,7 @@ def resolve(dataset: str, task: str | None = None) -> Source:
         dataset = f"tfds:{dataset}"
     if dataset.startswith("tfds:"):
         name = dataset.removeprefix("tfds:")
-        known = _TFDS_TASKS.get(name.partition("/")[0].partition(":")[0], "")
+        known = _TFDS_TASKS.get(without_version(name).partition("/")[0], "")
         return for_task(Source("tfds", "", (), name, task=known), task, (known,) if known else ())
     if dataset == "mnist":
         folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
@@ -96,9 +99,28 @@ def resolve(dataset: str, task: str | None = None) -> Source:
     else:
         folder = Path(dataset).expanduser()
         if not folder.is_dir():
-            raise SourceError(f"{dataset}: no such folder")
+            raise SourceError(_no_folder(dataset, folder))
         source, served = recognised(folder.resolve())
     return for_task(source, task, served)
+
+
+def _no_folder(dataset: str, path: Path) -> str:
+    """Why a name is not that of a folder, and what may be meant."""
+    if path.name == CSV_FILE and path.is_file():
+        return f"{dataset}: a table is named by its folder: {path.parent}"
+    if path.is_file():
+        return (
+            f"{dataset}: a file, and data are a folder: one that holds a folder per class, or "
+            "another layout of docs/data.md"
+        )
+    known = {name: f"tfds:{name}" for name in _TFDS_TASKS}
+    known |= {name: name for name in ("mnist", *_TFDS_NAMES)}
+    builder, *rest = re.split("(?=[/:])", dataset, maxsplit=1)
+    if close := difflib.get_close_matches(builder, known, n=1):
+        meant = "".join([known[close[0]], *rest])
+        return f"{dataset}: no such folder; did you mean {meant}?"
+    asked = "" if os.sep in dataset else f"; tfds:{dataset} asks TFDS for data of this name"
+    return f"{dataset}: no such folder{asked}"
 
 
 def window(dataset: str, size: int, task: str | None = None) -> list[Source]:
@@ -150,27 +172,57 @@ def prepare(source: Source) -> Source:
     reach a source that a closed network does not let it reach.
 
     Raises:
-      SourceError: TFDS knows no such data set, it has no train split, or its features are not those
-        of the source's task.
+      SourceError: TFDS knows no such data set or version, it has no train split, or its features
+        are not those of the source's task.
+      OSError: a bucket that cannot be read; it is named, with the reason.
     """
     if source.kind == "tfds":
         return _prepared(source)
-    if source.kind in _SEEN_BY_PATTERNS or "://" in source.base:
+    if "://" in source.base:
+        _check_readable(source.base)
+        return source
+    if source.kind in _SEEN_BY_PATTERNS:
         return source
     return replace(source, digest=_digest(source.base))
 
 
-def _prepared(source: Source) -> Source:
+def _check_readable(base: str) -> None:
+    import tensorflow as tf
+
+    if tf.io.gfile.isdir(base):
+        return
+    try:
+        # Whether it is a folder is answered by yes and no, whatever the reason of the no.
+        tf.io.gfile.stat(base)
+        reason = "it is no folder"
+    except tf.errors.OpError as error:
+        reason = error.message or type(error).__name__
+    raise OSError(f"{base} cannot be read: {reason}")
+
+
+def tfds_builder(name: str) -> Any:
+    """The TFDS builder (tfds.core.DatasetBuilder) of a name.
+
+    Raises:
+      SourceError: TFDS has no such data set, or not in this version.
+    """
     import tensorflow_datasets as tfds
 
+    try:
+        return tfds.builder(name)
+    except tfds.core.DatasetNotFoundError as error:
+        close = difflib.get_close_matches(name, tfds.list_builders(), n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise SourceError(f"tfds:{name}: TFDS has no such data set{hint}") from error
+    except AssertionError as error:
+        # So TFDS says which versions there are.
+        raise SourceError(f"tfds:{name}: {error}") from error
+
+
+def _prepared(source: Source) -> Source:
     from components.ingest import packages, tfds_roles
 
-    try:
-        builder = tfds.builder(source.name)
-    except tfds.core.DatasetNotFoundError as error:
-        close = difflib.get_close_matches(source.name, tfds.list_builders(), n=3)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise SourceError(f"tfds:{source.name}: TFDS has no such data set{hint}") from error
+    builder = tfds_builder(source.name)
     if not builder.info.splits and (folder := packages.unpacked(source.name)):
         return Source("idx", str(folder), idx_patterns(folder))
     roles = tfds_roles.roles(source.name, builder.info)
@@ -185,6 +237,10 @@ def _prepared(source: Source) -> Source:
 def tfds_splits(name: str, found: Collection[str]) -> dict[str, tuple[str, ...]]:
     """The TFDS splits that make `train` and `test`; `all`, where only `train` is published.
 
+    Args:
+      name: the builder's, with or without its version.
+      found: the splits that it has.
+
     Raises:
       SourceError: there is no train split.
     """
@@ -192,10 +248,16 @@ def tfds_splits(name: str, found: Collection[str]) -> dict[str, tuple[str, ...]]
         raise SourceError(
             f"tfds:{name}: needs a train split, has {', '.join(sorted(found)) or 'none'}"
         )
-    train = tuple(split for split in _TRAINED_ON.get(name, ("train",)) if split in found)
-    choices = (HELD_OUT[name],) if name in HELD_OUT else ("test", "validation")
+    published = without_version(name)
+    train = tuple(split for split in _TRAINED_ON.get(published, ("train",)) if split in found)
+    choices = (HELD_OUT[published],) if published in HELD_OUT else ("test", "validation")
     held_out = next((split for split in choices if split in found and split not in train), None)
     return {"train": train, "test": (held_out,)} if held_out else {"all": train}
+
+
+def without_version(name: str) -> str:
+    """The name of a TFDS builder, and of its configuration, whatever version of it is wanted."""
+    return name.partition(":")[0]
 
 
 def _digest(base: str) -> str:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -23,6 +24,7 @@ _RASTERS = {
     "normals": ("NEAREST", 0.0),
 }
 _POINTS, _BOXES, _NORMALS = "keypoints", "objects/bbox", "normals"
+_TARGET, _FRAMES = "target", "frames"
 _OF_BOXES = "objects/"
 
 
@@ -85,13 +87,6 @@ def _cut(pixels, place: tuple[tf.Tensor, tf.Tensor], height: int, width: int) ->
     return pixels
 
 
-def _moved(draw: Callable[..., Motion]) -> Callable[..., tf.Tensor]:
-    def move(pixels: tf.Tensor, seed: tf.Tensor, **values: Any) -> tf.Tensor:
-        return geometry.resample(pixels, draw(geometry.shape_of(pixels), seed, **values))
-
-    return move
-
-
 def _padded(shape: geometry.Shape, seed: tf.Tensor, margin: int) -> Motion:
     del seed
     count, height, width = shape
@@ -128,10 +123,16 @@ COLOURS = {
     "pca_colour": colour.pca_colour,
     "photometric": colour.photometric,
 }
+# Noise is what a network learns to take away: a target has none.
+_OF_TARGET = ("pca_colour", "photometric")
+# What interpolates. After one without a flow the next is part of the same interpolation.
+_AFFINE, _SMOOTH = "affine", ("affine", "elastic")
 # Where a motion moves whole pixels, copying them is quicker than asking for each where it is from,
 # and leaves bytes bytes.
 _COPIES = {"corner_crop": corner_crop, "flip": flip, "pad": pad, "translate": translate}
-BATCH_STEPS = {name: _moved(draw) for name, draw in MOTIONS.items()} | _COPIES | COLOURS
+_BATCH_STEPS = _COPIES | COLOURS
+
+_Step = Mapping[str, Any]
 
 
 def augment(
@@ -155,11 +156,13 @@ def augment(
     Raises:
       ValueError: an unknown step.
     """
-    for number, step in enumerate(steps):
-        if _known(step).sampling:
-            continue
-        step_seed = tf.random.experimental.stateless_fold_in(seed, number)
-        pixels = BATCH_STEPS[step["step"]](pixels, step_seed, **_arguments(step, axes))
+    for group in _grouped(steps, seed):
+        step, step_seed = group[0]
+        name = step["step"]
+        if name in _SMOOTH:
+            pixels = geometry.resample(pixels, _motion(group, geometry.shape_of(pixels)))
+        elif not STEPS[name].sampling:
+            pixels = _BATCH_STEPS[name](pixels, step_seed, **_arguments(step, axes))
     return pixels
 
 
@@ -175,7 +178,8 @@ def augment_example(
     Args:
       features: `image` [H, W, C] in 0..255, and of the same size, where they are there,
         `segmentation` [H, W, 1], `depth` [H, W, 1] and `normals` [H, W, 3] as (x, y, z) with x to
-        the right and y down; `keypoints` [K, 2] as (y, x) and `objects/bbox` [B, 4] as (ymin,
+        the right and y down, `frames` [F, H, W, C] of a video, and `target` [k H, k W, C], k a
+        whole number, in 0..255; `keypoints` [K, 2] as (y, x) and `objects/bbox` [B, 4] as (ymin,
         xmin, ymax, xmax), all in 0..1 of the image's sides; `objects/...` [B] of the boxes.
         Anything else stays as it is.
       steps: as of `augment`, sampling steps too.
@@ -186,38 +190,117 @@ def augment_example(
     Returns:
       The same features. Masks are moved by nearest neighbours, and hold 255 where nothing is known;
       depth and normals hold 0 there. Keypoints outside of the image have places outside of 0..1;
-      boxes end at its borders, and are left out where nothing of them is inside.
+      boxes end at its borders, and are left out where nothing of them is inside. Colours change in
+      all frames alike, and in the target, to which no noise is added.
 
     Raises:
       ValueError: an unknown step.
+      tf.errors.InvalidArgumentError: a target that is not k times as high and as wide as the image.
     """
     features = dict(features)
-    for number, step in enumerate(steps):
-        step_seed = tf.random.experimental.stateless_fold_in(seed, number)
+    if _TARGET in features:
+        _check_target(features)
+    for group in _grouped(steps, seed):
+        step, step_seed = group[0]
         shape = geometry.shape_of(features["image"][None])
-        if _known(step).sampling:
+        if STEPS[step["step"]].sampling:
             shown = sampling.window(step, tf.stack(shape[1:]), step_seed, size)
-            image = sampling.resized(features["image"], shown, size)
-            features = _move(features, sampling.motion(shown, size)) | {"image": image}
+            seen = _sampled(features, shown, size)
+            features = _move(features, sampling.motion(shown, size)) | seen
         elif step["step"] in MOTIONS:
-            features = _move(features, MOTIONS[step["step"]](shape, step_seed, **arguments(step)))
+            features = _move(features, _motion(group, shape))
         else:
-            change = COLOURS[step["step"]]
-            image = change(features["image"][None], step_seed, **_arguments(step, axes))
-            features["image"] = image[0]
+            features |= _coloured(features, step, step_seed, axes)
     shape = geometry.shape_of(features["image"][None])
     return _move(features, _cropped(shape, seed, *size))
 
 
-def _known(step: Mapping[str, Any]):
-    if step["step"] not in STEPS:
-        raise ValueError(f"unknown augment step {step['step']!r}; known: {', '.join(STEPS)}")
-    return STEPS[step["step"]]
+def _grouped(steps: Sequence[_Step], seed: tf.Tensor) -> Iterator[list[tuple[_Step, tf.Tensor]]]:
+    """The steps with the seed of each; together those that are one interpolation."""
+    group: list[tuple[_Step, tf.Tensor]] = []
+    for number, step in enumerate(steps):
+        name = step["step"]
+        if name not in STEPS:
+            raise ValueError(f"unknown augment step {name!r}; known: {', '.join(STEPS)}")
+        if group and not (group[-1][0]["step"] == _AFFINE and name in _SMOOTH):
+            yield group
+            group = []
+        group.append((step, tf.random.experimental.stateless_fold_in(seed, number)))
+    if group:
+        yield group
+
+
+def _motion(group: Sequence[tuple[_Step, tf.Tensor]], shape: geometry.Shape) -> Motion:
+    """Of a group of steps that move."""
+    motions = (MOTIONS[step["step"]](shape, seed, **arguments(step)) for step, seed in group)
+    return functools.reduce(geometry.chained, motions)
 
 
 def _arguments(step: Mapping[str, Any], axes: tf.Tensor | None) -> dict[str, Any]:
     values = arguments(step)
     return values | {"axes": axes} if step["step"] == "pca_colour" else values
+
+
+def _check_target(features: Mapping[str, tf.Tensor]) -> None:
+    sides = tf.shape(features["image"])[:2]
+    tf.debugging.assert_equal(
+        tf.shape(features[_TARGET])[:2],
+        sides * _target_factor(features),
+        "the target must be as large as the image, or larger by a whole factor",
+    )
+
+
+def _target_factor(features: Mapping[str, tf.Tensor]) -> int | tf.Tensor:
+    """How many times as high as the image the target is."""
+    target, image = (geometry.shape_of(features[name][None])[1] for name in (_TARGET, "image"))
+    return target // image
+
+
+def _stacked(frames: tf.Tensor) -> tf.Tensor:
+    """[F, H, W, C] to [H, W, F C]: what moves one image moves all frames alike."""
+    count, height, width, channels = tf.unstack(tf.shape(frames))
+    return tf.reshape(tf.transpose(frames, [1, 2, 0, 3]), [height, width, count * channels])
+
+
+def _unstacked(pixels: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """[H, W, F C] to [F, H, W, C], with as many frames and channels as `like`."""
+    height, width, _ = tf.unstack(tf.shape(pixels))
+    count, channels = tf.shape(like)[0], tf.shape(like)[3]
+    frames = tf.transpose(tf.reshape(pixels, [height, width, count, channels]), [2, 0, 1, 3])
+    return tf.ensure_shape(frames, [like.shape[0], *pixels.shape[:2], like.shape[3]])
+
+
+def _sampled(
+    features: Mapping[str, tf.Tensor], shown: sampling.Window, size: tuple[int, int]
+) -> dict[str, tf.Tensor]:
+    """A window of the image at another size, and the same of target and frames."""
+    seen = {"image": sampling.resized(features["image"], shown, size)}
+    if _FRAMES in features:
+        frames = features[_FRAMES]
+        seen[_FRAMES] = _unstacked(sampling.resized(_stacked(frames), shown, size), frames)
+    if _TARGET in features:
+        factor = _target_factor(features)
+        larger = sampling.Window(*(value * tf.cast(factor, tf.float32) for value in shown))
+        target_size = tuple(side * factor for side in size)
+        seen[_TARGET] = sampling.resized(features[_TARGET], larger, target_size)
+    return seen
+
+
+def _coloured(
+    features: Mapping[str, tf.Tensor], step: _Step, seed: tf.Tensor, axes: tf.Tensor | None
+) -> dict[str, tf.Tensor]:
+    """Image, target and frames after a step that changes colours."""
+
+    def change(pixels: tf.Tensor) -> tf.Tensor:
+        return COLOURS[step["step"]](pixels[None], seed, **_arguments(step, axes))[0]
+
+    changed = {"image": change(features["image"])}
+    if _FRAMES in features:
+        # One after the other: in a batch each would have a draw of its own.
+        changed[_FRAMES] = tf.map_fn(change, features[_FRAMES], fn_output_signature=tf.float32)
+    if _TARGET in features and step["step"] in _OF_TARGET:
+        changed[_TARGET] = change(features[_TARGET])
+    return changed
 
 
 def _move(features: Mapping[str, tf.Tensor], motion: Motion) -> dict[str, tf.Tensor]:
@@ -229,6 +312,13 @@ def _move(features: Mapping[str, tf.Tensor], motion: Motion) -> dict[str, tf.Ten
         if name in features:
             raster = features[name][None]
             moved[name] = geometry.resample(raster, motion, interpolation, fill)[0]
+    if _FRAMES in features:
+        frames = features[_FRAMES]
+        together = geometry.resample(_stacked(frames)[None], motion)[0]
+        moved[_FRAMES] = _unstacked(together, frames)
+    if _TARGET in features:
+        larger = geometry.scaled(motion, _target_factor(features))
+        moved[_TARGET] = geometry.resample(features[_TARGET][None], larger)[0]
     if _NORMALS in features:
         moved[_NORMALS] = geometry.turn_normals(moved[_NORMALS][None], motion)[0]
     if _POINTS in features:

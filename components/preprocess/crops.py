@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 
@@ -10,6 +11,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from components.ingest.contract import DeadLetter
+
+CROPS, DEAD_LETTERS = "crops", "dead_letters"
 # Of one size with the image, and cut like it.
 _RASTERS = ("image", "target", "segmentation", "depth", "normals")
 _POINTS, _BOXES, _OF_BOXES = "keypoints", "objects/bbox", "objects/"
@@ -19,8 +23,10 @@ class FixedCrops(beam.PTransform):
     """Cuts tf.Examples into squares at even distances, as super-resolution nets are trained on.
 
     Section 4.1 of Dong et al. 2014 cuts sub-images of 33 x 33 pixels with a stride of 14. What is
-    known of an image is cut with it. A crop is stored as PNG; its `image/id` ends in `@top,left`.
-    Images with no room for a crop are counted as `crops/too_small`.
+    known of an image is cut with it. A crop is stored as PNG, of which `image/sha256` is the hash;
+    its `image/id` ends in `@top,left`. The output has `crops`, and as `dead_letters`
+    (`components.ingest.contract.DeadLetter`) the images with no room for a crop; these are counted
+    as `crops/too_small`, too.
     """
 
     def __init__(self, side: int, stride: int):
@@ -37,12 +43,30 @@ class FixedCrops(beam.PTransform):
             raise ValueError(f"side and stride must be 1 or more, not {side} and {stride}")
         self._side, self._stride = side, stride
 
-    def expand(self, examples: beam.PCollection) -> beam.PCollection:
-        return examples | beam.FlatMap(fixed_crops, self._side, self._stride)
+    def expand(self, examples: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        cut = beam.FlatMap(_crops_or_letter, self._side, self._stride)
+        return examples | cut.with_outputs(DEAD_LETTERS, main=CROPS)
+
+
+def _crops_or_letter(
+    example: tf.train.Example, side: int, stride: int
+) -> Iterator[tf.train.Example | beam.pvalue.TaggedOutput]:
+    height, width = (
+        example.features.feature[name].int64_list.value[0]
+        for name in ("image/height", "image/width")
+    )
+    if min(height, width) >= side:
+        yield from fixed_crops(example, side, stride)
+        return
+    beam.metrics.Metrics.counter("crops", "too_small").inc()
+    reason = f"{width} x {height} pixels, and a crop is {side} x {side}"
+    identifier = b"".join(example.features.feature["image/id"].bytes_list.value)
+    letter = DeadLetter(identifier.decode("utf-8", "replace"), reason)
+    yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letter)
 
 
 def fixed_crops(example: tf.train.Example, side: int, stride: int) -> Iterator[tf.train.Example]:
-    """The crops of one example, row by row.
+    """The crops of one example, row by row; none of an image that is too small.
 
     Raises:
       ValueError: a raster that is not as large as the image.
@@ -57,8 +81,6 @@ def fixed_crops(example: tf.train.Example, side: int, stride: int) -> Iterator[t
     for name, raster in rasters.items():
         if raster.size != (width, height):
             raise ValueError(f"{name} is {raster.size}, the image {(width, height)} pixels")
-    if min(width, height) < side:
-        beam.metrics.Metrics.counter("crops", "too_small").inc()
     for top in range(0, height - side + 1, stride):
         for left in range(0, width - side + 1, stride):
             yield _crop(example, rasters, top, left, side)
@@ -74,6 +96,8 @@ def _crop(
         content = io.BytesIO()
         raster.crop((left, top, left + side, top + side)).save(content, "PNG")
         feature[f"{name}/encoded"].bytes_list.value[:] = [content.getvalue()]
+    image = feature["image/encoded"].bytes_list.value[0]
+    feature["image/sha256"].bytes_list.value[:] = [hashlib.sha256(image).hexdigest().encode()]
     for name in ("image/height", "image/width"):
         feature[name].int64_list.value[:] = [side]
     if "image/id" in feature:

@@ -163,6 +163,34 @@ def _rows(first, second) -> tf.Tensor:
     return tf.stack([tf.stack(first, axis=-1), tf.stack(second, axis=-1)], axis=-2)
 
 
+def chained(first: Motion, second: Motion) -> Motion:
+    """Two motions in one, so that a raster is interpolated once: each time more blurs it.
+
+    Args:
+      first: without a flow, which could not be followed by another motion in this form.
+      second: of what `first` gives.
+    """
+    turn, offset = first.matrix[..., :2], first.matrix[..., 2:]
+    matrix = tf.concat([turn @ second.matrix[..., :2], turn @ second.matrix[..., 2:] + offset], 2)
+    return second._replace(matrix=matrix)
+
+
+def scaled(motion: Motion, factor: int | tf.Tensor) -> Motion:
+    """The same motion of rasters that are so many times as high and as wide."""
+    times = tf.cast(factor, tf.float32)
+    # Pixel p is covered by those of the larger raster around times * p + middle.
+    middle = (times - 1.0) / 2.0
+    turn, offset = motion.matrix[..., :2], motion.matrix[..., 2:]
+    offset = times * offset + middle * (1.0 - tf.reduce_sum(turn, axis=2, keepdims=True))
+    height, width = (side * factor for side in motion.size)
+    flow = None
+    if motion.flow is not None:
+        grid = tf.stack(tf.meshgrid(tf.range(height), tf.range(width), indexing="ij"), axis=-1)
+        place = (tf.cast(grid, tf.float32) - middle) / times
+        flow = times * _bilinear(motion.flow, place[None])
+    return Motion(tf.concat([turn, offset], axis=2), (height, width), flow)
+
+
 def resample(
     pixels: tf.Tensor, motion: Motion, interpolation: str = "BILINEAR", fill: float = 0.0
 ) -> tf.Tensor:
@@ -228,7 +256,8 @@ def _at(pixels: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     index = tf.clip_by_value(index, 0, [height - 1, width - 1])
     image = tf.reshape(tf.range(count), [-1] + [1] * (len(index.shape) - 2))
     flat = (image * height + index[..., 0]) * width + index[..., 1]
-    return tf.gather(tf.reshape(pixels, [count * height * width, pixels.shape[-1]]), flat)
+    rows = tf.reshape(pixels, tf.stack([count * height * width, tf.shape(pixels)[-1]]))
+    return tf.gather(tf.ensure_shape(rows, [None, pixels.shape[-1]]), flat)
 
 
 def _source(motion: Motion) -> tf.Tensor:

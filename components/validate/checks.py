@@ -11,7 +11,8 @@ import pandas as pd
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-LABEL = "label"
+# The class of an image, and those of the objects or pixels in it.
+LABEL, CLASSES = "label", "classes"
 # Their names in sentences, and how their mean is printed.
 IMAGE_FEATURES = {"height": "{:.0f} pixels", "width": "{:.0f} pixels", "brightness": "{:.1f}"}
 _SPLITS = ("train", "test")
@@ -31,7 +32,7 @@ class Problem:
 
     Attributes:
       text: what was found, with its figures.
-      setting: the `KEY=VALUE` that lets it pass.
+      setting: the `KEY=VALUE` that lets it pass; empty where none does.
     """
 
     text: str
@@ -44,7 +45,7 @@ class Distance:
 
     Attributes:
       check: `skew` (test from training split) or `drift` (from the data before).
-      feature: `label`, or one of `IMAGE_FEATURES`.
+      feature: `label`, `classes`, or one of `IMAGE_FEATURES`.
       value: the largest difference of a class's shares, or the Jensen-Shannon divergence.
       limit: what the recipe allows.
       chance: what is not told apart from chance, with so few images.
@@ -71,11 +72,22 @@ def statistics(facts: pd.DataFrame) -> statistics_pb2.DatasetFeatureStatisticsLi
 
 
 def summary(facts: pd.DataFrame) -> dict[str, Any]:
-    """`images`, `classes` (name: count, {} where the task has none) and the means of a split."""
+    """Of a split.
+
+    Returns:
+      `images`, how many there are; `classes`, by name how many images hold it, {} where the task
+      has none; and the means of the `IMAGE_FEATURES`.
+    """
     means = {name: float(facts[name].mean()) for name in IMAGE_FEATURES}
-    counts = facts[LABEL].value_counts().to_dict()
+    named = facts[CLASSES].explode() if has_several(facts) else facts[LABEL]
+    counts = named.value_counts().to_dict()
     classes = {name: int(counts[name]) for name in sorted(counts)}
     return {"images": len(facts), "classes": classes, **means}
+
+
+def has_several(facts: pd.DataFrame) -> bool:
+    """Whether an image holds as many classes as its objects or pixels are of."""
+    return bool(facts[CLASSES].notna().any())
 
 
 def missing_classes(
@@ -93,9 +105,10 @@ def missing_classes(
       allowed: how many may be missing in a split.
     """
     problems = []
+    any_class = any(found["classes"] for found in splits.values())
     for split, found in splits.items():
         absent = [name for name in names if name not in found["classes"]]
-        if found["classes"] and len(absent) > allowed:
+        if any_class and found["images"] and len(absent) > allowed:
             text = (
                 f"{_classes(absent)} missing in the {split} split: none of its "
                 f"{found['images']:,} images, {allowed} such classes allowed"
@@ -141,6 +154,31 @@ def drift(
     return _distances("drift", measured, (train, before), limits)
 
 
+def shares(
+    check: str, train: Mapping[str, Any], other: Mapping[str, Any], limits: Mapping[str, float]
+) -> Distance:
+    """How far apart the shares of images are that hold a class, of images that hold several.
+
+    TFDV would count objects, of which one image may have many.
+
+    Args:
+      check: `skew` or `drift`.
+      train: the `summary` of the training split.
+      other: of the test split, or of the training split before.
+      limits: the recipe's `validation`.
+    """
+    names = {**train["classes"], **other["classes"]}
+    apart = (abs(_share(train, name) - _share(other, name)) for name in names)
+    few = sum(1 / side["images"] for side in (train, other))
+    return Distance(check, CLASSES, max(apart, default=0.0), limits[check], _chance(few))
+
+
+def _chance(few: float) -> float:
+    """What chance makes of the shares of two samples, the sum of whose 1 / n is `few`."""
+    # Of all shares, a half varies most.
+    return _DEVIATIONS * math.sqrt(0.25 * few)
+
+
 def _schema(
     train: statistics_pb2.DatasetFeatureStatisticsList, limits: Mapping[str, float]
 ) -> schema_pb2.Schema:
@@ -167,8 +205,7 @@ def _distances(
     for each in measured.drift_skew_info:
         (feature,) = each.path.step
         if feature == LABEL:
-            # Of all shares, a half varies most.
-            limit, chance = limits[check], _DEVIATIONS * math.sqrt(0.25 * few)
+            limit, chance = limits[check], _chance(few)
         else:
             limit, chance = limits["image_drift"], _DIVERGENCE_BY_CHANCE * few
         for measurement in getattr(each, f"{check}_measurements"):
@@ -184,11 +221,11 @@ def problem(distance: Distance, train: Mapping[str, Any], other: Mapping[str, An
       train: the `summary` of the training split.
       other: of the test split, or of the training split before.
     """
-    setting = "image_drift" if distance.feature != LABEL else distance.check
+    setting = "image_drift" if distance.feature in IMAGE_FEATURES else distance.check
     # Rounded up, so that the setting given is enough.
     enough = f"validation.{setting}={math.ceil(distance.value * 100) / 100:.2f}"
     allowed = f"{distance.value:.3f}, {distance.limit:g} allowed"
-    if distance.feature != LABEL:
+    if distance.feature in IMAGE_FEATURES:
         form = IMAGE_FEATURES[distance.feature]
         text = (
             f"the {distance.feature} of the images has drifted: "
@@ -201,8 +238,9 @@ def problem(distance: Distance, train: Mapping[str, Any], other: Mapping[str, An
         {**train["classes"], **other["classes"]},
         key=lambda name: abs(_share(train, name) - _share(other, name)),
     )
-    here = f"{_share(train, name):.1%} of the {train['images']:,} training images"
-    there = f"{_share(other, name):.1%} of the {other['images']:,}"
+    held = "in " if distance.feature == CLASSES else ""
+    here = f"{held}{_share(train, name):.1%} of the {train['images']:,} training images"
+    there = f"{held}{_share(other, name):.1%} of the {other['images']:,}"
     if distance.check == "skew":
         text = f"the splits are skewed: class {name} is {here} and {there} test images"
     else:

@@ -20,6 +20,7 @@ class DataValidatorSpec(types.ComponentSpec):
     PARAMETERS = {
         "validation": ExecutionParameter(type=str),
         "dataset": ExecutionParameter(type=str),
+        "history": ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -53,6 +54,7 @@ class DataValidator(base_component.BaseComponent):
         validation: Mapping[str, float],
         dataset: str,
         previous: types.BaseChannel | None = None,
+        history: str | None = None,
     ):
         """Makes the component.
 
@@ -62,6 +64,7 @@ class DataValidator(base_component.BaseComponent):
           validation: the limits, by the keys of `components.validate.verdict.LIMITS`.
           dataset: says which data these are: verdicts on others are not compared with.
           previous: the verdict on the data before.
+          history: instead, a folder that keeps the verdicts (`components.validate.history`).
         """
         super().__init__(
             spec=DataValidatorSpec(
@@ -71,6 +74,7 @@ class DataValidator(base_component.BaseComponent):
                 previous=previous,
                 validation=json.dumps(dict(validation), sort_keys=True),
                 dataset=dataset,
+                history=history,
                 anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
                 verdict=types.Channel(type=artifacts.DataVerdict),
             )

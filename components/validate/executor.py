@@ -16,7 +16,7 @@ from tfx.types import artifact_utils
 
 from components import examples, progress
 from components.ingest.spans import is_pattern
-from components.validate import facts, verdict
+from components.validate import facts, history, verdict
 from components.validate.verdict import Training, UnfitData, Verdict
 
 STAGE = "ExampleValidator"
@@ -38,7 +38,8 @@ class Executor(executor.Executor):
           input_dict: `statistics` and `schema`, one artifact each; `examples`, one a span; and
             `previous`, the verdict on the data before, where there is one.
           output_dict: `anomalies`, and `verdict`, see `components.artifacts.DataVerdict`.
-          exec_properties: `validation`, the limits as JSON.
+          exec_properties: `validation`, the limits as JSON; `dataset`; and `history`, a folder of
+            verdicts, where there is no `previous`.
 
         Raises:
           UnfitData: the data must not be trained on.
@@ -53,7 +54,7 @@ class Executor(executor.Executor):
             facts.window(newest, [span.uri for span in spans[1:]]),
             names,
             json.loads(exec_properties["validation"]),
-            _before(input_dict.get("previous", [])),
+            _before(_previous(input_dict, exec_properties)),
             list(_anomalies(anomalies)),
             newest,
         )
@@ -64,6 +65,8 @@ class Executor(executor.Executor):
         artifact.set_string_custom_property("dataset", exec_properties["dataset"])
         artifact.set_int_custom_property("examples_id", spans[0].id)
         found.check()
+        if exec_properties.get("history"):
+            history.keep(*_place(input_dict, exec_properties), artifact.uri)
 
 
 def newest_first(artifacts: Iterable[types.Artifact]) -> list[types.Artifact]:
@@ -109,11 +112,28 @@ def _anomalies(artifact: types.Artifact) -> Iterable[str]:
             yield f"the {split} split: {found.dataset_anomaly_info.description}"
 
 
-def _before(artifacts: Sequence[types.Artifact]) -> Training | None:
+def _place(
+    input_dict: Mapping[str, list[types.Artifact]], exec_properties: Mapping[str, Any]
+) -> tuple[str, str, str]:
+    """Where the history has the verdict: folder, data set and examples."""
+    examples = newest_first(input_dict["examples"])[0].uri
+    return exec_properties["history"], exec_properties["dataset"], examples
+
+
+def _previous(
+    input_dict: Mapping[str, list[types.Artifact]], exec_properties: Mapping[str, Any]
+) -> str | None:
+    """Folder of the verdict on the data before, if there is one."""
+    if exec_properties.get("history"):
+        return history.newest(*_place(input_dict, exec_properties))
+    previous = input_dict.get("previous")
+    return artifact_utils.get_single_uri(previous) if previous else None
+
+
+def _before(uri: str | None) -> Training | None:
     """The training split that a verdict was about, if there is one."""
-    if not artifacts:
+    if uri is None:
         return None
-    uri = artifact_utils.get_single_uri(artifacts)
     with fileio.open(os.path.join(uri, "verdict.json"), "rb") as file:
         summary = json.loads(file.read())["newest"]
     with fileio.open(os.path.join(uri, "statistics.pb"), "rb") as file:

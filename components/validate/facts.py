@@ -12,7 +12,7 @@ from tfx.dsl.io import fileio
 from components import examples
 
 # What of an example's line in `facts/*.jsonl` is looked at.
-COLUMNS = ("id", "split", "label", "sha256", "likeness", "height", "width", "brightness")
+COLUMNS = ("id", "split", "label", "classes", "sha256", "likeness", "height", "width", "brightness")
 
 
 def read(uri: str) -> pd.DataFrame:
@@ -21,7 +21,8 @@ def read(uri: str) -> pd.DataFrame:
     Returns:
       The columns `COLUMNS`: texts, but `height`, `width` (pixels) and `brightness` (mean grey
       level, 0 to 255) are numbers and `likeness` a hash of 256 bits. `label` is the name of
-      the class, or None throughout where the task has none.
+      the class, or None throughout where the task has none; `classes`, a tuple, are the names of
+      the classes of an image's objects or pixels, or None throughout.
     """
     names = examples.label_names(uri)
     rows = []
@@ -32,7 +33,17 @@ def read(uri: str) -> pd.DataFrame:
                 rows.append([fact.get(column) for column in COLUMNS])
     table = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
     table["label"] = [None if label is None else names[label] for label in table["label"]]
+    table["classes"] = [_names(classes, names) for classes in table["classes"]]
     return table.astype({"height": int, "width": int, "brightness": float})
+
+
+def _names(classes: Sequence[int] | None, names: Sequence[str]) -> tuple[str, ...] | None:
+    """Numbers without a name, such as VOC's 255 of pixels that are not counted, are no classes."""
+    if classes is None:
+        return None
+    if not names:
+        return tuple(map(str, classes))
+    return tuple(names[number] for number in classes if number < len(names))
 
 
 def window(newest: pd.DataFrame, others: Sequence[str]) -> pd.DataFrame:

@@ -96,17 +96,18 @@ class Verdict:
         """
         if self.problems:
             found = "".join(f"\n  {each.text}" for each in self.problems)
-            raise UnfitData(
-                f"the data are not fit to train on:{found}\n"
-                f"to go on anyway: {' '.join(f'--set {each}' for each in self.settings)}"
-            )
+            way = ""
+            if all(each.setting for each in self.problems):
+                settings = " ".join(f"--set {each}" for each in self.settings)
+                way = f"\nto go on anyway: {settings}"
+            raise UnfitData(f"the data are not fit to train on:{found}{way}")
 
     @property
     def settings(self) -> list[str]:
-        """The `KEY=VALUE`s that let all problems pass, the highest value of each key."""
+        """The `KEY=VALUE`s that let problems pass, the highest value of each key."""
         highest: dict[str, str] = {}
-        for each in self.problems:
-            key, _, value = each.setting.partition("=")
+        for setting in filter(None, (each.setting for each in self.problems)):
+            key, _, value = setting.partition("=")
             if key not in highest or float(value) > float(highest[key]):
                 highest[key] = value
         return [f"{key}={value}" for key, value in highest.items()]
@@ -132,10 +133,17 @@ def judge(
     """
     splits = {split: checks.summary(facts[facts["split"] == split]) for split in _SPLITS}
     latest = _training(facts if newest is None else newest)
-    skew = checks.skew(facts, limits)
-    drift = checks.drift(latest.statistics, before.statistics, limits) if before else []
     earlier = before.summary if before else None
-    problems = checks.missing_classes(splits, names, earlier, int(limits["missing_classes"]))
+    empty = [split for split in _SPLITS if not splits[split]["images"]]
+    skew = [] if empty else checks.skew(facts, limits)
+    drift = checks.drift(latest.statistics, before.statistics, limits) if before else []
+    if checks.has_several(facts):
+        skew += [] if empty else [checks.shares("skew", splits["train"], splits["test"], limits)]
+        drift += [checks.shares("drift", latest.summary, earlier, limits)] if earlier else []
+    problems = [
+        Problem(f"the {split} split has no images ({len(facts):,} in all)", "") for split in empty
+    ]
+    problems += checks.missing_classes(splits, names, earlier, int(limits["missing_classes"]))
     problems += [checks.problem(each, *splits.values()) for each in skew if each.too_far]
     problems += [checks.problem(each, latest.summary, earlier) for each in drift if each.too_far]
     if len(anomalies) > limits["anomalies"]:

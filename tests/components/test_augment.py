@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.stats
 import skimage.data
 import skimage.transform
 import tensorflow as tf
@@ -168,11 +169,36 @@ def test_corner_crops_are_five():
 def test_copying_moves_as_resampling_does(name, values):
     """What is done to whole pixels is what `augment_example` does to all else."""
     images = tf.constant(numbered(20, 6, 8))
-    motion = steps_of_batches.MOTIONS[name](images.shape[:3], SEED, **values)
+    motion = steps_of_batches.MOTIONS[name](images.shape[:3], drawn_seed(), **values)
     resampled = geometry.resample(images, motion)
-    np.testing.assert_array_equal(
-        resampled, steps_of_batches.BATCH_STEPS[name](images, SEED, **values)
-    )
+    np.testing.assert_array_equal(resampled, augment(images, [{"step": name, **values}], SEED))
+
+
+def test_affine_and_elastic_in_a_row_interpolate_once(batch):
+    """Twice would blur: places are those of one after the other, pixels are read once."""
+    first, second = {"rotate": 30.0, "shear": 0.2}, {"translate": 2.0, "scale": 0.1}
+    elastic = {"sigma": 3.0, "alpha": 20.0}
+    shape = tuple(batch.shape[:3])
+    motions = [
+        geometry.affine(shape, drawn_seed(0), **first),
+        geometry.affine(shape, drawn_seed(1), **second),
+        geometry.elastic(shape, drawn_seed(2), **elastic),
+    ]
+    points = tf.random.stateless_uniform([len(batch), 5, 2], SEED, 5.0, 15.0)
+    apart = points
+    for motion in motions:
+        apart = geometry.move_points(apart, motion)
+    once = geometry.chained(geometry.chained(*motions[:2]), motions[2])
+    np.testing.assert_allclose(geometry.move_points(points, once), apart, atol=1e-3)
+    given = [
+        {"step": "affine", **first},
+        {"step": "affine", **second},
+        {"step": "elastic", **elastic},
+    ]
+    expected = geometry.resample(batch, once)
+    np.testing.assert_allclose(augment(batch, given, SEED), expected, atol=1e-3)
+    example = augment_example({"image": batch[0]}, given, SEED, tuple(batch.shape[1:3]))["image"]
+    np.testing.assert_allclose(example, augment(batch[:1], given, SEED)[0], atol=1e-3)
 
 
 def test_pca_colour_adds_along_the_axes(batch):
@@ -207,6 +233,31 @@ def test_photometric_against_pillow(photo):
         assert np.abs(one - np.asarray(enhanced)).mean() < 2
 
 
+def test_translate_against_numpy():
+    images = numbered(300, 6, 5) + 1
+    shifted = augment(tf.constant(images), [{"step": "translate", "pixels": 2}], SEED).numpy()
+    moves = set()
+    for image, result in zip(images, shifted, strict=True):
+        # The pixel in the middle is never moved out, nor is there another like it.
+        ((y, x, _),) = np.argwhere(result == image[3, 2])
+        moves.add((y - 3, x - 2))
+        rolled = np.roll(np.pad(image, ((2, 2), (2, 2), (0, 0))), (y - 3, x - 2), axis=(0, 1))
+        np.testing.assert_array_equal(result, rolled[2:-2, 2:-2])
+    assert moves == {(down, right) for down in range(-2, 3) for right in range(-2, 3)}
+
+
+def test_noise_against_numpy(batch):
+    drawn = tf.random.stateless_normal(batch.shape, drawn_seed(), stddev=30.0).numpy()
+    noisy = augment(batch, [{"step": "noise", "std": 30.0}], SEED).numpy()
+    np.testing.assert_allclose(noisy, np.clip(batch.numpy() + drawn, 0, 255), atol=1e-4)
+    added = augment(tf.fill([4, 50, 50, 3], 128.0), [{"step": "noise", "std": 10.0}], SEED) - 128.0
+    normal = np.random.default_rng(0).normal(0, 10, 30_000)
+    assert scipy.stats.ks_2samp(added.numpy().ravel(), normal).pvalue > 0.01
+    for axis in range(4):
+        lines = np.moveaxis(added.numpy(), axis, 0)
+        assert abs(np.corrcoef(lines[1:].ravel(), lines[:-1].ravel())[0, 1]) < 0.03
+
+
 def test_noise(batch):
     mid = tf.fill([4, 40, 40, 3], 128.0)
     added = augment(mid, [{"step": "noise", "std": 10.0}], SEED).numpy() - 128
@@ -232,6 +283,8 @@ def scene():
         "segmentation": tf.constant(mask),
         "depth": tf.constant(depth),
         "normals": tf.constant(normals),
+        "target": tf.constant(image.repeat(2, axis=0).repeat(2, axis=1)),
+        "frames": tf.constant(np.stack([image, image / 2, 255 - image])),
         "keypoints": tf.constant(corners / np.float32([40, 60])),
         "objects/bbox": tf.constant(np.float32([[10 / 40, 30 / 60, 22 / 40, 46 / 60]])),
         "objects/label": tf.constant([7], tf.int64),
@@ -251,14 +304,17 @@ MOVES = [
     {"step": "translate", "pixels": 6},
     {"step": "elastic", "sigma": 5.0, "alpha": 40.0},
     {"step": "pad", "margin": 5},
+    {"step": "corner_crop", "side": 34},
     {"step": "scale_jitter", "low": 60, "high": 70},
+    {"step": "area_aspect", "area": [0.3, 1.0]},
 ]
 
 
 @pytest.mark.parametrize("step", MOVES, ids=lambda step: step["step"])
 @pytest.mark.parametrize("number", range(4))
 def test_everything_moves_with_the_image(step, number):
-    after = moved(step, SEED + number)
+    height, width = size = (34, 34) if step["step"] == "corner_crop" else (40, 60)
+    after = moved(step, SEED + number, size)
     bright = after["image"][..., 0] > 128
     mask = after["segmentation"][..., 0] == 1
     known = after["segmentation"][..., 0] != 255
@@ -270,15 +326,77 @@ def test_everything_moves_with_the_image(step, number):
     rows, columns = np.nonzero(mask)
     inside = (after["keypoints"] > 0.02).all() and (after["keypoints"] < 0.98).all()
     if inside:
-        (box,) = after["objects/bbox"] * [40, 60, 40, 60]
+        (box,) = after["objects/bbox"] * [*size, *size]
         tight = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
         # An elastic motion can bend the sides of the square beyond its corners.
         np.testing.assert_allclose(box, tight, atol=3.0 if step["step"] == "elastic" else 1.6)
-        corners = after["keypoints"] * [40, 60]
+        corners = after["keypoints"] * size
         np.testing.assert_allclose(corners.min(axis=0), box[:2], atol=2.5)
     assert after["label"] == 3
     lengths = np.linalg.norm(after["normals"][known], axis=-1)
     np.testing.assert_allclose(lengths, 1.0, atol=1e-5)
+    # The target is twice as high and as wide: each pixel of the image covers four of it.
+    assert after["target"].shape == (2 * height, 2 * width, 3)
+    covered = after["target"].reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
+    assert (np.abs(covered - after["image"]) > 80).sum() <= border
+    assert np.abs(covered - after["image"]).mean() < 4
+    first, half, inverse = after["frames"]
+    np.testing.assert_allclose(first, after["image"], atol=1e-3)
+    np.testing.assert_allclose(half, after["image"] / 2, atol=0.51)
+    # But where the image ends, and black comes in by parts.
+    assert (np.abs((first + inverse)[known] - 255) > 1.01).mean() < 0.05
+
+
+def test_the_target_of_a_mirrored_and_cropped_image_is_that_part_of_it():
+    """As a pair for super-resolution is made: the input is the target at half the size."""
+    target = skimage.data.chelsea()[:80, :120].astype(np.float32)
+    image = target.reshape(40, 2, 60, 2, 3).mean(axis=(1, 3))
+    pair = {"image": tf.constant(image), "target": tf.constant(target)}
+    given = [{"step": "flip"}, {"step": "translate", "pixels": 3}]
+    places = set()
+    for number in range(8):
+        after = augment_example(pair, given, SEED + number, (24, 32))
+        halved = after["target"].numpy().reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))
+        np.testing.assert_allclose(halved, after["image"], atol=1e-2)
+        places.add(float(after["image"][0, 0, 0]))
+    assert len(places) > 4
+
+
+@pytest.mark.parametrize("step", MOVES, ids=lambda step: step["step"])
+def test_sizes_that_a_graph_does_not_know(step):
+    names = ("image", "target", "frames")
+    size = (34, 34) if step["step"] == "corner_crop" else (40, 60)
+
+    @tf.function
+    def unknown(*rasters):
+        return augment_example(dict(zip(names, rasters, strict=True)), [step], SEED, size)
+
+    shapes = ([None, None, 3], [None, None, 3], [None, None, None, 3])
+    graph = unknown.get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes))
+    after = graph(*(scene()[name] for name in names))
+    for name, expected in moved(step, size=size).items():
+        if name in names:
+            np.testing.assert_allclose(after[name], expected, atol=0.02)
+
+
+def test_colours_change_in_target_and_frames_too_and_noise_in_the_frames_alone(batch):
+    image = batch[0] / 2 + 60
+    pair = {"image": image, "target": image, "frames": tf.stack([image, image])}
+    size = tuple(image.shape[:2])
+    after = augment_example(pair, [{"step": "photometric", "strength": 0.3}], SEED, size)
+    assert np.abs(after["image"] - image).mean() > 2
+    for one in (after["target"], *after["frames"]):
+        np.testing.assert_allclose(one, after["image"], atol=1e-3)
+    noisy = augment_example(pair, [{"step": "noise", "std": 9.0}], SEED, size)
+    np.testing.assert_allclose(noisy["target"], image, atol=1e-3)
+    assert np.std(noisy["frames"][0] - image) == pytest.approx(9.0, rel=0.1)
+
+
+@pytest.mark.parametrize("shape", [(60, 90, 3), (80, 119, 3), (20, 30, 3)])
+def test_a_target_that_is_no_whole_times_as_large_is_refused(shape):
+    pair = {"image": tf.zeros([40, 60, 3]), "target": tf.zeros(shape)}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="larger by a whole factor"):
+        augment_example(pair, [{"step": "flip"}], SEED, (40, 60))
 
 
 def test_a_mirror_negates_x_and_a_turn_turns():

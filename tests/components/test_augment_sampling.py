@@ -56,6 +56,20 @@ def test_scale_jitter_is_a_crop_of_the_resized_image(images, kind, seed):
     assert (part != crop).mean() < 0.01
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_scale_jitter_against_pillow(images, kind, seed):
+    part = sampling.sample(images[kind], SETTINGS, JITTER, seed).numpy().astype(int)
+    pixels = whole(images[kind]).numpy()
+    top, left, height, width = map(float, sampling.window(JITTER, pixels.shape[:2], seed, (96, 96)))
+    expected = Image.fromarray(pixels).resize(
+        (96, 96), Image.Resampling.BILINEAR, box=(left, top, left + width, top + height)
+    )
+    difference = np.abs(part - np.asarray(expected).astype(int))[2:-2, 2:-2]
+    assert difference.mean() < 1
+    assert difference.max() <= 6
+
+
 def test_shorter_sides_are_drawn_evenly():
     shape = tf.constant([375, 500])
 

@@ -232,6 +232,23 @@ def test_unknown_labels(photo):
         objects(photo, (0, 0, 1, 1), objects__label=[-1])
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("label", 3.7),
+        ("label", float("nan")),
+        ("label", "cat"),
+        ("label/text", 3),
+        ("objects/bbox", [b"0", b"0", b"1", b"1"]),
+        ("image/encoded", 3),
+        ("target/encoded", [1, 2]),
+    ],
+)
+def test_values_of_another_kind(photo, name, value):
+    with pytest.raises(ImageError, match=f"{name} should be (bytes|integers|floats), not"):
+        example(**{"image__encoded": photo, name.replace("/", "__"): value})
+
+
 def test_a_turned_image_keeps_no_boxes(photo):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -272,6 +289,28 @@ def test_a_pair(photo):
     assert made["same"] == [1]
     with pytest.raises(ImageError, match="same must be 0 or 1, not 2"):
         example(image__encoded=photo, pair__encoded=photo, same=2)
+
+
+@pytest.mark.parametrize("size", [(33, 90), (160, 119), (40, 30)])
+def test_a_target_has_one_whole_factor(size):
+    image = np.zeros((60, 80, 3), np.uint8)
+    target = np.zeros((size[1], size[0], 3), np.uint8)
+    record = Record("a", {"image/encoded": image, "target/encoded": target})
+    with pytest.raises(ImageError, match="no whole multiple"):
+        to_example(record, Encoding())
+
+
+def test_pairs_that_share_a_photograph_differ_in_their_hash():
+    grey = [np.full((4, 4), level, np.uint8) for level in (0, 1, 2)]
+    hashes = {
+        to_example(
+            Record("a", {"image/encoded": grey[0], "pair/encoded": other, "same": 1}), Encoding()
+        )
+        .features.feature["image/sha256"]
+        .bytes_list.value[0]
+        for other in grey[1:]
+    }
+    assert len(hashes) == 2
 
 
 def test_points(photo):

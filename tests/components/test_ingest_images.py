@@ -82,6 +82,12 @@ def test_truncated_png(photo):
         decoded(data[: len(data) // 2])
 
 
+@pytest.mark.parametrize("cut", range(1, 31))
+def test_a_png_that_lost_its_last_bytes(photo, cut):
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decoded(encoded(photo, "PNG")[:-cut])
+
+
 def test_a_header_that_claims_a_huge_picture_is_refused_before_decoding():
     header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]

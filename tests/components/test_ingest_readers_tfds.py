@@ -16,6 +16,7 @@ from components.ingest.contract import Encoding, Record, to_example
 from components.ingest.images import ImageError
 from components.ingest.readers import reader
 from components.ingest.sources import Source, SourceError, prepare, resolve, tfds_splits
+from pipelines import inspection
 
 COUNT = 3
 # Name, its splits, task, how many classes, and what an example has beside the image.
@@ -190,6 +191,31 @@ def test_voc_2007_is_trained_on_trainval_and_judged_on_test(data):
 def test_test_images_without_labels_are_not_the_test(name):
     found = ("train", "validation", "test")
     assert tfds_splits(name, found) == {"train": ("train",), "test": ("validation",)}
+
+
+def test_a_pinned_version_leaves_the_splits_as_they_are():
+    found = ("train", "validation", "test")
+    for name in ("voc/2012:4.0.0", "coco/2017:1.1.0", "imagenet2012:5.1.0"):
+        assert tfds_splits(name, found) == {"train": ("train",), "test": ("validation",)}
+    for name in ("voc:4.0.0", "voc/2007:4.0.0"):
+        assert tfds_splits(name, found) == {"train": ("train", "validation"), "test": ("test",)}
+
+
+def test_a_pinned_version_is_the_one_that_is_read(data):
+    splits = dict.fromkeys(("train", "validation", "test"), examples_of("voc/2012"))
+    written("voc/2012", splits, data)
+    source = prepare(resolve("tfds:voc/2012:5.0.0"))
+    assert source.base == str(data / "voc" / "2012" / "5.0.0")
+    assert records_of(source, "test")[0].identifier == "validation#0"
+    with pytest.raises(SourceError, match=r"voc/2012:1.0.0: .* cannot be loaded at version 1.0.0"):
+        prepare(resolve("tfds:voc/2012:1.0.0"))
+
+
+def test_get_claims_no_comparison_of_what_was_prepared_before(data):
+    written("voc/2012", {"train": examples_of("voc/2012")}, data)
+    found = inspection.get("tfds:voc/2012")
+    assert found.folder == data / "voc" / "2012" / "5.0.0"
+    assert found.checked.startswith("nothing: TFDS prepared the data before")
 
 
 def test_only_a_train_split_is_split_by_content():

@@ -124,6 +124,7 @@ def test_records_that_give_no_example(photo, tmp_path):
             {"jpeg": photo, "class": 2},
             {"png": photo, "class": 0},
             {"jpeg": [photo, photo], "class": 0},
+            {"jpeg": photo, "class": 0.5},
         ],
     )
     with tf.io.TFRecordWriter(str(tmp_path / "b.tfrecord")) as writer:
@@ -135,6 +136,7 @@ def test_records_that_give_no_example(photo, tmp_path):
         "a.tfrecord#1": "unknown label: 2, and there are 2 classes",
         "a.tfrecord#2": "no feature 'jpeg' in the tf.Example",
         "a.tfrecord#3": "2 values of 'jpeg', one is needed",
+        "a.tfrecord#4": "unknown label: 0.5, and there are 2 classes",
     }
 
 

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import importlib.resources
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from components.ingest.contract import Record
 from components.ingest.idx import read_idx, read_split
+from components.ingest.readers import reader
 from components.ingest.sources import SourceError, prepare, resolve
 
 MNIST = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
@@ -65,6 +68,27 @@ def test_no_folder(tmp_path):
         resolve(str(tmp_path / "missing"))
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("photos/labels.csv", "photos/labels.csv: a table is named by its folder: photos"),
+        ("photos/cat.png", "photos/cat.png: a file, and data are a folder: one that holds"),
+        ("fashion_mnist", "no such folder; did you mean tfds:fashion_mnist?"),
+        ("fashion-mnist", "no such folder; did you mean tfds:fashion_mnist?"),
+        ("voc/2012:4.0.0", "no such folder; did you mean tfds:voc/2012:4.0.0?"),
+        ("cifar1", "no such folder; did you mean cifar10?"),
+        ("eurosat", "no such folder; tfds:eurosat asks TFDS for data of this name"),
+    ],
+)
+def test_what_is_no_folder_has_a_hint(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for file in ("labels.csv", "cat.png"):
+        (tmp_path / "photos" / file).touch()
+    with pytest.raises(SourceError, match=re.escape(message)):
+        resolve(name)
+
+
 def test_a_folder_without_images(tmp_path):
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "notes.txt").write_text("none")
@@ -77,6 +101,33 @@ def test_one_class(tmp_path):
     Image.fromarray(skimage.data.chelsea()).save(tmp_path / "cats" / "1.png")
     with pytest.raises(SourceError, match=r"one class only \(cats\)"):
         resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize("held_out", ["test", "val"])
+def test_folders_of_splits_are_the_published_splits(tmp_path, held_out):
+    for path in ("train/cat/1", "train/dog/2", f"{held_out}/dog/3", f"{held_out}/emu/4"):
+        file = tmp_path / f"{path}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(skimage.data.chelsea()).save(file)
+    (tmp_path / "train" / "cat" / "gone.png").symlink_to("nowhere.png")
+    source = prepare(resolve(str(tmp_path)))
+    assert source.patterns == (("train", "train/*/*"), ("test", f"{held_out}/*/*"))
+    read = reader(source)
+    assert read.labels == ["cat", "dog", "emu"]
+    found = {
+        each.identifier: each.features["label"] if isinstance(each, Record) else each.reason
+        for split in ("train", "test")
+        for root in read.roots(split)
+        for piece in read.pieces(root)
+        for each in read.load(piece)
+    }
+    assert found == {
+        "train/cat/1.png": 0,
+        "train/cat/gone.png": "cannot be read: No such file or directory",
+        "train/dog/2.png": 1,
+        f"{held_out}/dog/3.png": 1,
+        f"{held_out}/emu/4.png": 2,
+    }
 
 
 def test_unknown_tfds_name():
@@ -98,9 +149,32 @@ def test_a_bucket_is_a_folder_per_class():
     assert (source.kind, source.base) == ("folder", "gs://bucket/photos")
 
 
+@pytest.mark.parametrize("bucket", ["ram://nowhere/photos", "nocloud://bucket/photos"])
+def test_a_bucket_that_cannot_be_read_is_named_with_the_reason(bucket):
+    scheme = bucket.partition(":")[0]
+    reason = "NotFound" if scheme == "ram" else f"File system scheme '{scheme}' not implemented"
+    with pytest.raises(OSError, match=f"^{bucket} cannot be read: .*{reason}"):
+        prepare(resolve(bucket))
+
+
 def test_new_files_change_the_digest_only_where_no_pattern_sees_them(tmp_path):
     for name in ("cats", "dogs"):
         (tmp_path / name).mkdir()
         Image.fromarray(skimage.data.chelsea()).save(tmp_path / name / "1.png")
     source = resolve(str(tmp_path))
     assert prepare(source) == source
+
+
+def test_an_idx_label_above_the_training_labels_is_a_dead_letter(tmp_path):
+    def write(name: str, array: np.ndarray) -> None:
+        magic = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+        (tmp_path / name).write_bytes(magic + array.astype(np.uint8).tobytes())
+
+    for prefix, labels in (("train", [0, 1]), ("t10k", [1, 2])):
+        write(f"{prefix}-images-idx3-ubyte", np.zeros((2, 8, 8)))
+        write(f"{prefix}-labels-idx1-ubyte", np.array(labels))
+    reading = reader(resolve(str(tmp_path)))
+    (root,) = reading.roots("test")
+    good, bad = (each for piece in reading.pieces(root) for each in reading.load(piece))
+    assert good.features["label"] == 1
+    assert bad.reason == "unknown label: 2, and there are 2 classes"

@@ -51,6 +51,13 @@ def pixels(feature) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(feature.bytes_list.value[0])))
 
 
+def classes_told(artifact: standard_artifacts.Examples) -> list[list[int]]:
+    """Of each example, as its facts have them."""
+    paths = Path(artifact.uri, "facts").glob("*.jsonl")
+    lines = (line for path in paths for line in path.read_text().splitlines())
+    return [json.loads(line)["classes"] for line in lines]
+
+
 def test_detection(crops, tmp_path):
     images, annotations = [], []
     for number, crop in enumerate(crops):
@@ -68,6 +75,7 @@ def test_detection(crops, tmp_path):
         assert list(features["objects/bbox"].float_list.value) == [0.25, 0.25, 0.75, 0.75]
         assert pixels(features["image/encoded"]).shape == (30, 40, 3)
     assert Path(artifact.uri, "labels.txt").read_text() == "woman\n"
+    assert classes_told(artifact) == [[0]] * len(examples)
     (letters,) = Path(artifact.uri, "dead_letters").glob("*.jsonl")
     letter = json.loads(letters.read_text())
     assert letter["id"] == f"images/{COUNT - 1}.png"
@@ -78,16 +86,23 @@ def test_segmentation(crops, tmp_path):
     for number, crop in enumerate(crops):
         save(crop, tmp_path / "voc" / "JPEGImages" / f"{number}.png")
         classes = (crop[..., 0] > 99).astype(np.uint8)
+        classes[:2] = 255  # not counted
+        classes[5:8, 5:8] = 77 if number == 0 else 0
         save(classes, tmp_path / "voc" / "SegmentationClass" / f"{number}.png")
         (tmp_path / "voc" / "Annotations").mkdir(exist_ok=True)
         (tmp_path / "voc" / "Annotations" / f"{number}.xml").write_text(
             "<annotation><object><name>woman</name></object></annotation>"
         )
     artifact, examples = ingested(tmp_path / "voc", tmp_path, "segmentation")
-    assert len(examples) == COUNT
+    assert len(examples) == COUNT - 1
+    assert all(found in ([0], [0, 1]) for found in classes_told(artifact))
+    (letters,) = Path(artifact.uri, "dead_letters").glob("*.jsonl")
+    assert "unknown label: 77, and there are 2 classes" in letters.read_text()
     for features in examples:
         number = int(features["image/id"].bytes_list.value[0])
-        classes = crops[number][..., 0] > 99
+        classes = (crops[number][..., 0] > 99).astype(np.uint8)
+        classes[:2] = 255
+        classes[5:8, 5:8] = 0
         # The nearest pixel of each two by two.
         stored = pixels(features["segmentation/encoded"])
         assert stored.shape == (30, 40)

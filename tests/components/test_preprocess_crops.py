@@ -1,6 +1,8 @@
 """Crops fixed beforehand, by a Beam pipeline."""
 
+import hashlib
 import io
+from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
@@ -38,6 +40,7 @@ PHOTOGRAPH = example(
     image__height=64,
     image__width=90,
     image__id=b"cat",
+    image__sha256=hashlib.sha256(png(PHOTO)).hexdigest().encode(),
     label=3,
     depth__encoded=png(DEPTH),
     keypoints=[32 / 64, 45 / 90],
@@ -48,38 +51,52 @@ PHOTOGRAPH = example(
 
 
 @pytest.fixture(scope="module")
-def crops(tmp_path_factory) -> tuple[dict, int]:
-    """Features by id, as a pipeline wrote them, and how many images were too small."""
-    small = example(image__encoded=png(PHOTO[:20]), image__height=20, image__width=90)
+def crops(tmp_path_factory) -> tuple[dict, int, list[str]]:
+    """Features by id, as a pipeline wrote them, how many images were too small, dead letters."""
+    small = example(
+        image__encoded=png(PHOTO[:20]), image__height=20, image__width=90, image__id=b"strip"
+    )
     path = str(tmp_path_factory.mktemp("crops") / "crops")
     with beam.Pipeline(RUNNER) as pipeline:
+        made = pipeline | beam.Create([PHOTOGRAPH, small], reshuffle=False) | FixedCrops(33, 14)
         _ = (
-            pipeline
-            | beam.Create([PHOTOGRAPH, small], reshuffle=False)
-            | FixedCrops(33, 14)
+            made.crops
             | beam.Map(lambda crop: crop.SerializeToString(deterministic=True))
             | beam.io.WriteToTFRecord(path)
         )
+        _ = (
+            made.dead_letters
+            | beam.Map(lambda letter: f"{letter.identifier}: {letter.reason}")
+            | beam.io.WriteToText(f"{path}-dead")
+        )
     counted = pipeline.result.metrics().query(MetricsFilter().with_name("too_small"))
     found = {}
-    for record in tf.data.TFRecordDataset(tf.io.gfile.glob(f"{path}*")).as_numpy_iterator():
+    for record in tf.data.TFRecordDataset(tf.io.gfile.glob(f"{path}-0*")).as_numpy_iterator():
         feature = tf.train.Example.FromString(record).features.feature
         found[feature["image/id"].bytes_list.value[0].decode()] = feature
-    return found, counted["counters"][0].committed
+    dead = [
+        line
+        for name in tf.io.gfile.glob(f"{path}-dead*")
+        for line in Path(name).read_text().splitlines()
+    ]
+    return found, counted["counters"][0].committed, dead
 
 
 def test_sub_images(crops):
     """Section 4.1 of Dong et al. 2014: 33 x 33 pixels, stride 14."""
-    found, too_small = crops
+    found, too_small, dead = crops
     places = [(top, left) for top in (0, 14, 28) for left in (0, 14, 28, 42, 56)]
     assert found.keys() == {f"cat@{top},{left}" for top, left in places}
     assert too_small == 1
+    assert dead == ["strip: 90 x 20 pixels, and a crop is 33 x 33"]
     for top, left in places:
         feature = found[f"cat@{top},{left}"]
         for name, whole in (("image", PHOTO), ("depth", DEPTH)):
             content = feature[f"{name}/encoded"].bytes_list.value[0]
             pixels = np.asarray(Image.open(io.BytesIO(content)))
             np.testing.assert_array_equal(pixels, whole[top : top + 33, left : left + 33])
+        sha256 = hashlib.sha256(feature["image/encoded"].bytes_list.value[0]).hexdigest()
+        assert feature["image/sha256"].bytes_list.value == [sha256.encode()]
         assert feature["image/height"].int64_list.value == [33]
         assert feature["label"].int64_list.value == [3]
         points = np.array(feature["keypoints"].float_list.value) * 33 + [top, left]
@@ -87,7 +104,7 @@ def test_sub_images(crops):
 
 
 def test_boxes_are_cut_with_the_image(crops):
-    found, _ = crops
+    found, *_ = crops
     first, last = found["cat@0,0"], found["cat@28,56"]
     assert first["objects/label"].int64_list.value == [5, 6]
     boxes = np.array(first["objects/bbox"].float_list.value).reshape(2, 4) * 33

@@ -19,7 +19,7 @@ from components import artifacts
 from components.ingest.component import ImageExampleGen
 from components.ingest.executor import Executor as IngestExecutor
 from components.ingest.sources import resolve
-from components.validate import checks, executor, facts, verdict
+from components.validate import checks, executor, facts, history, verdict
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
 
@@ -169,6 +169,88 @@ def test_data_without_classes_are_judged_by_their_images(table):
     found.check()
 
 
+def with_objects(table):
+    """The photographs as if an eye were in each third of them, and a cup in each second."""
+    held = [("eye",) * (row % 3 == 0) + ("cup",) * (row % 2 == 0) for row in range(len(table))]
+    return table.assign(label=None, classes=held)
+
+
+def test_images_that_hold_several_classes_are_counted_by_class(table):
+    several = with_objects(table)
+    found = judge(several, ["cup", "eye"], before(several))
+    counts = [found.splits[split]["classes"] for split in ("train", "test")]
+    assert {name: sum(each[name] for each in counts) for name in ("cup", "eye")} == {
+        "cup": 60,
+        "eye": 40,
+    }
+    measured = {(each.check, each.feature): each.value for each in found.distances}
+    shares = [
+        [each["classes"][name] / each["images"] for name in ("cup", "eye")]
+        for each in found.splits.values()
+    ]
+    assert measured["skew", "classes"] == pytest.approx(np.abs(np.subtract(*shares)).max())
+    assert measured["drift", "classes"] == 0
+    found.check()
+
+
+def test_an_object_that_a_split_lacks_stops(table):
+    several = with_objects(table)
+    is_test = several["split"] == "test"
+    several["classes"] = [
+        tuple(name for name in classes if name != "eye") if tested else classes
+        for classes, tested in zip(several["classes"], is_test, strict=True)
+    ]
+    (problem,) = judge(several, ["cup", "eye"], skew=1.0).problems
+    assert "class eye is missing in the test split: none of its" in problem.text
+    # Nor is a split fit whose images hold nothing at all.
+    several["classes"] = [
+        () if tested else held for held, tested in zip(several["classes"], is_test, strict=True)
+    ]
+    (problem,) = judge(several, ["cup", "eye"], skew=1.0).problems
+    assert "2 classes (cup, eye) are missing in the test split" in problem.text
+
+
+def test_shares_of_images_that_hold_a_class_skew_and_drift(table):
+    several = with_objects(table)
+    more = several.assign(
+        classes=[
+            ("cup", "eye") if tested else classes
+            for classes, tested in zip(several["classes"], several["split"] == "test", strict=True)
+        ]
+    )
+    more = pd.concat([more] * 4)
+    (problem,) = judge(more, ["cup", "eye"]).problems
+    assert "the splits are skewed: class eye is in 3" in problem.text
+    assert "and in 100.0% of the" in problem.text
+    eyes = several.assign(classes=[("cup", "eye")] * len(several))
+    now = pd.concat([eyes] * 4)
+    (problem,) = judge(now, ["cup", "eye"], before(pd.concat([several] * 4))).problems
+    assert "the labels have drifted: class eye is in 100.0% of the" in problem.text
+    assert "and was in 3" in problem.text
+    assert problem.setting.startswith("validation.drift=")
+
+
+def test_classes_are_named_and_pixels_that_are_not_counted_are_none(tmp_path):
+    (tmp_path / "facts").mkdir()
+    (tmp_path / "labels.txt").write_text("background\neye\n")
+    fact = {"id": "1", "split": "train", "height": 9, "width": 9, "brightness": 1.0}
+    lines = [fact | {"classes": classes} for classes in ([0, 1, 255], [0], [])]
+    (tmp_path / "facts" / "all.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    read = facts.read(str(tmp_path))
+    assert list(read["classes"]) == [("background", "eye"), ("background",), ()]
+    assert checks.summary(read)["classes"] == {"background": 2, "eye": 1}
+
+
+def test_a_split_without_images_is_a_problem_that_no_setting_solves(table):
+    found = judge(table[table["split"] == "train"], before=before(table))
+    (problem,) = found.problems
+    assert problem.text.startswith("the test split has no images (")
+    with pytest.raises(verdict.UnfitData) as raised:
+        found.check()
+    assert "go on anyway" not in str(raised.value)
+    assert found.settings == []
+
+
 def test_duplicates_and_leaks_are_told_with_their_ids(photos, tmp_path):
     folder = tmp_path / "photos"
     shutil.copytree(photos, folder)
@@ -223,14 +305,16 @@ def described(examples, tmp_path_factory) -> dict[str, list]:
     return inputs
 
 
-def validated(described, folder: Path, previous=(), spans=None) -> artifacts.DataVerdict:
+def validated(
+    described, folder: Path, previous=(), spans=None, kept_in=None
+) -> artifacts.DataVerdict:
     """What the component writes."""
     channels = {
         "examples": Channel(type=standard_artifacts.Examples),
         "statistics": Channel(type=standard_artifacts.ExampleStatistics),
         "schema": Channel(type=standard_artifacts.Schema),
     }
-    component = DataValidator(**channels, validation=LIMITS, dataset="photos")
+    component = DataValidator(**channels, validation=LIMITS, dataset="photos", history=kept_in)
     outputs = {
         "anomalies": standard_artifacts.ExampleAnomalies(),
         "verdict": artifacts.DataVerdict(),
@@ -259,6 +343,28 @@ def test_the_component_keeps_the_verdict_and_tfx_anomalies(described, tmp_path):
     second = validated(described, tmp_path / "second", [first])
     compared = json.loads(Path(second.uri, "verdict.json").read_text())
     assert compared["before"] == kept["splits"]["train"]
+
+
+def test_where_no_metadata_can_be_asked_a_folder_keeps_the_verdicts(described, tmp_path):
+    def compared(name: str, examples: str) -> bool:
+        (found,) = described["examples"]
+        now = standard_artifacts.Examples()
+        now.copy_from(found)
+        folder = tmp_path / name
+        folder.mkdir()
+        now.uri = str(folder / examples)
+        Path(now.uri).symlink_to(found.uri)
+        verdict = validated(described, folder, spans=[now], kept_in=str(tmp_path / "history"))
+        return json.loads(Path(verdict.uri, "verdict.json").read_text())["before"] is not None
+
+    assert not compared("first", "examples")
+    assert compared("second", "examples")
+    # A step that Kubeflow tries again is about the same examples: it has no past in itself.
+    uri = str(tmp_path / "second" / "examples")
+    newest = history.newest(str(tmp_path / "history"), "photos", uri)
+    about = json.loads(Path(newest, "about.json").read_text())
+    assert about["examples"] == str(tmp_path / "first" / "examples")
+    assert history.newest(str(tmp_path / "history"), "digits", uri) is None
 
 
 def test_a_window_is_trained_on_whole_and_its_newest_span_is_compared(table):

@@ -17,6 +17,7 @@ from components.ingest.readers.csv_table import CsvReader
 from components.ingest.readers.folder import FolderReader
 from components.ingest.readers.idx import IdxReader
 from components.ingest.readers.pairs import LfwReader, PairReader
+from components.ingest.readers.split_folders import SplitFolderReader
 from components.ingest.readers.tfds import TfdsReader
 from components.ingest.readers.tfrecord import TfrecordReader
 from components.ingest.readers.video import VideoReader
@@ -54,6 +55,7 @@ READERS: dict[str, type[Reader]] = {
     "idx": IdxReader,
     "lfw": LfwReader,
     "pairs": PairReader,
+    "splits": SplitFolderReader,
     "tfds": TfdsReader,
     "tfrecord": TfrecordReader,
     "video": VideoReader,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from components.ingest import idx
-from components.ingest.contract import DeadLetter, Record
+from components.ingest.contract import DeadLetter, Record, unknown_class
 from components.ingest.sources import Source
 
 # Small, so that what lies side by side in the file does not in the examples.
@@ -43,6 +43,9 @@ class IdxReader:
         prefix = pattern.partition("-")[0]
         for index in range(int(start), int(stop)):
             label = int(labels[index])
+            if label >= len(self.labels):
+                yield DeadLetter(f"{prefix}#{index}", unknown_class(label, len(self.labels)))
+                continue
             yield Record(
                 f"{prefix}#{index}",
                 {

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
-from components.ingest.contract import FEATURES, DeadLetter, Record
+from components.ingest.contract import FEATURES, DeadLetter, Record, unknown_class
 from components.ingest.images import ImageError
 from components.ingest.layouts import DESCRIPTION, SourceError, description
 from components.ingest.readers import files, records
@@ -120,14 +120,14 @@ class TfrecordReader:
             features.setdefault("objects/label/text", [self.labels[each] for each in numbers])
         return features
 
-    def _number(self, value: bytes | int) -> int:
+    def _number(self, value: bytes | int | float) -> int:
         if isinstance(value, bytes):
             name = value.decode("utf-8", "replace")
             if name not in self._numbers:
                 raise ImageError(f"unknown label: {name!r}")
             return self._numbers[name]
-        if not 0 <= value < len(self.labels):
-            raise ImageError(f"unknown label: {value}, and there are {len(self.labels)} classes")
+        if not isinstance(value, int) or not 0 <= value < len(self.labels):
+            raise ImageError(unknown_class(value, len(self.labels)))
         return value
 
 
