@@ -1,85 +1,62 @@
 """A client for the embedded server and for tensorflow_model_server alike, over gRPC.
 
-Importing it loads protobuf, gRPC and numpy, not TensorFlow.
+Importing it loads protobuf, gRPC and numpy, not TensorFlow. The same for asyncio:
+`serving.async_client`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import grpc
 import numpy as np
 
-from serving import tensors
-from serving.errors import ServingError, status_code
-from serving.protos import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    meta_graph_pb2,
-    model_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from serving import calls, messages
+from serving.calls import Call, Connection, Examples
+from serving.errors import ServingError
+from serving.messages import Image, Prediction, VersionStatus, Which
+from serving.protos import meta_graph_pb2, model_server_config_pb2
 
 __all__ = ["Client", "Image", "Prediction", "ServingError", "VersionStatus"]
 
-Image = str | os.PathLike | bytes | np.ndarray
-_ENCODED_INPUT, _PIXEL_INPUT, _PIXEL_SIGNATURE = "examples", "image", "predict"
-_MAX_TENSOR_BYTES = 2 << 30  # protobuf's own limit for a message
 _POLL_SECONDS = 0.05
+_Answer = TypeVar("_Answer")
 
 
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """The answer for one image: the top class, its probability, and all of them in label order.
-
-    `scores` is float32 [C].
-    """
-
-    label: str
-    score: float
-    scores: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class VersionStatus:
-    """One version on the server; `state` is START, LOADING, AVAILABLE, UNLOADING or END."""
-
-    version: int
-    state: str
-    code: grpc.StatusCode
-    message: str
-
-
-class Client:
-    """Asks the server at `target` ("host:port"). `timeout` is the deadline of each call in seconds.
+class Client(Connection):
+    """Asks the server at `target` ("host:port").
 
     Every method raises ServingError with the server's gRPC status and message. Usable from many
     threads; a context manager, or close() it.
     """
 
-    def __init__(self, target: str, timeout: float = 60.0) -> None:
-        self.target = target
-        self.timeout = timeout
-        unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        self._channel = grpc.insecure_channel(target, options=unlimited)
-        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+    def __init__(
+        self,
+        target: str,
+        timeout: float = 60.0,
+        *,
+        retries: int = messages.MAX_RETRIES,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """Connects at the first call.
+
+        Args:
+          target: "host:port".
+          timeout: the deadline of each call in seconds, its retries included.
+          retries: how often a call that ends with UNAVAILABLE, and no other, is made again, at
+            growing intervals; up to 4.
+          credentials: of grpc.ssl_channel_credentials, for a server with TLS.
+        """
+        super().__init__(target, timeout, retries, credentials)
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self._channel.close()
 
     def predict(
         self,
@@ -88,28 +65,21 @@ class Client:
         signature_name: str = "serving_default",
         version: int | None = None,
         batch_size: int = 64,
+        label: str | None = None,
     ) -> list[Prediction]:
         """Classifies images, `batch_size` in a request, in their order.
 
         images: paths of files, encoded bytes (PNG or JPEG; serialised tf.Examples too), or arrays
           [H, W, C] of pixels 0..255 at the model's size. Arrays go to the signature `predict`
           unless another than serving_default is named. Not a mixture of arrays and others.
+        version, label: which version is asked; the newest without either.
 
         Raises ValueError for a signature without the outputs `scores` and `classes`: see `call`.
         """
-        images = list(images)
-        if any(isinstance(image, np.ndarray) for image in images):
-            if signature_name == "serving_default":
-                signature_name = _PIXEL_SIGNATURE
-            name, encode = _PIXEL_INPUT, _pixels
-        else:
-            name, encode = _ENCODED_INPUT, _encoded
-        predictions = []
-        for start in range(0, len(images), batch_size):
-            batch = {name: encode(images[start : start + batch_size])}
-            outputs = self.call(model, batch, signature_name, version)
-            predictions += _predictions(outputs)
-        return predictions
+        found = []
+        for name, batch in messages.image_batches(images, signature_name, batch_size):
+            found += messages.predictions(self.call(model, batch, name, version, label=label))
+        return found
 
     def call(
         self,
@@ -118,39 +88,45 @@ class Client:
         signature_name: str = "serving_default",
         version: int | None = None,
         output_filter: Sequence[str] = (),
+        label: str | None = None,
     ) -> dict[str, np.ndarray]:
         """Calls any signature on arrays by input name; bytes live in object arrays."""
-        request = predict_pb2.PredictRequest(
-            model_spec=_spec(model, version, signature_name), output_filter=output_filter
-        )
-        for name, array in inputs.items():
-            request.inputs[name].CopyFrom(tensors.to_proto(array, content=True))
-        with _errors():
-            response = self._predictions.Predict(request, timeout=self.timeout)
-        return {
-            name: tensors.from_proto(proto, name, _MAX_TENSOR_BYTES)
-            for name, proto in response.outputs.items()
-        }
+        which = Which(model, version, label)
+        return self._ask(calls.predict(which, inputs, signature_name, output_filter))
+
+    def classify(
+        self,
+        model: str,
+        images: Examples,
+        signature_name: str = "classify",
+        version: int | None = None,
+    ) -> list[list[tuple[str, float]]]:
+        """Every class with its score, for each image (path, encoded bytes or tf.Example)."""
+        return self._ask(calls.classify(Which(model, version), images, signature_name))
+
+    def regress(
+        self,
+        model: str,
+        images: Examples,
+        signature_name: str = "regress",
+        version: int | None = None,
+    ) -> list[float]:
+        """A number for each image (path, encoded bytes or tf.Example)."""
+        return self._ask(calls.regress(Which(model, version), images, signature_name))
 
     def metadata(
         self, model: str, version: int | None = None
     ) -> tuple[int, dict[str, meta_graph_pb2.SignatureDef]]:
         """The version that answers and its signatures by name."""
-        request = get_model_metadata_pb2.GetModelMetadataRequest(
-            model_spec=_spec(model, version), metadata_field=["signature_def"]
-        )
-        with _errors():
-            response = self._predictions.GetModelMetadata(request, timeout=self.timeout)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(signatures)
-        return response.model_spec.version.value, dict(signatures.signature_def)
+        return self._ask(calls.metadata(Which(model, version)))
 
     def status(self, model: str, version: int | None = None) -> list[VersionStatus]:
         """The state of each version that the server knows, or of one."""
-        request = get_model_status_pb2.GetModelStatusRequest(model_spec=_spec(model, version))
-        with _errors():
-            response = self._models.GetModelStatus(request, timeout=self.timeout)
-        return [_version_status(proto) for proto in response.model_version_status]
+        return self._ask(calls.status(Which(model, version)))
+
+    def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
+        """Has the server serve these models instead; waits until the new ones do."""
+        self._ask(calls.reload(config))
 
     def wait_until_available(
         self, model: str, timeout: float = 60.0, version: int | None = None
@@ -173,7 +149,7 @@ class Client:
                 for status in statuses:
                     if status.state == "AVAILABLE":
                         return status.version
-                state = "; ".join(map(_describe, statuses))
+                state = "; ".join(map(messages.describe, statuses))
                 if all(s.state == "END" and s.code is not grpc.StatusCode.OK for s in statuses):
                     raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, state)
             if time.monotonic() > deadline:
@@ -183,60 +159,16 @@ class Client:
                 )
             time.sleep(_POLL_SECONDS)
 
+    def _ask(self, call: Call[_Answer]) -> _Answer:
+        with errors():
+            response = self._method(call)(call.request, timeout=self.timeout)
+        return call.read(response)
+
 
 @contextlib.contextmanager
-def _errors() -> Iterator[None]:
+def errors() -> Iterator[None]:
+    """gRPC's errors as ServingErrors."""
     try:
         yield
     except grpc.RpcError as error:
         raise ServingError(error.code(), error.details() or "") from error
-
-
-def _spec(
-    model: str, version: int | None, signature_name: str | None = None
-) -> model_pb2.ModelSpec:
-    spec = model_pb2.ModelSpec(name=model, signature_name=signature_name)
-    if version is not None:
-        spec.version.value = version
-    return spec
-
-
-def _encoded(images: Sequence[str | os.PathLike | bytes]) -> np.ndarray:
-    batch = np.empty(len(images), object)
-    batch[:] = [image if isinstance(image, bytes) else _read(image) for image in images]
-    return batch
-
-
-def _read(path: str | os.PathLike) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _pixels(images: Sequence[np.ndarray]) -> np.ndarray:
-    return np.stack([np.asarray(image, np.float32) for image in images])
-
-
-def _predictions(outputs: Mapping[str, np.ndarray]) -> list[Prediction]:
-    absent = {"classes", "scores"} - set(outputs)
-    if absent:
-        raise ValueError(
-            f"the signature gives {', '.join(sorted(outputs))} and no {', '.join(sorted(absent))}: "
-            "use call()"
-        )
-    return [
-        Prediction(label.decode(), float(scores.max()), scores)
-        for label, scores in zip(outputs["classes"], outputs["scores"], strict=True)
-    ]
-
-
-def _version_status(proto: get_model_status_pb2.ModelVersionStatus) -> VersionStatus:
-    return VersionStatus(
-        version=proto.version,
-        state=get_model_status_pb2.ModelVersionStatus.State.Name(proto.state),
-        code=status_code(proto.status.error_code),
-        message=proto.status.error_message,
-    )
-
-
-def _describe(status: VersionStatus) -> str:
-    return f"version {status.version} is {status.state} {status.message}".rstrip()

@@ -10,6 +10,7 @@ goes on as always.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import sys
 import types
@@ -33,6 +34,7 @@ def _without_loading_tensorflow() -> Iterator[None]:
 
 
 with _without_loading_tensorflow():
+    from tensorflow.core.example import example_pb2
     from tensorflow.core.framework import tensor_pb2, types_pb2
     from tensorflow.core.protobuf import (
         config_pb2,
@@ -40,26 +42,47 @@ with _without_loading_tensorflow():
         saved_model_pb2,
     )
     from tensorflow_serving.apis import (
+        classification_pb2,
         get_model_metadata_pb2,
         get_model_status_pb2,
+        inference_pb2,
+        input_pb2,
+        model_management_pb2,
         model_pb2,
         model_service_pb2_grpc,
         predict_pb2,
+        prediction_log_pb2,
         prediction_service_pb2_grpc,
+        regression_pb2,
+        session_service_pb2,
     )
     from tensorflow_serving.config import model_server_config_pb2
 
+    for _service in ("model_service_pb2", "prediction_service_pb2"):
+        # Modules of an older generator, which the newer protobuf does not let end: by then the
+        # description of the service is in the pool, and nothing else of them is needed.
+        with contextlib.suppress(AttributeError):
+            importlib.import_module(f"tensorflow_serving.apis.{_service}")
+
 __all__ = [
+    "classification_pb2",
     "config_pb2",
+    "example_pb2",
     "get_model_metadata_pb2",
     "get_model_status_pb2",
+    "inference_pb2",
+    "input_pb2",
     "meta_graph_pb2",
+    "model_management_pb2",
     "model_pb2",
     "model_server_config_pb2",
     "model_service_pb2_grpc",
     "predict_pb2",
+    "prediction_log_pb2",
     "prediction_service_pb2_grpc",
+    "regression_pb2",
     "saved_model_pb2",
+    "session_service_pb2",
     "tensor_pb2",
     "types_pb2",
 ]

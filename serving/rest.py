@@ -7,10 +7,8 @@ import json
 import logging
 import re
 import socket
-import threading
+import time
 import urllib.parse
-from collections.abc import Callable
-from concurrent import futures
 from typing import Any
 
 import grpc
@@ -18,9 +16,17 @@ from aiohttp import web
 from google.protobuf import json_format
 
 from serving.errors import ServingError, invalid
+from serving.json_examples import classification_json, read_examples, regression_json
 from serving.json_tensors import answer_json, read_inputs
 from serving.models import Models
-from serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+from serving.protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    regression_pb2,
+)
+from serving.saved_model import DEFAULT_SIGNATURE
 
 _PREDICT = re.compile(
     r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:(classify|regress|predict)", re.I
@@ -49,101 +55,127 @@ _log = logging.getLogger(__name__)
 
 
 class RestServer:
-    """Answers HTTP requests on a listening socket, in an event loop of its own thread.
+    """Answers HTTP requests on a listening socket, in the event loop.
 
-    Requests are parsed and answered in `threads` other threads, so that a large one holds up no
-    other. At the stop those in flight have `grace` seconds to end.
+    Requests are parsed and answered in threads, so that a large one holds up no other. At the stop
+    those in flight have `grace` seconds to end.
     """
 
-    def __init__(self, listener: socket.socket, models: Models, threads: int, grace: float) -> None:
-        self._listener = listener
-        self._grace = grace
+    def __init__(self, models: Models, metrics_path: str | None, timeout: float) -> None:
+        """metrics_path: where Prometheus asks, None for nowhere; timeout: of a request, seconds."""
         self._models = models
-        self._loop = asyncio.new_event_loop()
-        self._pool = futures.ThreadPoolExecutor(threads, thread_name_prefix="rest")
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
+        self._metrics_path = metrics_path
+        self._timeout = timeout
         self._runner: web.AppRunner | None = None
 
-    def start(self) -> None:
+    async def start(self, listener: socket.socket, grace: float) -> None:
         """Starts to answer."""
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
-
-    def stop(self) -> None:
-        """Closes the socket and lets the requests in flight end."""
-        if self._thread.is_alive():
-            if self._runner:
-                stopping = self._runner.cleanup()
-                asyncio.run_coroutine_threadsafe(stopping, self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._pool.shutdown()
-        self._loop.close()
-
-    async def _start(self) -> None:
         app = web.Application(client_max_size=self._models.max_message_bytes)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=self._grace)
+        # A caller who hangs up need not be answered: what waits for a thread is dropped. One who
+        # sends nothing, or the half of a header, is let go after as long as a request may take.
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=grace,
+            handler_cancellation=True,
+            keepalive_timeout=self._timeout,
+        )
         await self._runner.setup()
-        await web.SockSite(self._runner, self._listener).start()
+        await web.SockSite(self._runner, listener).start()
+
+    async def stop(self) -> None:
+        """Closes the socket and lets the requests in flight end."""
+        if self._runner:
+            await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.Response:
         path = request.rel_url.raw_path
+        if path == self._metrics_path and request.method == "GET":
+            return web.Response(body=self._models.metrics.text(), content_type="text/plain")
         if not path.lower().startswith("/v1/"):
             return _error(404, "Not Found")
+        limit = self._models.max_message_bytes
         try:
-            limit = self._models.max_message_bytes
             if (request.content_length or 0) > limit:
                 raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
-            body = await request.read()
+            body = await asyncio.wait_for(request.read(), self._timeout)
+            answer = self._dispatch(request.method, path, body)
+            text = await asyncio.wait_for(answer, self._timeout)
         except web.HTTPRequestEntityTooLarge:
             return _error(413, f"the request is larger than the limit of {limit} bytes")
-        answer = asyncio.get_running_loop().run_in_executor(
-            self._pool, _answer, self._models, request.method, path, body
-        )
-        return await answer
+        except asyncio.TimeoutError:
+            return _error(504, f"the request took more than {self._timeout:g} s")
+        except ServingError as error:
+            return _error(_HTTP_STATUS.get(error.code, 500), error.message)
+        except Exception as error:
+            _log.exception("a request failed")
+            return _error(500, f"{type(error).__name__}: {error}")
+        return web.Response(text=text, content_type="application/json")
 
+    async def _dispatch(self, method: str, path: str, body: bytes) -> str:
+        if method == "POST" and (match := _PREDICT.fullmatch(path)):
+            name, version, label, verb = match.groups()
+            return await self._infer(verb.lower(), _spec(name, version, label), body)
+        if method == "GET" and (match := _STATUS.fullmatch(path)):
+            name, version, label, part = match.groups()
+            if not name:
+                raise invalid("Missing model name in request.")
+            show = _metadata if part else _status
+            return show(self._models, _spec(name, version, label))
+        raise invalid(f"Malformed request: {method} {path}")
 
-def _answer(models: Models, method: str, path: str, body: bytes) -> web.Response:
-    try:
-        text = _dispatch(models, method, path, body)
-    except ServingError as error:
-        return _error(_HTTP_STATUS.get(error.code, 500), error.message)
-    except Exception as error:
-        _log.exception("a request failed")
-        return _error(500, f"{type(error).__name__}: {error}")
-    return web.Response(text=text, content_type="application/json")
+    async def _infer(self, verb: str, spec: model_pb2.ModelSpec, body: bytes) -> str:
+        answers = {
+            "predict": self._predict,
+            "classify": self._classify,
+            "regress": self._regress,
+        }
+        begun, status = time.perf_counter(), "OK"
+        try:
+            document = await self._models.in_thread(_parse, body)
+            signature = document.get("signature_name", "")
+            if not isinstance(signature, str):
+                raise invalid("'signature_name' key must be a string value.")
+            spec.signature_name = signature
+            return await answers[verb](spec, document)
+        except BaseException as error:
+            status = error.code.name if isinstance(error, ServingError) else "CANCELLED"
+            raise
+        finally:
+            if spec.name in self._models.versions:
+                seconds = time.perf_counter() - begun
+                self._models.metrics.request(spec.name, verb.capitalize(), "REST", status, seconds)
 
+    async def _predict(self, spec: model_pb2.ModelSpec, document: dict[str, Any]) -> str:
+        name = spec.signature_name or DEFAULT_SIGNATURE
+        with self._models.lend(spec) as lent:
+            if name not in lent.model.signature_def:
+                raise invalid(f'Serving signature name: "{name}" not found in signature def')
+            lent.model.signature(name)  # can it be called?
+            wanted = lent.model.signature_def[name].inputs
 
-def _dispatch(models: Models, method: str, path: str, body: bytes) -> str:
-    if method == "POST" and (match := _PREDICT.fullmatch(path)):
-        name, version, label, verb = match.groups()
-        if verb.lower() != "predict":
-            raise ServingError(
-                grpc.StatusCode.UNIMPLEMENTED, f":{verb} is not served by the embedded server"
-            )
-        return _predict(models, _spec(name, version, label), body)
-    if method == "GET" and (match := _STATUS.fullmatch(path)):
-        name, version, label, part = match.groups()
-        if not name:
-            raise invalid("Missing model name in request.")
-        show: Callable[[Models, model_pb2.ModelSpec], str] = _metadata if part else _status
-        return show(models, _spec(name, version, label))
-    raise invalid(f"Malformed request: {method} {path}")
+            def inputs() -> tuple[dict[str, Any], bool]:
+                arrays, by_row = read_inputs(document, wanted)
+                for alias, array in arrays.items():
+                    self._models.check_images(alias, array)
+                return arrays, by_row
 
+            arrays, by_row = await self._models.in_thread(inputs)
+            outputs = await self._models.infer(lent, name, arrays)
+            return await self._models.in_thread(answer_json, outputs, by_row)
 
-def _predict(models: Models, spec: model_pb2.ModelSpec, body: bytes) -> str:
-    document = _parse(body)
-    name = document.get("signature_name", "")
-    if not isinstance(name, str):
-        raise invalid("'signature_name' key must be a string value.")
-    with models.lend(spec) as (_, model):
-        if (name or "serving_default") not in model.signature_def:
-            raise invalid(
-                f'Serving signature name: "{name or "serving_default"}" not found in signature def'
-            )
-        inputs, by_row = read_inputs(document, model.signature(name).inputs)
-        return answer_json(model.predict(name, inputs), by_row)
+    async def _classify(self, spec: model_pb2.ModelSpec, document: dict[str, Any]) -> str:
+        request = classification_pb2.ClassificationRequest(model_spec=spec)
+        await self._models.in_thread(read_examples, document, request.input)
+        response = await self._models.classify(request)
+        return await self._models.in_thread(classification_json, response.result)
+
+    async def _regress(self, spec: model_pb2.ModelSpec, document: dict[str, Any]) -> str:
+        request = regression_pb2.RegressionRequest(model_spec=spec)
+        await self._models.in_thread(read_examples, document, request.input)
+        response = await self._models.regress(request)
+        return regression_json(response.result)
 
 
 def _status(models: Models, spec: model_pb2.ModelSpec) -> str:

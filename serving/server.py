@@ -1,10 +1,4 @@
-"""The embedded server: TensorFlow Serving's gRPC and REST API over SavedModels on disk.
-
-Also a command, with tensorflow_model_server's flag names:
-
-    python -m serving.server --port=8500 --rest_api_port=8501 --model_name=lenet
-    --model_base_path=DIR
-"""
+"""The embedded server: TensorFlow Serving's gRPC and REST API over SavedModels on disk."""
 
 from __future__ import annotations
 
@@ -16,29 +10,23 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from concurrent import futures
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-import click
-import grpc
-import tensorflow as tf
-from google.protobuf import text_format
-
-from serving.errors import ServingError, not_found
+from serving import loop
+from serving.errors import not_found
+from serving.grpc_api import GrpcServer
+from serving.images import MAX_IMAGE_PIXELS
+from serving.model_config import ModelConfig, by_path
 from serving.models import Models
-from serving.protos import (
-    model_server_config_pb2,
-    model_service_pb2_grpc,
-    prediction_service_pb2_grpc,
-)
 from serving.rest import RestServer
+from serving.settings import (
+    MAX_MESSAGE_BYTES,
+    METRICS_PATH,
+    REST_TIMEOUT,
+    BatchingParameters,
+    TlsSettings,
+)
 
-# Room for a batch of camera photographs. TensorFlow Serving takes up to 2 GiB, protobuf's own
-# limit.
-MAX_MESSAGE_BYTES = 256 << 20
-# TensorFlow Serving's own default: enough to keep the cores busy while others wait for the network.
-_THREADS = 4 * (os.cpu_count() or 1)
 # Requests still running at the stop have this long to end.
 _GRACE_SECONDS = 10.0
 # A version that is being copied is looked at this often, however rare the polls are.
@@ -48,28 +36,50 @@ _log = logging.getLogger(__name__)
 
 
 class Server:
-    """Serves the newest version of each model over gRPC and REST while the `with` block lasts.
+    """Serves versions of models over gRPC and REST while the `with` block lasts.
 
-    `models` maps a model's name to the directory that holds its versions (any path tf.io.gfile
-    knows). Port 0 takes a free one, None leaves that API out. Starting does not wait for the
-    models: see `wait_until_available`.
+    `models` are ModelConfigs, or map a model's name to the directory that holds its versions (any
+    path tf.io.gfile knows), of which the newest serves. Port 0 takes a free one, None leaves that
+    API out. Starting does not wait for the models: see `wait_until_available`.
     """
 
     def __init__(
         self,
-        models: Mapping[str, str | os.PathLike[str]],
+        models: Mapping[str, str | os.PathLike[str]] | Sequence[ModelConfig],
         grpc_port: int | None = 0,
         rest_port: int | None = 0,
         *,
         host: str = "127.0.0.1",
         poll_seconds: float = 1.0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        max_image_pixels: int = MAX_IMAGE_PIXELS,
+        batching: BatchingParameters | None = None,
+        tls: TlsSettings | None = None,
+        metrics_path: str | None = METRICS_PATH,
+        rest_timeout: float = REST_TIMEOUT,
     ) -> None:
+        """Takes the settings; nothing is started yet.
+
+        Args:
+          models, grpc_port, rest_port: see above.
+          host: the address to listen on.
+          poll_seconds: between two looks for newer versions.
+          max_message_bytes: of a request; larger ones are refused.
+          max_image_pixels: width times height of an encoded image; larger ones are refused.
+          batching: how requests are computed together; None for each alone.
+          tls: of the gRPC port; REST has none, as in TensorFlow Serving.
+          metrics_path: where REST shows its metrics; None for nowhere.
+          rest_timeout: seconds that a REST request may take.
+        """
         self.host = host
         self.grpc_port = grpc_port
         self.rest_port = rest_port
         self._poll_seconds = poll_seconds
-        self._models = Models(models, max_message_bytes)
+        self._tls = tls
+        configs = by_path(models) if isinstance(models, Mapping) else models
+        self._models = Models(configs, max_message_bytes, batching, max_image_pixels)
+        self._rest = RestServer(self._models, metrics_path, rest_timeout)
+        self._grpc: GrpcServer | None = None
         self._stopping = False
         self._stack = contextlib.ExitStack()
 
@@ -79,22 +89,21 @@ class Server:
         Raises OSError that names the port where one cannot be had; nothing is left running then.
         """
         with contextlib.ExitStack() as stack:
-            stack.callback(self._close_models)
+            stack.callback(self._models.close)
             if self.rest_port is not None:
                 listener = stack.enter_context(_listen(self.host, self.rest_port))
                 self.rest_port = listener.getsockname()[1]
-                rest = RestServer(listener, self._models, _THREADS, _GRACE_SECONDS)
-                stack.callback(rest.stop)
+                stack.callback(lambda: loop.run(self._rest.stop()))
             if self.grpc_port is not None:
-                grpc_server, self.grpc_port = self._bind_grpc(self.grpc_port)
-                stack.callback(lambda: grpc_server.stop(_GRACE_SECONDS).wait())
+                self._grpc, self.grpc_port = loop.run(self._bind_grpc(self.grpc_port))
+                stack.callback(lambda: loop.run(self._grpc.stop(_GRACE_SECONDS)))
             watcher = threading.Thread(target=self._watch, name="model-versions", daemon=True)
             stack.callback(self._stop_watching, watcher)
-            watcher.start()
-            if self.grpc_port is not None:
-                grpc_server.start()
+            if self._grpc:
+                loop.run(self._grpc.start())
             if self.rest_port is not None:
-                rest.start()
+                loop.run(self._rest.start(listener, _GRACE_SECONDS))
+            watcher.start()
             self._stack = stack.pop_all()
         return self
 
@@ -113,40 +122,30 @@ class Server:
             raise not_found(name, None)
         return self._models.versions[name].wait_until_available(timeout)
 
-    def _bind_grpc(self, port: int) -> tuple[grpc.Server, int]:
-        server = grpc.server(
-            futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="grpc"),
-            options=[
-                # With gRPC's default two servers share a port and each gets some of the requests.
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", self._models.max_message_bytes),
-                ("grpc.max_send_message_length", -1),
-            ],
-        )
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            _PredictionService(self._models), server
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            _ModelService(self._models), server
-        )
+    async def _bind_grpc(self, port: int) -> tuple[GrpcServer, int]:
+        server = GrpcServer(self._models, self._models.max_message_bytes)
         bound = 0
         with contextlib.suppress(RuntimeError):
-            bound = server.add_insecure_port(f"{_bracketed(self.host)}:{port}")
+            bound = server.bind(f"{_bracketed(self.host)}:{port}", self._tls)
         if not bound:
-            server.stop(None).wait()
+            await server.stop(None)
             _listen(self.host, port).close()  # says why
             raise OSError(f"cannot listen on {self.host}:{port}")
         return server, bound
 
     def _watch(self) -> None:
-        models = self._models.versions.values()
         while not self._stopping:
             self._models.wake.clear()
+            models = list(self._models.versions.values())
             for versions in models:
                 try:
                     versions.poll()
                 except Exception:  # nothing on a disk may end the watching
                     _log.exception("looking for versions of %s failed", versions.name)
+            while self._models.removed:
+                self._models.removed.pop().close()
+            if self._grpc:
+                loop.run(self._grpc.set_health({each.name: each.available for each in models}))
             pending = any(versions.pending for versions in models)
             seconds = min(self._poll_seconds, _PENDING_SECONDS) if pending else self._poll_seconds
             if not self._stopping:
@@ -155,56 +154,8 @@ class Server:
     def _stop_watching(self, watcher: threading.Thread) -> None:
         self._stopping = True
         self._models.wake.set()
-        watcher.join()
-
-    def _close_models(self) -> None:
-        for versions in self._models.versions.values():
-            versions.close()
-
-
-class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    def __init__(self, models: Models) -> None:
-        self._models = models
-
-    def Predict(self, request, context):
-        return _answer(self._models.predict, request, context)
-
-    def GetModelMetadata(self, request, context):
-        return _answer(self._models.metadata, request, context)
-
-    def Classify(self, request, context):
-        context.abort(*_unimplemented("PredictionService.Classify"))
-
-    def Regress(self, request, context):
-        context.abort(*_unimplemented("PredictionService.Regress"))
-
-    def MultiInference(self, request, context):
-        context.abort(*_unimplemented("PredictionService.MultiInference"))
-
-
-class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    def __init__(self, models: Models) -> None:
-        self._models = models
-
-    def GetModelStatus(self, request, context):
-        return _answer(self._models.status, request, context)
-
-    def HandleReloadConfigRequest(self, request, context):
-        context.abort(*_unimplemented("ModelService.HandleReloadConfigRequest"))
-
-
-def _answer(method: Callable[[Any], Any], request: Any, context: grpc.ServicerContext) -> Any:
-    try:
-        return method(request)
-    except ServingError as error:
-        context.abort(error.code, error.message)
-    except Exception as error:
-        _log.exception("a request failed")
-        context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
-
-
-def _unimplemented(method: str) -> tuple[grpc.StatusCode, str]:
-    return grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served by the embedded server"
+        if watcher.ident is not None:
+            watcher.join()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -225,64 +176,6 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-@click.command()
-@click.option("--port", default=8500, show_default=True, help="gRPC port; 0 leaves gRPC out.")
-@click.option("--rest_api_port", default=0, help="REST port; 0 leaves REST out.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--model_name", default="default", show_default=True, help="Name of the model.")
-@click.option("--model_base_path", help="Directory that holds its numbered versions.")
-@click.option(
-    "--model_config_file",
-    type=click.Path(exists=True, dir_okay=False),
-    help="ModelServerConfig in text format: several models, each with name and base_path.",
-)
-@click.option(
-    "--file_system_poll_wait_seconds",
-    default=1.0,
-    show_default=True,
-    help="Time between two looks for newer versions.",
-)
-@click.option(
-    "--max_message_bytes",
-    default=MAX_MESSAGE_BYTES,
-    show_default=True,
-    help="Largest request that is read.",
-)
-def main(
-    port: int,
-    rest_api_port: int,
-    host: str,
-    model_name: str,
-    model_base_path: str | None,
-    model_config_file: str | None,
-    file_system_poll_wait_seconds: float,
-    max_message_bytes: int,
-) -> None:
-    """Serves SavedModels over TensorFlow Serving's gRPC and REST API until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    tf.get_logger().setLevel(logging.ERROR)
-    if not (port or rest_api_port):
-        raise click.UsageError("at least one of --port and --rest_api_port has to be set")
-    if model_config_file:
-        models = read_model_config(model_config_file)
-    elif model_base_path:
-        models = {model_name: model_base_path}
-    else:
-        raise click.UsageError("--model_base_path or --model_config_file has to be given")
-    server = Server(
-        models,
-        port or None,
-        rest_api_port or None,
-        host=host,
-        poll_seconds=file_system_poll_wait_seconds,
-        max_message_bytes=max_message_bytes,
-    )
-    try:
-        run(server, lambda: click.echo(f"serving {', '.join(models)} on {host}, {_ports(server)}"))
-    except OSError as error:
-        raise click.ClickException(error.strerror or str(error)) from error
-
-
 def run(server: Server, started: Callable[[], None]) -> None:
     """Serves until SIGTERM or SIGINT; `started` is called once the ports are bound.
 
@@ -298,30 +191,3 @@ def run(server: Server, started: Callable[[], None]) -> None:
             signal.signal(number, lambda *_: stop.set())
         started()
         stop.wait()
-
-
-def read_model_config(path: str) -> dict[str, str]:
-    """Model names and base paths of a ModelServerConfig in text format.
-
-    Raises click.UsageError where the file cannot be read or asks for what is not supported.
-    """
-    config = model_server_config_pb2.ModelServerConfig()
-    try:
-        with open(path, encoding="utf-8") as file:
-            text_format.Parse(file.read(), config)
-    except text_format.ParseError as error:
-        raise click.UsageError(f"{path} is not a ModelServerConfig: {error}") from error
-    for model in config.model_config_list.config:
-        for field in ("model_version_policy", "version_labels", "logging_config"):
-            if field in {descriptor.name for descriptor, _ in model.ListFields()}:
-                raise click.UsageError(f"{path}: {field} is not supported by the embedded server")
-    return {model.name: model.base_path for model in config.model_config_list.config}
-
-
-def _ports(server: Server) -> str:
-    ports = {"gRPC": server.grpc_port, "REST": server.rest_port}
-    return ", ".join(f"{api} port {port}" for api, port in ports.items() if port)
-
-
-if __name__ == "__main__":
-    main()

@@ -54,8 +54,20 @@ def dtype_name(number: int) -> str:
     return types_pb2.DataType.Name(number).removeprefix("DT_").lower()
 
 
+def array_dtype_name(array: np.ndarray) -> str:
+    """The same of an array's."""
+    return dtype_name(_NUMBERS[array.dtype]) if array.dtype in _NUMBERS else str(array.dtype)
+
+
 def to_proto(array: np.ndarray, content: bool = False) -> tensor_pb2.TensorProto:
-    """The TensorProto of `array`.
+    """The TensorProto of `array`; see `fill`."""
+    proto = tensor_pb2.TensorProto()
+    fill(proto, array, content)
+    return proto
+
+
+def fill(proto: tensor_pb2.TensorProto, array: np.ndarray, content: bool = False) -> None:
+    """Puts `array` into an empty TensorProto.
 
     Values are in their typed field, as TensorFlow Serving answers, or where `content` is true and
     they are numbers in tensor_content, which is the quickest to read.
@@ -66,21 +78,20 @@ def to_proto(array: np.ndarray, content: bool = False) -> tensor_pb2.TensorProto
     if array.dtype not in _NUMBERS:
         raise invalid(f"arrays of type {array.dtype} have no TensorProto")
     number = _NUMBERS[array.dtype]
-    proto = tensor_pb2.TensorProto(dtype=number)
+    proto.dtype = number
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     if content and not array.dtype.hasobject:
         proto.tensor_content = _little_endian(array)
-        return proto
+        return
     if number in _PACKED_TAGS:
         tag = _PACKED_TAGS[number] + _varint(array.nbytes)
         proto.MergeFromString(tag + _little_endian(array))
-        return proto
+        return
     flat = array.ravel()
     if _TYPES[number][1] == "half_val":
         flat = flat.view(np.uint16)
     getattr(proto, _TYPES[number][1]).extend(flat.tolist())
-    return proto
 
 
 def from_proto(proto: tensor_pb2.TensorProto, name: str, max_bytes: int) -> np.ndarray:
@@ -108,7 +119,7 @@ def from_proto(proto: tensor_pb2.TensorProto, name: str, max_bytes: int) -> np.n
             f"tensor parsing error: {name} has {len(values)} values for the shape {shape}"
         )
     read = _packed if proto.dtype in _PACKED_TAGS else _values
-    return _fill_up(read(values, dtype, field), count).reshape(shape)
+    return _shaped(_fill_up(read(values, dtype, field), count), shape, name)
 
 
 def _from_content(content: bytes, dtype: np.dtype, shape: list[int], name: str) -> np.ndarray:
@@ -116,7 +127,15 @@ def _from_content(content: bytes, dtype: np.dtype, shape: list[int], name: str) 
         raise invalid(
             f"tensor parsing error: {name} has {len(content)} bytes for {dtype.name} {shape}"
         )
-    return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
+    array = np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype, copy=False)
+    return _shaped(array, shape, name)
+
+
+def _shaped(array: np.ndarray, shape: list[int], name: str) -> np.ndarray:
+    try:
+        return array.reshape(shape)
+    except ValueError as error:  # too many axes, or of no elements more than numpy counts
+        raise invalid(f"tensor parsing error: {name} claims the shape {shape}: {error}") from error
 
 
 def _packed(values: Sequence[float], dtype: np.dtype, field: str) -> np.ndarray:

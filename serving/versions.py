@@ -1,23 +1,22 @@
-"""The versions of one model: which directory to load, when it is whole, and the swap to it."""
+"""The versions of one model: which directories to load, when they are whole, and the swap."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
-import os
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 
 import grpc
+import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
-from serving.errors import ServingError, not_found, status_code
-from serving.protos import get_model_status_pb2, saved_model_pb2
+from serving.errors import ServingError, invalid, not_found, status_code
+from serving.model_config import ModelConfig
+from serving.protos import get_model_status_pb2
 from serving.saved_model import SavedModel
+from serving.version_files import Listing, find_versions, listing, missing
 
 START, LOADING, AVAILABLE, UNLOADING, END = (
     get_model_status_pb2.ModelVersionStatus.State.Value(name)
@@ -28,8 +27,6 @@ START, LOADING, AVAILABLE, UNLOADING, END = (
 SETTLE_SECONDS = 1.5
 
 _log = logging.getLogger(__name__)
-
-Listing = tuple[tuple[str, int, int], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,60 +39,105 @@ class VersionStatus:
     message: str = ""
 
 
-@dataclasses.dataclass
-class _Loaded:
-    version: int
-    model: SavedModel
-    in_flight: int = 0
-
-
-class ModelVersions:
-    """Keeps the newest whole version of a model loaded and lends it to requests.
-
-    `poll` is called by one thread, everything else by any. A version is whole when every file that
-    its saved_model.pb needs is there, nothing has changed for a while, and nothing changed while
-    it was loaded. A version that could not be loaded is tried again only when its files change.
-    """
+class LoadedVersion:
+    """A version in memory. It stays there while it is held: a `with` block ends one `hold`."""
 
     def __init__(
         self,
         name: str,
-        base_path: str,
+        version: int,
+        model: SavedModel,
+        on_release: Callable[[LoadedVersion], None],
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.model = model
+        self._on_release = on_release
+        self._holders = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> LoadedVersion:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    @property
+    def in_flight(self) -> int:
+        """How many hold it."""
+        return self._holders
+
+    def hold(self) -> None:
+        """Keeps it in memory until `release`."""
+        with self._lock:
+            self._holders += 1
+
+    def release(self) -> None:
+        """Ends one `hold`."""
+        with self._lock:
+            self._holders -= 1
+            idle = not self._holders
+        if idle:
+            self._on_release(self)
+
+    def call(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`SavedModel.call`."""
+        return self.model.call(signature, inputs)
+
+    def batches(self, signature: str) -> bool:
+        """Whether requests of the signature can share a call."""
+        return self.model.signature(signature).batches
+
+
+class ModelVersions:
+    """Keeps the versions of a model that its policy wants loaded, and lends them to requests.
+
+    `poll` is called by one thread, everything else by any. A version is whole when every file that
+    its saved_model.pb needs is there, nothing has changed for a while, and nothing changed while
+    it was loaded. A version that could not be loaded, or whose answers are NaN, is tried again only
+    when its files change; the next older one takes its place.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
         on_idle: Callable[[], None] = lambda: None,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         """`on_idle` is called when the last request on a replaced version has ended: poll then."""
-        self.name = name
-        self.base_path = base_path
+        self.name = config.name
+        self.config = config
         self.problem = ""
+        self._polls = 0
         self._on_idle = on_idle
         self._settle_seconds = settle_seconds
         self._changed = threading.Condition()
         self._statuses: dict[int, VersionStatus] = {}
-        self._current: _Loaded | None = None
-        self._retired: list[_Loaded] = []
+        self._serving: dict[int, LoadedVersion] = {}
+        self._retired: list[LoadedVersion] = []
         self._seen: dict[int, tuple[Listing, float]] = {}
         self._failed: dict[int, Listing] = {}
 
-    @contextlib.contextmanager
-    def lend(self, version: int | None) -> Iterator[tuple[int, SavedModel]]:
-        """The served version and its model; it stays loaded for as long as the block lasts.
+    def lend(self, version: int | None) -> LoadedVersion:
+        """The version asked for, or the newest, held: `with` it.
 
         Raises ServingError(NOT_FOUND) where `version`, or any version, is not being served.
         """
         with self._changed:
-            loaded = self._current
-            if loaded is None or version not in (None, loaded.version):
+            if version is None and self._serving:
+                loaded = self._serving[max(self._serving)]
+            elif version in self._serving:
+                loaded = self._serving[version]
+            else:
                 raise not_found(self.name, version)
-            loaded.in_flight += 1
-        try:
-            yield loaded.version, loaded.model
-        finally:
-            with self._changed:
-                loaded.in_flight -= 1
-                idle = loaded.in_flight == 0 and loaded is not self._current
-            if idle:
-                self._on_idle()
+            loaded.hold()
+        return loaded
+
+    def labelled(self, label: str) -> int:
+        """The version that has the label. Raises ServingError(INVALID_ARGUMENT) for none."""
+        if label not in self.config.labels:
+            raise invalid(f"Unrecognized servable version label: {label}")
+        return self.config.labels[label]
 
     def statuses(self) -> list[VersionStatus]:
         """The state of every version seen, newest first."""
@@ -103,14 +145,14 @@ class ModelVersions:
             return [self._statuses[version] for version in sorted(self._statuses, reverse=True)]
 
     def wait_until_available(self, timeout: float) -> int:
-        """Waits until a version is served and returns its number.
+        """Waits until a version is served and returns the newest such.
 
         Raises ServingError: FAILED_PRECONDITION with the reason at once when every version has
         failed, DEADLINE_EXCEEDED after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
-            while self._current is None:
+            while not self._serving:
                 failed = [s for s in self._statuses.values() if s.state == END]
                 if failed and len(failed) == len(self._statuses):
                     raise ServingError(
@@ -125,7 +167,32 @@ class ModelVersions:
                         f"no version of model {self.name} after {timeout:g} s. {known}",
                     )
                 self._changed.wait(left)
-            return self._current.version
+            return max(self._serving)
+
+    def wait_for(self, version: int, timeout: float) -> bool:
+        """Waits until it is decided whether `version` serves; whether it does.
+
+        It is decided, too, where a whole look at the base path has not found it.
+        """
+        with self._changed:
+            enough = self._polls + 2  # the first may be under way
+
+            def decided() -> bool:
+                if version in self._statuses:
+                    return self._statuses[version].state in (AVAILABLE, UNLOADING, END)
+                return self._polls >= enough
+
+            self._changed.wait_for(decided, timeout)
+            return version in self._serving
+
+    def configure(self, config: ModelConfig, labels: Mapping[str, int]) -> None:
+        """From the next poll on, another policy; from now on, these labels."""
+        self.config = dataclasses.replace(config, labels=labels)
+
+    @property
+    def available(self) -> bool:
+        """Whether a version is being served."""
+        return bool(self._serving)
 
     @property
     def pending(self) -> bool:
@@ -134,30 +201,43 @@ class ModelVersions:
             return any(status.state == START for status in self._statuses.values())
 
     def poll(self) -> None:
-        """Looks at the base path once: loads and swaps where there is something newer."""
-        self._unload_idle()
+        """Looks at the base path once: loads and swaps where the policy wants others."""
         try:
-            found = find_versions(self.base_path)
+            self._poll()
+        finally:
+            with self._changed:
+                self._polls += 1
+                self._changed.notify_all()
+
+    def _poll(self) -> None:
+        self._unload_idle()
+        base_path = self.config.base_path
+        try:
+            found = find_versions(base_path)
         except (OSError, tf.errors.OpError) as error:
             # A base path that is away for a moment is no reason to stop serving.
-            self.problem = f"Could not read base path {self.base_path}: {_first_line(error)}"
+            self.problem = f"Could not read base path {base_path}: {_first_line(error)}"
             _log.warning("%s", self.problem)
             return
-        self.problem = "" if found else f"No versions under base path {self.base_path}"
+        self.problem = "" if found else f"No versions under base path {base_path}"
+        wanted: set[int] = set()
+        tried: set[int] = set()
         for version, path in found:
-            if self._current is not None and self._current.version == version:
+            if self.config.specific and version not in self.config.specific:
+                continue
+            if len(wanted) == self.config.latest:
                 break
-            if self._take(version, path):
-                break
-        self._forget({version for version, _ in found})
+            tried.add(version)
+            if version in self._serving or self._take(version, path):
+                wanted.add(version)
+        if wanted:  # otherwise the last ones go on
+            self._retire(set(self._serving) - wanted)
+        self._forget({version for version, _ in found}, tried)
         self._unload_idle()
 
     def close(self) -> None:
         """Unloads everything. Waits for the requests still running."""
-        with self._changed:
-            current, self._current = self._current, None
-            if current:
-                self._retired.append(current)
+        self._retire(set(self._serving))
         while self._retired:
             self._unload_idle()
             with self._changed:
@@ -181,7 +261,7 @@ class ModelVersions:
         model = self._load(version, path, files)
         if model is None:
             return False
-        self._switch(_Loaded(version, model))
+        self._serve(LoadedVersion(self.name, version, model, self._released))
         return True
 
     def _settled(self, version: int, files: Listing) -> bool:
@@ -214,90 +294,53 @@ class ModelVersions:
             model.close()
         return None
 
-    def _switch(self, new: _Loaded) -> None:
+    def _serve(self, new: LoadedVersion) -> None:
+        """From now on; the versions that it takes the place of go on for a moment."""
         with self._changed:
-            old, self._current = self._current, new
+            self._serving[new.version] = new
             self._statuses[new.version] = VersionStatus(new.version, AVAILABLE)
-            if old:
-                self._retired.append(old)
-                self._statuses[old.version] = VersionStatus(old.version, UNLOADING)
             self._changed.notify_all()
         _log.info("model %s: serving version %d", self.name, new.version)
 
+    def _retire(self, versions: set[int]) -> None:
+        """Lends these versions no more."""
+        with self._changed:
+            for version in versions:
+                self._retired.append(self._serving.pop(version))
+                self._statuses[version] = VersionStatus(version, UNLOADING)
+            self._changed.notify_all()
+
+    def _released(self, loaded: LoadedVersion) -> None:
+        if loaded in self._retired:
+            self._on_idle()
+
     def _unload_idle(self) -> None:
         with self._changed:
-            idle = [loaded for loaded in self._retired if loaded.in_flight == 0]
+            idle = [loaded for loaded in self._retired if not loaded.in_flight]
             self._retired = [loaded for loaded in self._retired if loaded.in_flight]
         for loaded in idle:
             loaded.model.close()
-            self._set(VersionStatus(loaded.version, END))
+            if loaded.version not in self._serving:  # it may have been loaded again
+                self._set(VersionStatus(loaded.version, END))
 
     def _set(self, status: VersionStatus) -> None:
         with self._changed:
             self._statuses[status.version] = status
             self._changed.notify_all()
 
-    def _forget(self, found: set[int]) -> None:
-        """Drops what never served and is gone; the served and the unloaded stay in the statuses."""
+    def _forget(self, found: set[int], tried: set[int]) -> None:
+        """Drops what never served and is gone, or waits and is wanted no longer.
+
+        The served and the unloaded stay in the statuses.
+        """
         for version in set(self._seen) - found:
             del self._seen[version]
             self._failed.pop(version, None)
-            with self._changed:
-                if self._statuses[version].state == START or self._statuses[version].message:
+        with self._changed:
+            for version, status in list(self._statuses.items()):
+                gone = version not in found and (status.state == START or status.message)
+                if gone or (status.state == START and version not in tried):
                     del self._statuses[version]
-
-
-def find_versions(base_path: str) -> list[tuple[int, str]]:
-    """(version, path) of the directories in `base_path` whose name is a number, newest first."""
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(base_path))
-    numbers = {int(name): name for name in names if re.fullmatch("[0-9]{1,19}", name)}
-    return [
-        (version, os.path.join(base_path, numbers[version])) for version in sorted(numbers)[::-1]
-    ]
-
-
-def listing(path: str) -> Listing:
-    """(name, bytes, modified in ns) of every file and folder below `path`."""
-    entries = []
-    for folder, folders, files in tf.io.gfile.walk(path):
-        for name in [".", *folders, *files]:
-            full = os.path.join(folder, name)
-            stat = tf.io.gfile.stat(full)
-            size = 0 if stat.is_directory else stat.length
-            entries.append((os.path.relpath(full, path), size, stat.mtime_nsec))
-    return tuple(sorted(entries))
-
-
-def missing(path: str, files: Listing) -> str:
-    """What is absent of the files that saved_model.pb asks for; "" where all are there."""
-    names = {name for name, _, _ in files}
-    if "saved_model.pb" not in names:
-        return "there is no saved_model.pb"
-    proto = saved_model_pb2.SavedModel()
-    try:
-        with tf.io.gfile.GFile(os.path.join(path, "saved_model.pb"), "rb") as file:
-            proto.ParseFromString(file.read())
-    except DecodeError:
-        return "saved_model.pb is cut off or no SavedModel"
-    graphs = [graph for graph in proto.meta_graphs if "serve" in graph.meta_info_def.tags]
-    if not graphs:
-        return "saved_model.pb has no graph tagged serve"
-    wanted = {f"assets/{asset.filename}" for asset in graphs[0].asset_file_def}
-    if graphs[0].HasField("saver_def"):
-        wanted |= {"variables/variables.index", *_shards(names)}
-    absent = sorted(wanted - names)
-    return f"there is no {', '.join(absent)}" if absent else ""
-
-
-def _shards(names: set[str]) -> set[str]:
-    counts = {re.sub(r".*-of-(\d{5})$", r"\1", n) for n in names if "/variables.data-" in n} or {
-        "00001"
-    }
-    return {
-        f"variables/variables.data-{shard:05}-of-{count}"
-        for count in counts
-        for shard in range(int(count))
-    }
 
 
 def _explain(error: Exception) -> tuple[grpc.StatusCode, str]:

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from skimage import data
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from serving.client import Client
 from serving.engine import EXECUTABLE, TensorFlowModelServer
@@ -81,6 +82,37 @@ class SmallNet(tf.Module):
     def features(self, examples):
         return self._taps(self.decode(examples))
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def classify(self, inputs):
+        scores = self._net(self.decode(inputs))
+        classes = tf.tile(tf.constant([LABELS]), [tf.shape(scores)[0], 1])
+        return {"classes": classes, "scores": scores, "outputs": tf.reduce_max(scores, axis=1)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="steps")])
+    def spin(self, steps):
+        """Takes as long as it is told: for requests that wait behind others."""
+        last = tf.while_loop(
+            lambda step, _: step < tf.reduce_max(steps),
+            lambda step, x: (step + 1, tf.sin(x)),
+            (tf.constant(0, tf.int64), tf.ones([64, 64])),
+        )[1]
+        return {"steps": steps, "last": tf.fill(tf.shape(steps), last[0, 0])}
+
+
+def split_classify(folder: Path) -> None:
+    """Classify and Regress with the same input, as our exports have them."""
+    path = folder / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    signatures = saved.meta_graphs[0].signature_def
+    for name, outputs in (("regress", ("outputs",)), ("classify", ("classes", "scores"))):
+        signature = meta_graph_pb2.SignatureDef()
+        signature.CopyFrom(signatures["classify"])
+        for other in set(signature.outputs) - set(outputs):
+            del signature.outputs[other]
+        signature.method_name = f"tensorflow/serving/{name}"
+        signatures[name].CopyFrom(signature)
+    path.write_bytes(saved.SerializeToString())
+
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory) -> list[Path]:
@@ -93,8 +125,11 @@ def exports(tmp_path_factory) -> list[Path]:
             "serving_default": net.serve,
             "predict": net.predict,
             "features": net.features,
+            "classify": net.classify,
+            "spin": net.spin,
         }
         tf.saved_model.save(net, str(folder / str(seed)), signatures=signatures)
+        split_classify(folder / str(seed))
     return [folder / "1", folder / "2"]
 
 

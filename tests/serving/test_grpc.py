@@ -6,14 +6,9 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
-    inference_pb2,
-    model_management_pb2,
-    model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
-    regression_pb2,
 )
 
 from serving.client import Client, ServingError
@@ -100,9 +95,9 @@ def test_an_unknown_model(client, photographs):
 
 def test_an_unknown_signature(client, pixels):
     with pytest.raises(ServingError) as error:
-        client.call("small", {"image": pixels}, "classify")
+        client.call("small", {"image": pixels}, "explain")
     assert error.value.code is grpc.StatusCode.FAILED_PRECONDITION
-    assert error.value.message == 'Serving signature key "classify" not found.'
+    assert error.value.message == 'Serving signature key "explain" not found.'
 
 
 def test_a_signature_that_is_no_prediction(client):
@@ -231,22 +226,3 @@ def test_a_small_message_that_claims_a_huge_tensor(embedded):
         with pytest.raises(grpc.RpcError, match="claims the shape") as error:
             stub.Predict(request, timeout=10)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize(
-    ("method", "request_class"),
-    [
-        ("Classify", classification_pb2.ClassificationRequest),
-        ("Regress", regression_pb2.RegressionRequest),
-        ("MultiInference", inference_pb2.MultiInferenceRequest),
-        ("HandleReloadConfigRequest", model_management_pb2.ReloadConfigRequest),
-    ],
-)
-def test_what_the_embedded_server_leaves_out(embedded, method, request_class):
-    with grpc.insecure_channel(f"127.0.0.1:{embedded.grpc_port}") as channel:
-        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        if method == "HandleReloadConfigRequest":
-            stub = model_service_pb2_grpc.ModelServiceStub(channel)
-        with pytest.raises(grpc.RpcError, match=method) as error:
-            getattr(stub, method)(request_class(), timeout=10)
-    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED

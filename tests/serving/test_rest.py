@@ -195,13 +195,6 @@ def test_other_addresses_are_not_found(server):
         urllib.request.urlopen(request, timeout=30)
 
 
-def test_what_the_embedded_server_leaves_out(embedded):
-    status, answer = ask(embedded, "/v1/models/small:classify", {"examples": [{}]})
-
-    assert status == 501
-    assert "classify" in answer["error"]
-
-
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_the_limit(limited, images, chunked):
     body = json.dumps({"instances": [b64(bytes(LIMIT))]}).encode()

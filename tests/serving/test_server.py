@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from serving.client import Client, ServingError
-from serving.engine import EXECUTABLE, TensorFlowModelServer, free_port, model_config
-from serving.server import Server, main
+from serving.command import main
+from serving.engine import EXECUTABLE, TensorFlowModelServer, free_port
+from serving.server import Server
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,6 +107,7 @@ def test_the_client_does_not_load_tensorflow():
         from serving.client import Client
         from serving.tensors import from_proto, to_proto
         assert from_proto(to_proto(np.ones(3, "float32")), "x", 99).sum() == 3
+        import serving.command  # its --help, and what it refuses
         assert "tensorflow" not in sys.modules
         import tensorflow as tf
         from serving.protos import tensor_pb2
@@ -119,7 +121,7 @@ def test_the_command_serves_until_a_signal(base_path, photographs):
     grpc_port, rest_port = free_port(0), free_port(0)
     flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
     flags += ["--model_name=small", f"--model_base_path={base_path}"]
-    process = subprocess.Popen([sys.executable, "-m", "serving.server", *flags], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", "serving", *flags], cwd=ROOT)
     try:
         with Client(f"127.0.0.1:{grpc_port}") as client:
             assert client.wait_until_available("small", 300) == 1
@@ -150,7 +152,7 @@ def stand_in(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / EXECUTABLE
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m serving.server "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m serving "$@"\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     monkeypatch.chdir(ROOT)
@@ -179,18 +181,6 @@ def test_no_executable_on_path(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=EXECUTABLE), TensorFlowModelServer({}):
         pass
-
-
-def test_a_model_config_with_a_policy_is_refused(tmp_path):
-    config = tmp_path / "models.config"
-    config.write_text(
-        model_config({"small": str(tmp_path)}).replace(
-            "model_platform", "model_version_policy { all {} } model_platform"
-        )
-    )
-    result = CliRunner().invoke(main, [f"--model_config_file={config}"])
-    assert result.exit_code == 2
-    assert "model_version_policy is not supported" in result.output
 
 
 def test_a_command_that_would_serve_nothing():

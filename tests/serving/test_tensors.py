@@ -62,6 +62,10 @@ def changed(proto, **fields):
     for name, value in fields.items():
         if name == "shape":
             proto.tensor_shape.CopyFrom(tf.TensorShape(value).as_proto())
+        elif name == "sizes":
+            del proto.tensor_shape.dim[:]
+            for size in value:
+                proto.tensor_shape.dim.add(size=size)
         else:
             setattr(proto, name, value)
     return proto
@@ -79,6 +83,9 @@ def changed(proto, **fields):
         changed(tf.make_tensor_proto([1]), dtype=0),
         changed(tf.make_tensor_proto([1]), dtype=999),
         changed(tf.make_tensor_proto(1.0), shape=[1 << 40]),
+        # No elements, and more than numpy counts on the way there; more axes than it has.
+        changed(tf.make_tensor_proto([], tf.float32), sizes=[(1 << 63) - 1, 1 << 40, 0]),
+        changed(tf.make_tensor_proto([1.0]), sizes=[1] * 200),
     ],
 )
 def test_what_does_not_fit_is_refused(proto):

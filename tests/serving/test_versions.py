@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from serving import versions
 from serving.client import Client, ServingError
+from serving.model_config import ModelConfig
 from serving.versions import ModelVersions
 
 THREADS = 8
@@ -21,7 +22,7 @@ THREADS = 8
 @pytest.fixture
 def small(base_path):
     """The versions of `small`, polled by hand, serving version 1."""
-    small = ModelVersions("small", str(base_path), settle_seconds=0)
+    small = ModelVersions(ModelConfig("small", str(base_path)), settle_seconds=0)
     small.poll()
     assert serving(small) == 1
     yield small
@@ -29,8 +30,8 @@ def small(base_path):
 
 
 def serving(small):
-    with small.lend(None) as (version, _):
-        return version
+    with small.lend(None) as lent:
+        return lent.version
 
 
 def states(small):
@@ -94,13 +95,13 @@ def test_swaps_under_load_fail_no_request(engine, exports, base_path, pixels, ex
 
 
 def test_requests_in_flight_end_on_the_old_version(small, exports, base_path, pixels, expected):
-    with small.lend(None) as (old, model):
+    with small.lend(None) as lent:
         push(exports[1], base_path, 2)
         small.poll()
 
-        assert (old, serving(small)) == (1, 2)
+        assert (lent.version, serving(small)) == (1, 2)
         assert states(small) == {1: "UNLOADING", 2: "AVAILABLE"}
-        scores = model.predict("predict", {"image": pixels})["scores"]
+        scores = lent.model.predict("predict", {"image": pixels})["scores"]
         np.testing.assert_allclose(scores, expected[0], rtol=1e-4)
         with pytest.raises(ServingError, match=r"Specific\(small, 1\)"), small.lend(1):
             pass
@@ -110,7 +111,7 @@ def test_requests_in_flight_end_on_the_old_version(small, exports, base_path, pi
 
 def test_the_last_request_on_an_old_version_asks_for_the_unloading(base_path, exports):
     asked = threading.Event()
-    small = ModelVersions("small", str(base_path), on_idle=asked.set, settle_seconds=0)
+    small = ModelVersions(ModelConfig("small", str(base_path)), on_idle=asked.set, settle_seconds=0)
     small.poll()
     with small.lend(None):
         push(exports[1], base_path, 2)
@@ -127,7 +128,7 @@ def test_the_last_request_on_an_old_version_asks_for_the_unloading(base_path, ex
 )
 def test_a_version_that_is_being_copied_never_serves(exports, base_path, last):
     make_old(base_path / "1")
-    small = ModelVersions("small", str(base_path), settle_seconds=3600)
+    small = ModelVersions(ModelConfig("small", str(base_path)), settle_seconds=3600)
     export, target = exports[1], base_path / "2"
     names = [str(path.relative_to(export)) for path in export.rglob("*") if path.is_file()]
     for name in sorted(names, key=lambda name: (name == last, name)):
@@ -162,7 +163,7 @@ def test_files_that_do_not_change_are_trusted_whatever_their_dates(exports, base
     """As on a file server whose clock is ahead."""
     for path in (base_path / "1").rglob("*"):
         os.utime(path, (time.time() + 1e6,) * 2)
-    small = ModelVersions("small", str(base_path), settle_seconds=0.01)
+    small = ModelVersions(ModelConfig("small", str(base_path)), settle_seconds=0.01)
     small.poll()
     assert states(small) == {1: "START"}
     deadline = time.monotonic() + 60
@@ -239,7 +240,7 @@ def test_a_model_whose_variables_a_session_cannot_restore(base_path):
     )
     tf.saved_model.save(module, str(base_path / "2"), signatures=module.call)
     shutil.rmtree(base_path / "1")
-    small = ModelVersions("small", str(base_path), settle_seconds=0)
+    small = ModelVersions(ModelConfig("small", str(base_path)), settle_seconds=0)
     small.poll()
 
     with pytest.raises(ServingError, match="Could not find variable") as error:
@@ -254,7 +255,7 @@ def test_broken_versions_at_the_start_leave_the_newest_good_one(exports, base_pa
     (base_path / "2" / "saved_model.pb").write_bytes(b"nothing of a SavedModel")
     (base_path / "3").mkdir()
     (base_path / "4").write_text("not even a directory")
-    small = ModelVersions("small", str(base_path), settle_seconds=0)
+    small = ModelVersions(ModelConfig("small", str(base_path)), settle_seconds=0)
     small.poll()
 
     assert serving(small) == 1
@@ -301,7 +302,7 @@ def test_a_base_path_that_is_away_for_a_while(small, exports, base_path, tmp_pat
 
 
 def test_waiting_in_vain_says_why(tmp_path):
-    small = ModelVersions("small", str(tmp_path / "nowhere"))
+    small = ModelVersions(ModelConfig("small", str(tmp_path / "nowhere")))
     small.poll()
 
     with pytest.raises(ServingError, match=r"Could not read base path .*nowhere") as error:

@@ -1,0 +1,126 @@
+"""`serving.client.Client` for asyncio: many requests under way from one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import grpc
+import numpy as np
+
+from serving import calls, messages
+from serving.calls import Call, Connection, Examples
+from serving.client import errors
+from serving.messages import Image, Prediction, VersionStatus, Which
+from serving.protos import meta_graph_pb2, model_server_config_pb2
+
+_Answer = TypeVar("_Answer")
+
+
+class AsyncClient(Connection):
+    """Asks the server at `target` ("host:port"); arguments and errors are `Client`'s.
+
+    A call whose task is cancelled is cancelled on the server, too. An asynchronous context manager,
+    or close() it. Built on gRPC's futures, so any event loop will do.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        timeout: float = 60.0,
+        *,
+        retries: int = messages.MAX_RETRIES,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        super().__init__(target, timeout, retries, credentials)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.close()
+
+    async def predict(
+        self,
+        model: str,
+        images: Sequence[Image],
+        signature_name: str = "serving_default",
+        version: int | None = None,
+        batch_size: int = 64,
+        label: str | None = None,
+    ) -> list[Prediction]:
+        """Classifies images, `batch_size` in a request, all requests at once, in their order."""
+        asked = [
+            self.call(model, batch, name, version, label=label)
+            for name, batch in messages.image_batches(images, signature_name, batch_size)
+        ]
+        outputs = await asyncio.gather(*asked)
+        return [one for each in outputs for one in messages.predictions(each)]
+
+    async def call(
+        self,
+        model: str,
+        inputs: Mapping[str, np.ndarray],
+        signature_name: str = "serving_default",
+        version: int | None = None,
+        output_filter: Sequence[str] = (),
+        label: str | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Calls any signature on arrays by input name; bytes live in object arrays."""
+        which = Which(model, version, label)
+        return await self._ask(calls.predict(which, inputs, signature_name, output_filter))
+
+    async def classify(
+        self,
+        model: str,
+        images: Examples,
+        signature_name: str = "classify",
+        version: int | None = None,
+    ) -> list[list[tuple[str, float]]]:
+        """Every class with its score, for each image (path, encoded bytes or tf.Example)."""
+        return await self._ask(calls.classify(Which(model, version), images, signature_name))
+
+    async def regress(
+        self,
+        model: str,
+        images: Examples,
+        signature_name: str = "regress",
+        version: int | None = None,
+    ) -> list[float]:
+        """A number for each image (path, encoded bytes or tf.Example)."""
+        return await self._ask(calls.regress(Which(model, version), images, signature_name))
+
+    async def metadata(
+        self, model: str, version: int | None = None
+    ) -> tuple[int, dict[str, meta_graph_pb2.SignatureDef]]:
+        """The version that answers and its signatures by name."""
+        return await self._ask(calls.metadata(Which(model, version)))
+
+    async def status(self, model: str, version: int | None = None) -> list[VersionStatus]:
+        """The state of each version that the server knows, or of one."""
+        return await self._ask(calls.status(Which(model, version)))
+
+    async def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
+        """Has the server serve these models instead; waits until the new ones do."""
+        await self._ask(calls.reload(config))
+
+    async def _ask(self, call: Call[_Answer]) -> _Answer:
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        def tell(_: grpc.Future) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(ended.set)
+
+        future = self._method(call).future(call.request, timeout=self.timeout)
+        future.add_done_callback(tell)
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        with errors():
+            response = future.result()
+        return call.read(response)

@@ -1,0 +1,141 @@
+"""The embedded server as a command, with tensorflow_model_server's flag names."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from serving import settings
+from serving.images import MAX_IMAGE_PIXELS
+from serving.model_config import by_path, read_model_config
+from serving.settings import MAX_MESSAGE_BYTES, REST_TIMEOUT
+
+if TYPE_CHECKING:
+    from serving.server import Server
+
+_FILE = click.Path(exists=True, dir_okay=False)
+
+
+@click.command()
+@click.option("--port", default=8500, show_default=True, help="gRPC port; 0 leaves gRPC out.")
+@click.option("--rest_api_port", default=0, help="REST port; 0 leaves REST out.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--model_name", default="default", show_default=True, help="Name of the model.")
+@click.option("--model_base_path", help="Directory that holds its numbered versions.")
+@click.option(
+    "--model_config_file",
+    type=_FILE,
+    help="ModelServerConfig in text format: several models, their versions and labels.",
+)
+@click.option(
+    "--file_system_poll_wait_seconds",
+    default=1.0,
+    show_default=True,
+    help="Time between two looks for newer versions.",
+)
+@click.option("--enable_batching", is_flag=True, help="Compute requests together.")
+@click.option(
+    "--batching_parameters_file",
+    type=_FILE,
+    help="BatchingParameters in text format; without it TensorFlow Serving's own defaults.",
+)
+@click.option(
+    "--ssl_config_file", type=_FILE, help="SSLConfig in text format: gRPC over TLS alone."
+)
+@click.option(
+    "--monitoring_config_file",
+    type=_FILE,
+    help="MonitoringConfig in text format.  [default: metrics at " + settings.METRICS_PATH + "]",
+)
+@click.option(
+    "--rest_api_timeout_in_ms",
+    default=int(REST_TIMEOUT * 1000),
+    show_default=True,
+    help="Time that a REST request may take.",
+)
+@click.option(
+    "--max_message_bytes",
+    default=MAX_MESSAGE_BYTES,
+    show_default=True,
+    help="Largest request that is read.",
+)
+@click.option(
+    "--max_image_pixels",
+    default=MAX_IMAGE_PIXELS,
+    show_default=True,
+    help="Width times height of the largest image that is decoded.",
+)
+def main(
+    port: int,
+    rest_api_port: int,
+    host: str,
+    model_name: str,
+    model_base_path: str | None,
+    model_config_file: str | None,
+    file_system_poll_wait_seconds: float,
+    enable_batching: bool,
+    batching_parameters_file: str | None,
+    ssl_config_file: str | None,
+    monitoring_config_file: str | None,
+    rest_api_timeout_in_ms: int,
+    max_message_bytes: int,
+    max_image_pixels: int,
+) -> None:
+    """Serves SavedModels over TensorFlow Serving's gRPC and REST API until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if not (port or rest_api_port):
+        raise click.UsageError("at least one of --port and --rest_api_port has to be set")
+    if not (model_config_file or model_base_path):
+        raise click.UsageError("--model_base_path or --model_config_file has to be given")
+    if batching_parameters_file and not enable_batching:
+        raise click.UsageError("--batching_parameters_file needs --enable_batching")
+    try:
+        if model_config_file:
+            models = read_model_config(model_config_file)
+        else:
+            models = by_path({model_name: model_base_path})
+        batching = _batching(enable_batching, batching_parameters_file)
+        tls = settings.read_tls_settings(ssl_config_file) if ssl_config_file else None
+        metrics_path = _metrics_path(monitoring_config_file)
+        # TensorFlow is loaded here, once nothing of what was asked is wrong.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        from serving.server import Server, run
+
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+        server = Server(
+            models,
+            port or None,
+            rest_api_port or None,
+            host=host,
+            poll_seconds=file_system_poll_wait_seconds,
+            max_message_bytes=max_message_bytes,
+            max_image_pixels=max_image_pixels,
+            batching=batching,
+            tls=tls,
+            metrics_path=metrics_path,
+            rest_timeout=rest_api_timeout_in_ms / 1000,
+        )
+        names = ", ".join(model.name for model in models)
+        run(server, lambda: click.echo(f"serving {names} on {host}, {_ports(server)}"))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(error.strerror or str(error)) from error
+
+
+def _batching(enabled: bool, file: str | None) -> settings.BatchingParameters | None:
+    if not enabled:
+        return None
+    return settings.read_batching_parameters(file) if file else settings.BatchingParameters()
+
+
+def _metrics_path(file: str | None) -> str | None:
+    return settings.read_metrics_path(file) if file else settings.METRICS_PATH
+
+
+def _ports(server: Server) -> str:
+    ports = {"gRPC": server.grpc_port, "REST": server.rest_port}
+    return ", ".join(f"{api} port {port}" for api, port in ports.items() if port)

@@ -1,0 +1,171 @@
+"""TensorFlow Serving's gRPC services, gRPC's own health service, and reflection."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from serving.errors import ServingError
+from serving.models import Models
+from serving.protos import (
+    model_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+    session_service_pb2,
+)
+from serving.settings import TlsSettings
+
+_PREDICTION = "tensorflow.serving.PredictionService"
+_MODEL = "tensorflow.serving.ModelService"
+_SESSION = "tensorflow.serving.SessionService"
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+_log = logging.getLogger(__name__)
+
+
+class GrpcServer:
+    """The gRPC side of a server; made, started and stopped in the event loop."""
+
+    def __init__(self, models: Models, max_message_bytes: int) -> None:
+        self._server = grpc.aio.server(
+            options=[
+                # With gRPC's default two servers share a port and each gets some of the requests.
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+            ]
+        )
+        self._health = health.aio.HealthServicer()
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            _PredictionService(models), self._server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            _ModelService(models), self._server
+        )
+        self._server.add_generic_rpc_handlers((_session_service(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            [_PREDICTION, _MODEL, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+
+    def bind(self, address: str, tls: TlsSettings | None) -> int:
+        """The port it listens on; 0 or RuntimeError where it cannot be had."""
+        if tls:
+            return self._server.add_secure_port(address, tls.credentials())
+        return self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Starts to answer."""
+        await self.set_health({})
+        await self._server.start()
+
+    async def stop(self, grace: float | None) -> None:
+        """Lets the requests in flight end for `grace` seconds."""
+        await self._server.stop(grace)
+
+    async def set_health(self, available: dict[str, bool]) -> None:
+        """Serving as a whole once every model is; each model by its name, too."""
+        whole = bool(available) and all(available.values())
+        services = {"": whole, _PREDICTION: whole, _MODEL: True, **available}
+        for name, serving in services.items():
+            await self._health.set(name, _SERVING if serving else _NOT_SERVING)
+
+
+class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    async def Predict(self, request, context):
+        return await self._answer("Predict", self._models.predict, request, context)
+
+    async def Classify(self, request, context):
+        return await self._answer("Classify", self._models.classify, request, context)
+
+    async def Regress(self, request, context):
+        return await self._answer("Regress", self._models.regress, request, context)
+
+    async def MultiInference(self, request, context):
+        return await self._answer("MultiInference", self._models.multi_inference, request, context)
+
+    async def GetModelMetadata(self, request, context):
+        return await answer(self._models.metadata, request, context)
+
+    async def _answer(self, api: str, method: Callable[[Any], Any], request, context) -> Any:
+        spec = request.tasks[0].model_spec if api == "MultiInference" and request.tasks else None
+        spec = spec or getattr(request, "model_spec", None)
+        # Any name could come in; counted are the models that there are.
+        name = spec.name if spec is not None and spec.name in self._models.versions else ""
+        begun, status = time.perf_counter(), "OK"
+        try:
+            return await answer(method, request, context)
+        except asyncio.CancelledError:
+            status = "CANCELLED"
+            raise
+        except BaseException:
+            status = _name(context.code())
+            raise
+        finally:
+            if name:
+                seconds = time.perf_counter() - begun
+                self._models.metrics.request(name, api, "GRPC", status, seconds)
+
+
+class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    async def GetModelStatus(self, request, context):
+        return await answer(self._models.status, request, context)
+
+    async def HandleReloadConfigRequest(self, request, context):
+        async def reload(request):
+            return await asyncio.to_thread(self._models.reload, request)
+
+        return await answer(reload, request, context)
+
+
+def _session_service() -> grpc.GenericRpcHandler:
+    """SessionRun, which tensorflow_model_server does not offer either, refused in words."""
+
+    async def refuse(request, context):
+        await context.abort(
+            grpc.StatusCode.UNIMPLEMENTED,
+            "SessionService.SessionRun would let clients run any part of the graph; it is not "
+            "served. Call a signature: PredictionService.Predict",
+        )
+
+    method = grpc.unary_unary_rpc_method_handler(
+        refuse,
+        request_deserializer=session_service_pb2.SessionRunRequest.FromString,
+        response_serializer=session_service_pb2.SessionRunResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(_SESSION, {"SessionRun": method})
+
+
+async def answer(
+    method: Callable[[Any], Any], request: Any, context: grpc.aio.ServicerContext
+) -> Any:
+    """What `method` (a function or a coroutine function) answers; its errors become statuses."""
+    try:
+        found = method(request)
+        return await found if inspect.isawaitable(found) else found
+    except ServingError as error:
+        await context.abort(error.code, error.message)
+    except Exception as error:
+        _log.exception("a request failed")
+        await context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def _name(code: Any) -> str:
+    """The name of a status, which gRPC's asyncio part may give as a number."""
+    if isinstance(code, grpc.StatusCode):
+        return code.name
+    return next((each.name for each in grpc.StatusCode if each.value[0] == code), "UNKNOWN")

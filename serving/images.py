@@ -1,0 +1,64 @@
+"""Images that claim to be enormous are refused before a graph makes room for them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from PIL import Image
+
+from serving.errors import invalid
+from serving.protos import example_pb2
+
+# A photograph of the largest common cameras.
+MAX_IMAGE_PIXELS = 64_000_000
+# What tf.io.decode_image reads.
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP")
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")
+
+
+def check_pixels(name: str, array: np.ndarray, limit: int) -> None:
+    """Looks at the headers of encoded images, bare or in serialised tf.Examples.
+
+    Args:
+      name: of the input, for the message.
+      array: any; only bytes are looked at.
+      limit: pixels, width times height.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT, an image has more than `limit` pixels.
+    """
+    if not array.dtype.hasobject:
+        return
+    for number, value in enumerate(array.flat):
+        for encoded in _encoded(value):
+            size = _size(encoded)
+            if size[0] * size[1] > limit:
+                raise invalid(
+                    f"{name}: image {number} has {size[0]} x {size[1]} pixels, more than the limit "
+                    f"of {limit}"
+                )
+
+
+def _encoded(value: bytes) -> list[bytes]:
+    if value.startswith(_SIGNATURES):
+        return [value]
+    example = example_pb2.Example()
+    try:
+        example.ParseFromString(value)
+    except DecodeError:
+        return []
+    values = [each for f in example.features.feature.values() for each in f.bytes_list.value]
+    return [each for each in values if each.startswith(_SIGNATURES)]
+
+
+def _size(encoded: bytes) -> tuple[int, int]:
+    if encoded.startswith(b"\x89PNG"):  # the most common, and 20 times faster than by the library
+        return int.from_bytes(encoded[16:20], "big"), int.from_bytes(encoded[20:24], "big")
+    try:
+        return Image.open(io.BytesIO(encoded), formats=_FORMATS).size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return 1 << 31, 1 << 31
+    except Exception:  # no image after all: the graph says so
+        return 0, 0

@@ -1,0 +1,245 @@
+"""Requests and answers of the clients: TensorFlow Serving's messages from and to plain values.
+
+Importing it loads protobuf, gRPC and numpy, not TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from serving import tensors
+from serving.errors import status_code
+from serving.protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    input_pb2,
+    meta_graph_pb2,
+    model_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+Image = str | os.PathLike | bytes | np.ndarray
+MAX_RETRIES = 4  # gRPC's own limit
+_ENCODED_INPUT, _PIXEL_INPUT, _PIXEL_SIGNATURE = "examples", "image", "predict"
+_ENCODED_FEATURE = "image/encoded"
+_IMAGES = (b"\x89PNG", b"\xff\xd8\xff")
+_MAX_TENSOR_BYTES = 2 << 30  # protobuf's own limit for a message
+_RETRIED_BYTES = 256 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The answer for one image: the top class, its probability, and all of them in label order.
+
+    `scores` is float32 [C].
+    """
+
+    label: str
+    score: float
+    scores: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class VersionStatus:
+    """One version on the server; `state` is START, LOADING, AVAILABLE, UNLOADING or END."""
+
+    version: int
+    state: str
+    code: grpc.StatusCode
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Which:
+    """The model that is asked, and which of its versions: the newest, or by number or label."""
+
+    model: str
+    version: int | None = None
+    label: str | None = None
+
+    def spec(self, signature_name: str | None = None) -> model_pb2.ModelSpec:
+        """The message."""
+        spec = model_pb2.ModelSpec(name=self.model, signature_name=signature_name)
+        if self.version is not None:
+            spec.version.value = self.version
+        elif self.label is not None:
+            spec.version_label = self.label
+        return spec
+
+
+def channel(target: str, credentials: grpc.ChannelCredentials | None, retries: int) -> grpc.Channel:
+    """A connection on which calls that end with UNAVAILABLE are made again, within their deadline.
+
+    Up to `retries` times, after about 0.1, 0.2, 0.4 and 0.8 seconds. Raises ValueError for more
+    than gRPC takes.
+    """
+    if not 0 <= retries <= MAX_RETRIES:
+        raise ValueError(f"retries has to be from 0 to {MAX_RETRIES}; was {retries}")
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        # A message that does not fit here is sent once only.
+        ("grpc.per_rpc_retry_buffer_size", _RETRIED_BYTES),
+        ("grpc.enable_retries", int(retries > 0)),
+    ]
+    # Where a name stands for several servers, each gets its share of the requests.
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if retries:
+        policy = {
+            "maxAttempts": retries + 1,
+            "initialBackoff": "0.1s",
+            "maxBackoff": "2s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        }
+        config["methodConfig"] = [{"name": [{}], "retryPolicy": policy}]
+    options.append(("grpc.service_config", json.dumps(config)))
+    if credentials is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, credentials, options)
+
+
+def image_batches(
+    images: Sequence[Image], signature_name: str, batch_size: int
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Signature and inputs of each request; see `Client.predict`."""
+    images = list(images)
+    if any(isinstance(image, np.ndarray) for image in images):
+        if signature_name == "serving_default":
+            signature_name = _PIXEL_SIGNATURE
+        name, encode = _PIXEL_INPUT, _pixels
+    else:
+        name, encode = _ENCODED_INPUT, _encoded
+    for start in range(0, len(images), batch_size):
+        yield signature_name, {name: encode(images[start : start + batch_size])}
+
+
+def predict_request(
+    which: Which,
+    inputs: Mapping[str, np.ndarray],
+    signature_name: str,
+    output_filter: Sequence[str] = (),
+) -> predict_pb2.PredictRequest:
+    """A request of any signature."""
+    request = predict_pb2.PredictRequest(
+        model_spec=which.spec(signature_name), output_filter=output_filter
+    )
+    for name, array in inputs.items():
+        request.inputs[name].CopyFrom(tensors.to_proto(array, content=True))
+    return request
+
+
+def outputs(response: predict_pb2.PredictResponse) -> dict[str, np.ndarray]:
+    """Arrays by output name."""
+    return {
+        name: tensors.from_proto(proto, name, _MAX_TENSOR_BYTES)
+        for name, proto in response.outputs.items()
+    }
+
+
+def predictions(outputs: Mapping[str, np.ndarray]) -> list[Prediction]:
+    """From the outputs `scores` and `classes`. Raises ValueError where one is not there."""
+    absent = {"classes", "scores"} - set(outputs)
+    if absent:
+        raise ValueError(
+            f"the signature gives {', '.join(sorted(outputs))} and no {', '.join(sorted(absent))}: "
+            "use call()"
+        )
+    return [
+        Prediction(label.decode(), float(scores.max()), scores)
+        for label, scores in zip(outputs["classes"], outputs["scores"], strict=True)
+    ]
+
+
+def examples_input(images: Sequence[str | os.PathLike | bytes]) -> input_pb2.Input:
+    """tf.Examples of encoded images; bytes that are no PNG or JPEG are taken for tf.Examples.
+
+    Raises ValueError for bytes that are neither.
+    """
+    message = input_pb2.Input()
+    for encoded in _encoded(images):
+        example = message.example_list.examples.add()
+        if encoded.startswith(_IMAGES):
+            example.features.feature[_ENCODED_FEATURE].bytes_list.value.append(encoded)
+        else:
+            try:
+                example.MergeFromString(encoded)
+            except DecodeError:
+                raise ValueError("bytes that are neither PNG, JPEG nor a tf.Example") from None
+    return message
+
+
+def classifications(
+    response: classification_pb2.ClassificationResponse,
+) -> list[list[tuple[str, float]]]:
+    """For each example its (label, score) pairs."""
+    return [
+        [(one.label, one.score) for one in each.classes] for each in response.result.classifications
+    ]
+
+
+def regressions(response: regression_pb2.RegressionResponse) -> list[float]:
+    """For each example its number."""
+    return [each.value for each in response.result.regressions]
+
+
+def metadata_request(which: Which) -> get_model_metadata_pb2.GetModelMetadataRequest:
+    """For the signatures."""
+    return get_model_metadata_pb2.GetModelMetadataRequest(
+        model_spec=which.spec(), metadata_field=["signature_def"]
+    )
+
+
+def signatures(
+    response: get_model_metadata_pb2.GetModelMetadataResponse,
+) -> tuple[int, dict[str, meta_graph_pb2.SignatureDef]]:
+    """The version that has answered and its signatures by name."""
+    found = get_model_metadata_pb2.SignatureDefMap()
+    response.metadata["signature_def"].Unpack(found)
+    return response.model_spec.version.value, dict(found.signature_def)
+
+
+def version_statuses(
+    response: get_model_status_pb2.GetModelStatusResponse,
+) -> list[VersionStatus]:
+    """The state of each version."""
+    return [_version_status(proto) for proto in response.model_version_status]
+
+
+def describe(status: VersionStatus) -> str:
+    """In words."""
+    return f"version {status.version} is {status.state} {status.message}".rstrip()
+
+
+def _version_status(proto: Any) -> VersionStatus:
+    return VersionStatus(
+        version=proto.version,
+        state=get_model_status_pb2.ModelVersionStatus.State.Name(proto.state),
+        code=status_code(proto.status.error_code),
+        message=proto.status.error_message,
+    )
+
+
+def _encoded(images: Sequence[str | os.PathLike | bytes]) -> np.ndarray:
+    batch = np.empty(len(images), object)
+    batch[:] = [image if isinstance(image, bytes) else _read(image) for image in images]
+    return batch
+
+
+def _read(path: str | os.PathLike) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _pixels(images: Sequence[np.ndarray]) -> np.ndarray:
+    return np.stack([np.asarray(image, np.float32) for image in images])

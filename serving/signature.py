@@ -1,0 +1,113 @@
+"""One signature of a SavedModel, taken out of its proto once: every request is held against it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from serving.errors import invalid
+from serving.protos import meta_graph_pb2
+from serving.tensors import array_dtype_name, dtype_name, numpy_dtype
+
+METHODS = (
+    "tensorflow/serving/predict",
+    "tensorflow/serving/classify",
+    "tensorflow/serving/regress",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """What goes into a signature.
+
+    feed: the tensor of the graph. dtype: TensorFlow's DataType. shape: -1 for any size; None where
+    not even the rank is known.
+    """
+
+    feed: str
+    dtype: int
+    shape: tuple[int, ...] | None
+
+    def check(self, alias: str, array: np.ndarray) -> None:
+        """Raises INVALID_ARGUMENT for an array of another type or shape."""
+        if array.dtype != numpy_dtype(self.dtype):
+            raise invalid(
+                f'input "{alias}" is expected to be {dtype_name(self.dtype)} but '
+                f"{array_dtype_name(array)} is provided"
+            )
+        if self.shape is None or self.shape == array.shape:
+            return
+        fits = len(self.shape) == array.ndim and all(
+            size in (-1, given) for size, given in zip(self.shape, array.shape, strict=True)
+        )
+        if not fits:
+            shape = ",".join("?" if size == -1 else str(size) for size in self.shape)
+            raise invalid(
+                f'input "{alias}" is expected to have the shape [{shape}] but has '
+                f"[{','.join(map(str, array.shape))}]"
+            )
+
+
+class Signature:
+    """Inputs and outputs by their aliases.
+
+    batches: whether it takes any number of rows, so that requests can share a call.
+    """
+
+    def __init__(self, proto: meta_graph_pb2.SignatureDef) -> None:
+        self.inputs = {alias: _input(info) for alias, info in proto.inputs.items()}
+        self.outputs = tuple(proto.outputs)
+        self.feeds = [each.feed for each in self.inputs.values()]
+        self.fetches = [info.name for info in proto.outputs.values()]
+        self.batches = bool(self.inputs) and all(
+            each.shape and each.shape[0] == -1 for each in self.inputs.values()
+        )
+
+    def check_names(self, sent: Mapping[str, object]) -> None:
+        """Raises INVALID_ARGUMENT where the names sent are not those of the inputs."""
+        if len(sent) != len(self.inputs):
+            wanted = set(self.inputs)
+            raise invalid(
+                f"input size does not match signature: {len(sent)}!={len(wanted)} "
+                f"len({_names(sent)}) != len({_names(wanted)}). "
+                f"Sent extra: {_names(set(sent) - wanted)}. "
+                f"Missing but required: {_names(wanted - set(sent))}."
+            )
+        for alias, wanted in self.inputs.items():
+            if alias not in sent:
+                raise invalid(
+                    f"Signature input alias: {alias}(feed name: {wanted.feed}) not found in "
+                    "request and no default value provided. Inputs expected to be in the request "
+                    f"{_names(sent)}, or default input alias set: "
+                )
+
+    def check(self, sent: Mapping[str, np.ndarray]) -> None:
+        """Raises INVALID_ARGUMENT for other names, types and shapes than the inputs'."""
+        self.check_names(sent)
+        for alias, wanted in self.inputs.items():
+            wanted.check(alias, sent[alias])
+
+    def check_filter(self, output_filter: Sequence[str]) -> None:
+        """Raises INVALID_ARGUMENT for outputs that there are not, or that are asked for twice."""
+        seen = set()
+        for alias in output_filter:
+            if alias not in self.outputs:
+                raise invalid(
+                    f"output tensor alias not found in signature: {alias} Outputs expected to be "
+                    f"in the set {_names(self.outputs)}."
+                )
+            if alias in seen:
+                raise invalid(f"duplicate output tensor alias: {alias}")
+            seen.add(alias)
+
+
+def _input(info: meta_graph_pb2.TensorInfo) -> Input:
+    known = not info.tensor_shape.unknown_rank
+    shape = tuple(dim.size for dim in info.tensor_shape.dim) if known else None
+    return Input(info.name, info.dtype, shape)
+
+
+def _names(names: Collection[str]) -> str:
+    return f"{{{','.join(sorted(names))}}}"

@@ -1,0 +1,92 @@
+"""tensorflow_model_server's settings files."""
+
+import pytest
+
+from serving.settings import (
+    METRICS_PATH,
+    BatchingParameters,
+    read_batching_parameters,
+    read_metrics_path,
+    read_tls_settings,
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text):
+        (tmp_path / "settings").write_text(text)
+        return tmp_path / "settings"
+
+    return write
+
+
+def test_batching_parameters(file):
+    # The example of TensorFlow Serving's batching guide, with the fields it names further on.
+    text = """
+        max_batch_size { value: 128 }
+        batch_timeout_micros { value: 0 }
+        max_enqueued_batches { value: 1000000 }
+        num_batch_threads { value: 8 }
+        thread_pool_name { value: "batches" }
+        allowed_batch_sizes: 64  allowed_batch_sizes: 128
+        pad_variable_length_inputs: true
+    """
+    assert read_batching_parameters(file(text)) == BatchingParameters(
+        128, 0, 8, 1_000_000, (64, 128), True
+    )
+
+
+def test_what_is_not_given_is_tensorflow_servings_default(file):
+    assert read_batching_parameters(file("")) == BatchingParameters()
+    assert BatchingParameters().max_batch_size == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("max_batch_size: 3", "is no BatchingParameters"),
+        ("max_batch { value: 3 }", 'no field named "max_batch"'),
+        ("max_batch_size { value: 0 }", "max_batch_size must be positive; was 0"),
+        ("num_batch_threads { value: -1 }", "num_batch_threads must be positive"),
+        ("batch_timeout_micros { value: -1 }", "batch_timeout_micros must be non-negative"),
+        ("max_batch_size { value: 8 } allowed_batch_sizes: 4", "last entry was 4; expected 8"),
+        ("allowed_batch_sizes: [4, 2, 1000]", "must be positive and increase"),
+    ],
+)
+def test_wrong_batching_parameters(file, text, message):
+    with pytest.raises(ValueError, match=message) as error:
+        read_batching_parameters(file(text))
+    assert "settings" in str(error.value)
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----\\n"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n"
+
+
+def test_where_the_metrics_are(file):
+    assert read_metrics_path(file("")) is None
+    assert read_metrics_path(file("prometheus_config { enable: true }")) == METRICS_PATH
+    assert read_metrics_path(file('prometheus_config { enable: true path: "/m" }')) == "/m"
+    with pytest.raises(ValueError, match="does not begin with /"):
+        read_metrics_path(file('prometheus_config { enable: true path: "m" }'))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('server_key: "k"', "server_key and server_cert"),
+        ('server_key: "k" server_cert: "c" client_verify: true', "needs custom_ca"),
+        (
+            'server_key: "k" server_cert: "c"',
+            "settings: server_key is no private key in PEM",
+        ),
+        (f'server_key: "{KEY}" server_cert: "c"', "server_cert is no certificate in PEM"),
+        (
+            f'server_key: "{KEY}" server_cert: "{CERTIFICATE}" custom_ca: "c"',
+            "custom_ca is no certificate in PEM",
+        ),
+    ],
+)
+def test_wrong_tls_settings(file, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_tls_settings(file(text))
