@@ -2,6 +2,9 @@
 
 from tfx.types.artifact import Artifact
 
+# An artifact with this property stands for none: on Kubeflow every output is an artifact.
+ABSENT = "absent"
+
 
 class Judgement(Artifact):
     """A model measured by a protocol, beside the published figures.

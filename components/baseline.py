@@ -1,19 +1,27 @@
-"""Which earlier model a candidate is measured against."""
+"""Which model a candidate is measured against."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+import tensorflow as tf
+from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.components.common import resolver
 
 _MODEL_ID = "current_model_id"
 _BLESSED = "blessed"
+_INPUT = metadata_store_pb2.Event.INPUT
+_OUTPUT = metadata_store_pb2.Event.OUTPUT
 
 
-class PreviousBlessedModel(resolver.ResolverStrategy):
-    """The newest blessed model other than the candidate.
+class ServedModel(resolver.ResolverStrategy):
+    """The served model or, where that is the candidate itself or none, the newest blessed other.
 
-    TFX's LatestBlessedModelStrategy may answer with the candidate itself when a run repeats an
-    earlier one; the comparison would say nothing, and the Evaluator could not be cached.
+    The newest blessed model is not always the served one: the canary may have refused it, and
+    `convnets rollback` goes back to an older one. TFX's LatestBlessedModelStrategy knows nothing of
+    this and may answer with the candidate itself when a run repeats an earlier one; the comparison
+    would say nothing then, and the Evaluator could not be cached.
     """
 
     def resolve_artifacts(
@@ -22,11 +30,11 @@ class PreviousBlessedModel(resolver.ResolverStrategy):
         """Resolves the baseline.
 
         Args:
-          store: MLMD's store, not used.
-          input_dict: all artifacts of `model` and `model_blessing`, and `candidate`.
+          store: MLMD's store.
+          input_dict: all artifacts of `model`, `model_blessing` and `pushed`, and `candidate`.
 
         Returns:
-          `model` and `model_blessing` with one artifact each, or empty; `candidate` unchanged.
+          `model` and `model_blessing` with one artifact each, or empty; the others unchanged.
         """
         candidates = {artifact.id for artifact in input_dict["candidate"]}
         blessings = {
@@ -34,14 +42,38 @@ class PreviousBlessedModel(resolver.ResolverStrategy):
             for blessing in input_dict["model_blessing"]
             if blessing.get_int_custom_property(_BLESSED) == 1
         }
-        earlier = [
-            model
-            for model in input_dict["model"]
-            if model.id in blessings and model.id not in candidates
-        ]
-        newest = sorted(earlier, key=lambda model: model.id)[-1:]
+        models = {model.id: model for model in input_dict["model"] if model.id in blessings}
+        chosen = _served(store, models, input_dict["pushed"])
+        if chosen is None or chosen in candidates:
+            chosen = max(models.keys() - candidates, default=None)
+        found = [models[chosen]] if chosen is not None else []
         return {
-            "model": newest,
-            "model_blessing": [blessings[model.id] for model in newest],
-            "candidate": input_dict["candidate"],
+            **input_dict,
+            "model": found,
+            "model_blessing": [blessings[model.id] for model in found],
         }
+
+
+def _served(
+    store, models: Mapping[int, types.Artifact], pushes: Iterable[types.Artifact]
+) -> int | None:
+    """The id of the model of the highest version that is still where servers watch."""
+    there = [
+        push
+        for push in pushes
+        if push.get_int_custom_property("pushed") == 1
+        and tf.io.gfile.exists(push.get_string_custom_property("pushed_destination"))
+    ]
+    if not there:
+        return None
+    served = max(there, key=lambda push: int(push.get_string_custom_property("pushed_version")))
+    made = {
+        event.execution_id
+        for event in store.get_events_by_artifact_ids([served.id])
+        if event.type == _OUTPUT
+    }
+    events = store.get_events_by_execution_ids(made)
+    return next(
+        (each.artifact_id for each in events if each.type == _INPUT and each.artifact_id in models),
+        None,
+    )

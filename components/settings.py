@@ -12,6 +12,7 @@ from typing import Any
 
 # What may be added to a mapping that has not named it: only these are open-ended.
 _OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
+_MOST_NAMES = 100
 
 
 class RecipeError(ValueError):
@@ -19,11 +20,16 @@ class RecipeError(ValueError):
 
 
 def near_matches(word: str, known: Iterable[str]) -> str:
-    """Ends an error message: the known names nearest to `word`, or all of them where none is."""
+    """Ends an error message: the known names nearest to `word`, or all of them where none is.
+
+    More than a screen holds are counted instead.
+    """
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
+    if len(known) > _MOST_NAMES:
+        return f"none of the {len(known)} known is like it"
     return f"known: {', '.join(known)}"
 
 

@@ -65,7 +65,8 @@ def judge(
       uri: an Examples artifact.
       protocol: name of a protocol, by which each model is asked.
       figures: ids of benchmarks; counts of parameters and operations among them are passed over.
-      recipe: name, size, dataset and, where they are known, full_data, seed and preprocess.
+      recipe: name, size, dataset and, where they are known, full_data, seed, preprocess and
+        deviations.
       history: of the training, an entry an epoch, for the steps to an accuracy.
 
     Raises:

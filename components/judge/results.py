@@ -47,7 +47,8 @@ def compare(
     Args:
       benchmark: the published figure.
       metrics: what was measured on the test split.
-      recipe: `dataset`, `size` and `full_data` of the recipe that was run.
+      recipe: `dataset`, `size` and `full_data` of the recipe that was run; `deviations`, how its
+        network differs from the figure's, where it does.
       protocol: how `metrics` was measured.
 
     Returns:
@@ -90,6 +91,8 @@ def _objections(
         yield f"other data: the paper's is {benchmark.data}, ours {recipe['dataset']}"
     elif not recipe.get("full_data", recipe["size"] == "paper"):
         yield f"the {recipe['size']} size uses a part of {recipe['dataset']} only"
+    if recipe.get("deviations"):
+        yield f"another network than the figure's: {', '.join(recipe['deviations'])}"
     if benchmark.protocol == protocols.OTHER:
         yield "the paper's protocol is none of ours"
     elif protocol != benchmark.protocol:

@@ -1,9 +1,12 @@
 """The report as a TFX component."""
 
+import json
+from collections.abc import Mapping
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components import artifacts
 from components.report import executor
@@ -12,7 +15,7 @@ from components.report import executor
 class ReportSpec(types.ComponentSpec):
     """Interface of `Report`."""
 
-    PARAMETERS = {}
+    PARAMETERS = {"thresholds": ExecutionParameter(type=str, optional=True)}
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
@@ -21,6 +24,9 @@ class ReportSpec(types.ComponentSpec):
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
         "verdict": ChannelParameter(type=artifacts.DataVerdict, optional=True),
         "tuner_results": ChannelParameter(type=standard_artifacts.TunerResults, optional=True),
+        "evaluations": ChannelParameter(type=standard_artifacts.ModelEvaluation, optional=True),
+        "blessings": ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
     }
     OUTPUTS = {"report": ChannelParameter(type=artifacts.Report)}
 
@@ -40,6 +46,10 @@ class Report(base_component.BaseComponent):
         transform_graph: types.BaseChannel | None = None,
         verdict: types.BaseChannel | None = None,
         tuner_results: types.BaseChannel | None = None,
+        evaluations: types.BaseChannel | None = None,
+        blessings: types.BaseChannel | None = None,
+        infra_blessing: types.BaseChannel | None = None,
+        thresholds: Mapping[str, float] | None = None,
     ):
         """
         Args:
@@ -50,6 +60,9 @@ class Report(base_component.BaseComponent):
           probes: of the Probe, where a trained network's features were tried on these images.
           verdict: of the DataValidator, on the data that were trained on.
           tuner_results: of the Tuner, where values were searched.
+          evaluations, blessings: of the Evaluators, on the newest data and on the fixed ones.
+          infra_blessing: of the Canary. With these three and
+          thresholds: the recipe's, the page says whether the model replaces the served one.
         """
         super().__init__(
             spec=ReportSpec(
@@ -60,6 +73,10 @@ class Report(base_component.BaseComponent):
                 transform_graph=transform_graph,
                 verdict=verdict,
                 tuner_results=tuner_results,
+                evaluations=evaluations,
+                blessings=blessings,
+                infra_blessing=infra_blessing,
+                thresholds=json.dumps(thresholds, sort_keys=True) if thresholds else None,
                 report=types.Channel(type=artifacts.Report),
             )
         )

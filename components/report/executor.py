@@ -4,7 +4,7 @@ import datetime
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -18,6 +18,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import examples, model_run, progress
+from components.evaluate.verdict import told
 from components.judge import results
 from components.report import augmentation, mistakes, pictures, probes, trials
 
@@ -52,7 +53,8 @@ class Executor(base_executor.BaseExecutor):
           input_dict: `examples`, `model_run` and `judgement`, one artifact each, and `probes`,
             `tuner_results` and `transform_graph` where there are some.
           output_dict: `report`; its folder gets `index.html`, which needs no other file.
-          exec_properties: none.
+          exec_properties: `thresholds`, as JSON, where there are `evaluations`, `blessings` and
+            `infra_blessing`.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         page = render(
@@ -64,10 +66,31 @@ class Executor(base_executor.BaseExecutor):
             _optional_uri(input_dict.get("tuner_results", [])),
             transform_uri=_optional_uri(input_dict.get("transform_graph", [])),
             verdict_uri=_optional_uri(input_dict.get("verdict", [])),
+            push=_push(input_dict, exec_properties),
         )
         folder = artifact_utils.get_single_uri(output_dict["report"])
         with fileio.open(os.path.join(folder, "index.html"), "wb") as file:
             file.write(page.encode("utf-8"))
+
+
+def _push(
+    input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Whether the model replaces the served one, and why."""
+    if not input_dict.get("evaluations"):
+        return None
+    evaluations = sorted(input_dict["evaluations"], key=_is_of_fixed)
+    blessings = [*input_dict["blessings"], *input_dict["infra_blessing"]]
+    return told(
+        [each.uri for each in evaluations],
+        [each.get_int_custom_property("blessed") == 1 for each in blessings],
+        artifact_utils.get_single_uri(input_dict["infra_blessing"]),
+        json.loads(exec_properties["thresholds"]),
+    )
+
+
+def _is_of_fixed(evaluation: types.Artifact) -> bool:
+    return "-fixed/" in evaluation.uri
 
 
 def _optional_uri(artifacts: list[types.Artifact]) -> str | None:
@@ -83,6 +106,7 @@ def render(
     trials_uri: str | None = None,
     transform_uri: str | None = None,
     verdict_uri: str | None = None,
+    push: Mapping[str, Any] | None = None,
 ) -> str:
     """The page about one run.
 
@@ -93,6 +117,7 @@ def render(
       trials_uri: folder of what the Tuner tried.
       transform_uri: folder of Transform's graph, for the contact sheet of the augmentation.
       verdict_uri: folder of the verdict on the data.
+      push: whether the model replaces the served one, and the reasons.
     """
     judgement = _read_json(judgement_uri, "judgement.json")
     recipe = model_run.recipe(model_run_uri)
@@ -124,6 +149,7 @@ def render(
         wrong=_wrong(judgement),
         interval=f"{100 * low:.2f} to {100 * high:.2f} %",
         facts=facts,
+        push=push,
         rows=[{**row, "text": results.row_text(row)} for row in judgement["rows"]],
         curves=curves,
         augmentation=sheet,

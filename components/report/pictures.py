@@ -6,6 +6,7 @@ to dark; photographs and filters are PNG or JPEG in data URIs.
 
 import base64
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,14 @@ _STYLE = {
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
 }
+# Lines of one drawing, told apart without their colours too.
+_LOOKS = [
+    {"color": colour, "linestyle": style}
+    for style in ("-", "--")
+    for colour in (_TEST, _TRAIN, _RIGHT, _WRONG)
+]
+# Lines of more points are drawn without their points.
+_MARKED = 12
 _READABLE_CLASSES = 30
 _THUMBNAIL = 160
 _PIXELATED = 64
@@ -191,6 +200,60 @@ def scatter(
         axes.set_xlabel(axis)
         shown = best[0] if isinstance(best[0], str) else f"{best[0]:.4g}"
         alt = f"{title}, {len(points)} points; the highest, {best[1]:.4g}, at {axis} {shown}"
+        return Picture(title, alt, _svg(figure, alt))
+
+
+def lines(
+    title: str,
+    axis: str,
+    series: Mapping[str, Sequence[tuple[float, Sequence[float]]]],
+    log: bool = False,
+) -> Picture:
+    """Lines through the means at each place, in a band from the lowest to the highest value.
+
+    Args:
+      title, axis: what is drawn, and what lies along the horizontal axis.
+      series: by name the places, ascending, and one value or more at each.
+      log: whether the places are numbers above 0 on a logarithmic axis.
+    """
+    said = []
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.6, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        if log:
+            axes.set_xscale("log")
+        for (name, points), look in zip(series.items(), itertools.cycle(_LOOKS)):
+            places = [place for place, _ in points]
+            means = [float(np.mean(values)) for _, values in points]
+            marker = "o" if len(points) <= _MARKED else None
+            axes.plot(places, means, **look, linewidth=1.6, marker=marker, markersize=3, label=name)
+            low, high = zip(*((min(values), max(values)) for _, values in points), strict=True)
+            axes.fill_between(places, low, high, color=look["color"], alpha=0.15, linewidth=0)
+            said.append(f"{name} from {means[0]:.4g} to {means[-1]:.4g}")
+        axes.set_xlabel(axis)
+        marked = sorted({place for points in series.values() for place, _ in points})
+        if log and len(marked) <= _MARKED:
+            axes.set_xticks(marked, [f"{place:g}" for place in marked])
+            axes.minorticks_off()
+        if len(series) > 1:
+            axes.legend(frameon=False, borderpad=0, loc="best", fontsize=8)
+        alt = f"{title} by {axis}: {'; '.join(said)}"
+        return Picture(title, alt, _svg(figure, alt))
+
+
+def dots(title: str, series: Mapping[str, Sequence[float]]) -> Picture:
+    """The values of each name in a column of its own, their means marked."""
+    names = list(series)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3.6, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        for name, values in series.items():
+            axes.plot([name] * len(values), values, "o", color=_TEST, markersize=4)
+            axes.plot([name], [np.mean(values)], "_", color=_TRAIN, markersize=18)
+        axes.set_xlim(-0.6, len(names) - 0.4)
+        axes.tick_params(axis="x", rotation=60 if sum(map(len, names)) > 30 else 0)
+        means = ", ".join(f"{name} {np.mean(values):.4g}" for name, values in series.items())
+        alt = f"{title}, means: {means}"
         return Picture(title, alt, _svg(figure, alt))
 
 

@@ -11,6 +11,10 @@ import tensorflow as tf
 
 from components.train import data
 from components.train.objects import build, load
+from keras_models.optimizers import CurvatureOptimizer, with_curvature
+
+# Of an optimizer's arguments, the one that a callback takes.
+PLATEAU = "divide_on_plateau"
 
 
 def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
@@ -20,7 +24,8 @@ def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) 
     model = network(input_shape=input_shape, classes=classes, **recipe["model_args"])
     _penalize(model, recipe["weight_decay"])
     epoch = data.steps_per_epoch(train, recipe)
-    optimizer = build(recipe["optimizer"], steps=epoch * recipe["epochs"], steps_per_epoch=epoch)
+    arguments = {key: value for key, value in recipe["optimizer"].items() if key != PLATEAU}
+    optimizer = build(arguments, steps=epoch * recipe["epochs"], steps_per_epoch=epoch)
     auxiliary = len(model.outputs) - 1
     weights = [1.0] + [recipe["auxiliary_weight"]] * auxiliary
     model.compile(
@@ -33,7 +38,8 @@ def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) 
     )
     # A checkpoint restores the optimizer's variables only where they exist.
     model.optimizer.build(model.trainable_variables)
-    return model
+    # In 16 bits the model's optimizer is Keras' that scales the loss, which is refused.
+    return with_curvature(model) if isinstance(optimizer, CurvatureOptimizer) else model
 
 
 def _penalize(model: keras.Model, weight_decay: float) -> None:

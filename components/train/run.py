@@ -14,12 +14,16 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.examples import label_names
-from components.train import data, workers
+from components.preprocess.transform import centre
+from components.train import data, warmup, workers
 from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
-from components.train.network import compiled_model, for_outputs, precision
+from components.train.network import PLATEAU, compiled_model, for_outputs, precision
 from components.train.signatures import ServedModel
 from components.train.strategy import is_chief, strategy
 from components.tune.space import applied
+from keras_models.optimizers import DivideOnPlateau, StopOnDivergence
+
+_WARM_UP_IMAGES = 4
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -53,15 +57,19 @@ def run_fn(fn_args: FnArgs) -> None:
     if first_epoch < recipe["epochs"]:
         _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
     if is_chief(active):
-        _export(fn_args, model, recipe, transform, train, labels, checkpoint)
+        _export(fn_args, model, recipe, transform, train, test, labels, checkpoint)
     if recipe["strategy"] == "multi_worker":
         workers.end(active)
 
 
-def _export(fn_args, model, recipe, transform, train, labels, checkpoint) -> None:
+def _export(fn_args, model, recipe, transform, train, test, labels, checkpoint) -> None:
     """Writes the model to be served and the ModelRun; then there is no need of checkpoints."""
     served = ServedModel(model, transform, train.mean, labels, recipe)
-    served.save(fn_args.serving_model_dir)
+    signatures = served.save(fn_args.serving_model_dir)
+    asked = warmup.bare_examples(test.records, _WARM_UP_IMAGES)
+    stored = next(iter(test.batches))[0][:_WARM_UP_IMAGES]
+    pixels = centre(stored, recipe["preprocess"]).numpy()
+    warmup.write(fn_args.serving_model_dir, signatures, asked, pixels)
     _write_model_run(fn_args.model_run_dir, model, recipe, checkpoint.history)
     checkpoint.delete()
 
@@ -76,7 +84,8 @@ def _restore_all(model, recipe, train, classes, checkpoint, active) -> int:
 
 def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, active) -> None:
     steps = data.steps_per_epoch(train, recipe)
-    callbacks = [EpochFacts(), ProgressReport(recipe["epochs"], steps)]
+    callbacks = [StopOnDivergence(), EpochFacts(), ProgressReport(recipe["epochs"], steps)]
+    callbacks += _plateau(recipe, checkpoint)
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
@@ -99,6 +108,19 @@ def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, act
         callbacks=callbacks,
         verbose=2,
     )
+
+
+def _plateau(recipe: Mapping[str, Any], checkpoint: EpochCheckpoint) -> list[DivideOnPlateau]:
+    """What divides the rate, ahead of the checkpoint, which then holds the divided one."""
+    arguments = recipe["optimizer"].get(PLATEAU)
+    if arguments is None:
+        return []
+    if recipe["strategy"] == "multi_worker":
+        raise ValueError(
+            f"optimizer.{PLATEAU} needs the history of all epochs, which the chief alone has: "
+            "give the rates by steps to several workers"
+        )
+    return [DivideOnPlateau(checkpoint.history, **arguments)]
 
 
 def _checkpoint_folder(fn_args: FnArgs, recipe: Mapping[str, Any]) -> str:

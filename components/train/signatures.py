@@ -10,11 +10,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from components.preprocess.transform import PIXELS, centre, normalize
 from keras_models.classification.dense import fully_convolutional
 
 LABELS_ASSET = "labels.txt"
+_CLASSIFY, _REGRESS = "classify", "regress"
 _ENCODED = "image/encoded"
 # The first bytes of PNG and JPEG files. A serialised tf.Example begins with 0x0a.
 _PNG, _JPEG = b"\x89PNG", b"\xff\xd8\xff"
@@ -62,14 +64,17 @@ class ServedModel(tf.Module):
         self._labels_file = tf.saved_model.Asset(_labels_file(labels))
         self._labels = tf.constant(list(labels))
 
-    def save(self, folder: str) -> None:
-        """Writes the SavedModel with its signatures."""
+    def save(self, folder: str) -> list[str]:
+        """Writes the SavedModel and returns the names of its signatures."""
         encoded = tf.TensorSpec([None], tf.string, name="examples")
         height, width, channels = self._mean.shape
         image = tf.TensorSpec([None, height, width, channels], tf.float32, name="image")
         signatures = {
             "serving_default": self.serve.get_concrete_function(encoded),
             "predict": self.predict.get_concrete_function(image),
+            _CLASSIFY: self.classify.get_concrete_function(
+                tf.TensorSpec([None], tf.string, name="inputs")
+            ),
         }
         if self._dense is not None:
             whole = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
@@ -77,11 +82,24 @@ class ServedModel(tf.Module):
         if self._taps is not None:
             signatures["features"] = self.tap.get_concrete_function(encoded)
         tf.saved_model.save(self, folder, signatures=signatures)
+        _split_classify(folder)
+        return [*signatures, _REGRESS]
 
     @tf.function
     def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialised tf.Examples or encoded images, string [N], to scores and classes."""
         return self.predict(self._pixels(examples))
+
+    @tf.function
+    def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialised tf.Examples or encoded images, string [N], for two signatures.
+
+        `classes` and `scores`, [N, C], are every class with its probability, for Classify;
+        `outputs`, [N], the probability of the likeliest class, for Regress.
+        """
+        scores = self.predict(self._pixels(inputs))["scores"]
+        classes = tf.tile(self._labels[tf.newaxis], [tf.shape(scores)[0], 1])
+        return {"classes": classes, "scores": scores, "outputs": tf.reduce_max(scores, axis=1)}
 
     @tf.function
     def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -115,6 +133,28 @@ class ServedModel(tf.Module):
     def _answer(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = tf.nn.softmax(tf.cast(logits, tf.float32))
         return {"scores": scores, "classes": tf.gather(self._labels, tf.argmax(scores, axis=1))}
+
+
+def _split_classify(folder: str) -> None:
+    """Makes the signatures of Classify and Regress out of the one that has the outputs of both.
+
+    MultiInference wants the two to have the same input tensor, and TensorFlow Serving a method name
+    of its own for each; tf.saved_model.save gives every signature an input of its own and the
+    method name of Predict.
+    """
+    path = os.path.join(folder, "saved_model.pb")
+    with tf.io.gfile.GFile(path, "rb") as file:
+        saved = saved_model_pb2.SavedModel.FromString(file.read())
+    signatures = saved.meta_graphs[0].signature_def
+    for name, outputs in ((_REGRESS, ("outputs",)), (_CLASSIFY, ("classes", "scores"))):
+        signature = meta_graph_pb2.SignatureDef()
+        signature.CopyFrom(signatures[_CLASSIFY])
+        for other in set(signature.outputs) - set(outputs):
+            del signature.outputs[other]
+        signature.method_name = f"tensorflow/serving/{name}"
+        signatures[name].CopyFrom(signature)
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(saved.SerializeToString(deterministic=True))
 
 
 def _encoded_images(examples: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Processes in which trials are trained, and what is said to them."""
+"""Processes in which trials are trained."""
 
 from __future__ import annotations
 
@@ -7,47 +7,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from components.tune.orders import Order, Task
+
 # A fork of a process in which TensorFlow runs does not run.
 _SPAWN = multiprocessing.get_context("spawn")
-
-
-@dataclass(frozen=True)
-class Task:
-    """What all trials of a search have in common.
-
-    Attributes:
-      recipe: plain data; `epochs` is how long a whole trial would be.
-      train_files: patterns of the training split's files.
-      transform_output: folder of the transform graph.
-      place: which of the processes that train at a time this is.
-    """
-
-    recipe: Mapping[str, Any]
-    train_files: Sequence[str]
-    transform_output: str
-    place: int
-
-
-@dataclass(frozen=True)
-class Order:
-    """One trial.
-
-    Attributes:
-      values: by path, of KerasTuner.
-      epochs: after so many the trial ends.
-      folder: of its checkpoints; an interrupted trial goes on from the last one.
-      parent: folder of the trial from whose last epoch this one goes on, if of one.
-    """
-
-    values: Mapping[str, Any]
-    epochs: int
-    folder: str
-    parent: str | None = None
 
 
 class Process:

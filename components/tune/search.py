@@ -24,7 +24,8 @@ from tfx.components.tuner.component import TunerFnResult
 from tfx.utils import io_utils
 
 from components import progress
-from components.tune.processes import Order, Process, Task
+from components.tune.orders import Order, Task
+from components.tune.processes import Process
 from components.tune.space import chosen, hyperparameters
 
 OBJECTIVE = "val_accuracy"
@@ -131,7 +132,7 @@ class Search(BaseTuner):
         """Runs the trials that are left.
 
         Args:
-          task: arguments of `components.tune.trial.Task` but `place`.
+          task: arguments of `components.tune.orders.Task` but `place`.
           parallel: how many run at a time.
 
         Raises:

@@ -23,7 +23,7 @@ from components.train import data
 from components.train.callbacks import EpochCheckpoint, EpochFacts
 from components.train.network import compiled_model, for_outputs, precision
 from components.train.strategy import strategy
-from components.tune.processes import Order, Task
+from components.tune.orders import Order, Task
 from components.tune.space import applied
 
 # Every fifth training image is held out: trials are compared on what they have not learnt from,

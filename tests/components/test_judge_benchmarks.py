@@ -190,6 +190,7 @@ def test_same_data_and_protocol_compare():
         (_mnist(dataset="photos"), "1-crop", "other data: the paper's is mnist, ours photos"),
         (_mnist(), "10-crop", "other protocol: the paper's is 1-crop, ours 10-crop"),
         (_mnist(), "2 x 1-crop", "other protocol: the paper's is 1-crop, ours 2 x 1-crop"),
+        (_mnist(deviations=["classifier=softmax instead of rbf"]), "1-crop", "classifier=softmax"),
     ],
 )
 def test_what_does_not_compare_says_why(recipe, protocol, why):

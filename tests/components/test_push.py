@@ -1,15 +1,19 @@
 """The Pusher's executor, onto a disk that is really full."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
+from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.artifacts import ABSENT
+from components.push import executor, previous
 from components.push.executor import Executor, PushError
 
 
@@ -51,6 +55,79 @@ def test_another_model_is_not(digits_run, tmp_path):
     assert not (tmp_path / "serving").exists()
 
 
+def withdrawn(folder: Path) -> Path:
+    """Takes the only version back, as convnets rollback does."""
+    (version,) = folder.iterdir()
+    return version.rename(version.with_name(f".{version.name}"))
+
+
+def test_a_model_that_was_taken_back_is_not_pushed_again(digits_run, tmp_path):
+    folder = tmp_path / "serving"
+    push(digits_run.model, folder, tmp_path / "first")
+    hidden = withdrawn(folder)
+    again = push(digits_run.model, folder, tmp_path / "second")
+    assert again.get_int_custom_property("pushed") == 0
+    assert hidden.name[1:] in again.get_string_custom_property("why")
+    assert list(folder.iterdir()) == [hidden]
+    index = next((hidden / "variables").glob("*.index"))
+    index.write_bytes(index.read_bytes() + b"x")
+    third = push(digits_run.model, folder, tmp_path / "third")
+    assert third.get_int_custom_property("pushed") == 1
+
+
+def test_versions_count_up_within_a_second_and_after_a_rollback(digits_run, tmp_path):
+    folder = tmp_path / "serving"
+    (folder / ".99999999999").mkdir(parents=True)
+    (folder / ".5.partial").mkdir()
+    for number in (1, 2):
+        push(digits_run.model, folder, tmp_path / str(number))
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [".99999999999", "100000000000", "100000000001"]
+
+
+def test_every_blessing_is_needed(digits_run, tmp_path):
+    def blessing(blessed: int) -> standard_artifacts.ModelBlessing:
+        artifact = standard_artifacts.ModelBlessing()
+        artifact.set_int_custom_property("blessed", blessed)
+        return artifact
+
+    def check(*blessed: int) -> bool:
+        return Executor().CheckBlessing({"model_blessing": [blessing(each) for each in blessed]})
+
+    assert check(1, 1)
+    assert not check(1, 0)
+    assert not check(0, 1)
+
+
+def _killed_at_the_third_file(model: str, folder: str) -> int:
+    """Begins a push in another process, which is killed; the signal."""
+    child = os.fork()
+    if not child:
+        copied, real = [], fileio.copy
+
+        def copy(source, target):
+            copied.append(target)
+            if len(copied) == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(source, target)
+
+        fileio.copy = copy
+        try:
+            executor._copy(model, folder, "7")
+        finally:
+            os._exit(0)
+    return os.WTERMSIG(os.waitpid(child, 0)[1])
+
+
+def test_a_push_that_is_killed_leaves_no_version(digits_run, tmp_path):
+    model, folder = path_utils.serving_model_dir(digits_run.model), tmp_path / "serving"
+    assert _killed_at_the_third_file(model, str(folder)) == signal.SIGKILL
+    assert [path.name for path in folder.iterdir()] == [".7.partial"]
+    push(digits_run.model, folder, tmp_path / "pushed")
+    (version,) = folder.iterdir()
+    assert version.name.isdigit()
+
+
 @pytest.fixture
 def tiny_disk(tmp_path):
     """A file system of 16 KiB."""
@@ -69,3 +146,24 @@ def test_a_full_disk_leaves_nothing_half_written(digits_run, tiny_disk, tmp_path
     with pytest.raises(PushError, match="the disk is full"):
         push(digits_run.model, serving, tmp_path / "pushed")
     assert [path.name for path in serving.iterdir()] == ["1"]
+
+
+def newest_pushed(served: Path, output: Path) -> standard_artifacts.Model:
+    model = standard_artifacts.Model()
+    model.uri = str(output)
+    previous.Executor().Do({}, {"model": [model]}, {"served": str(served)})
+    return model
+
+
+def test_the_baseline_is_the_newest_whole_version_that_was_pushed(digits_run, tmp_path):
+    served = tmp_path / "serving"
+    assert newest_pushed(served, tmp_path / "none").get_int_custom_property(ABSENT) == 1
+    push(digits_run.model, served, tmp_path / "pushed")
+    (version,) = served.iterdir()
+    (served / str(int(version.name) + 1)).mkdir()  # half a version
+    (served / "notes").mkdir()
+    model = newest_pushed(served, tmp_path / "found")
+    assert not model.has_custom_property(ABSENT)
+    assert model.get_string_custom_property("version") == version.name
+    copied = Path(path_utils.serving_model_path(model.uri))
+    assert (copied / "saved_model.pb").read_bytes() == (version / "saved_model.pb").read_bytes()

@@ -11,11 +11,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.train import data
 from components.train.objects import build, load
 from components.train.run import compiled_model, run_fn
+from keras_models.optimizers import Diverged
 
 RECIPE = {
     "name": "tiny",
@@ -111,6 +114,35 @@ def test_it_learns_and_says_so(trained):
     assert not (trained / "checkpoints").exists() or not list((trained / "checkpoints").iterdir())
 
 
+def test_classify_and_regress_are_signatures_of_their_own(trained):
+    saved = saved_model_pb2.SavedModel.FromString(
+        (trained / "serving" / "saved_model.pb").read_bytes()
+    )
+    signatures = saved.meta_graphs[0].signature_def
+    classify, regress = signatures["classify"], signatures["regress"]
+    assert classify.method_name == "tensorflow/serving/classify"
+    assert regress.method_name == "tensorflow/serving/regress"
+    assert set(classify.outputs) == {"classes", "scores"}
+    assert set(regress.outputs) == {"outputs"}
+    assert classify.inputs["inputs"] == regress.inputs["inputs"]  # as MultiInference wants it
+
+
+def test_requests_that_warm_it_up_lie_beside_it(trained):
+    path = trained / "serving" / "assets.extra" / "tf_serving_warmup_requests"
+    logs = [
+        prediction_log_pb2.PredictionLog.FromString(record)
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    ]
+    requests = [getattr(log, log.WhichOneof("log_type")).request for log in logs]
+    asked = [request.model_spec.signature_name for request in requests]
+    expected = ("serving_default", "predict", "classify", "features", "regress")
+    assert asked == [name for name in expected for _ in range(2)]
+    images = requests[1].inputs["examples"].string_val
+    assert len(images) == 4
+    example = tf.train.Example.FromString(images[0])
+    assert set(example.features.feature) == {"image/encoded"}
+
+
 def test_every_signature_gives_the_networks_answer(trained, mnist_subset, train_images):
     images, _ = mnist_subset["test"]
     encoded = [tf.io.encode_png(image[..., None]).numpy() for image in images[:20]]
@@ -139,6 +171,10 @@ def test_every_signature_gives_the_networks_answer(trained, mnist_subset, train_
         np.testing.assert_allclose(answer["scores"], expected, atol=1e-5)
         labels = [str(number).encode() for number in expected.argmax(axis=1)]
         assert answer["classes"].numpy().tolist() == labels
+    both = signatures["classify"](inputs=mixed)
+    np.testing.assert_allclose(both["scores"], expected, atol=1e-5)
+    np.testing.assert_allclose(both["outputs"], expected.max(axis=1), atol=1e-5)
+    assert both["classes"].numpy().tolist() == 20 * [[str(n).encode() for n in range(10)]]
     tapped = keras.Model(network.inputs, network.get_layer("F6").output)
     features = signatures["features"](examples=mixed)
     np.testing.assert_allclose(
@@ -207,6 +243,14 @@ def test_a_checkpoint_of_another_recipe_is_not_taken(train, tmp_path, monkeypatc
         {"model": "keras_models.classification.lenet:LeNet5"}
         | {"loss": {"class": "keras_models.losses.classification:MAPCriterion"}},
         {"preprocess": {**RECIPE["preprocess"], "mean": "none"}},
+        {"optimizer": {"class": "keras_models.optimizers:StochasticDiagonalLM"}},
+        {
+            "optimizer": {
+                "class": "keras.optimizers:SGD",
+                "learning_rate": 0.01,
+                "divide_on_plateau": {"patience": 1},
+            }
+        },
     ],
     ids=lambda changes: next(iter(changes)) + "=" + str(next(iter(changes.values())))[:12],
 )
@@ -242,6 +286,12 @@ run_fn(FnArgs(**json.loads(sys.argv[1])))
     assert run.returncode == 0, run.stderr
     assert len(history(tmp_path)) == 1
     assert (tmp_path / "serving" / "saved_model.pb").exists()
+
+
+def test_a_loss_that_is_no_number_stops_and_advises(train, tmp_path):
+    with pytest.raises(Diverged, match=r"step 2 \(batch 2 of epoch 1\).*divide it by 10"):
+        train(tmp_path, optimizer={"class": "keras.optimizers:SGD", "learning_rate": 1e30})
+    assert not list((tmp_path / "checkpoints").glob("*/epoch-*"))
 
 
 @pytest.mark.parametrize("memory", [data._MEMORY_BYTES, 0], ids=["from memory", "from files"])

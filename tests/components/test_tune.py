@@ -1,9 +1,12 @@
 """The search, in real processes, on real MNIST images."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from keras_tuner.engine.trial import TrialStatus
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils
@@ -177,14 +180,29 @@ def test_an_interrupted_search_goes_on(fn_args, tmp_path, monkeypatch, kind, par
         assert sorted({row["epochs"] for row in rows}) == [1, 3]
 
 
-@pytest.mark.slow
-def test_a_gaussian_process_asks_near_the_best(fn_args, tmp_path):
-    """After three trials at random the process chooses; the same seed, the same choices."""
-    wide = {RATE: {"low": 1e-5, "high": 1e-1, "sampling": "log"}}
-    tuner = searched(fn_args(tmp_path, search="gaussian_process", trials=5, space=wide))
-    rates = [row["values"][RATE] for row in tuner.rows()]
-    assert len(set(rates)) == 5
-    assert all(1e-5 <= rate <= 1e-1 for rate in rates)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gaussian_process_asks_near_the_best(tmp_path, seed):
+    """After three trials at random the process chooses; a search at random stays far away."""
+
+    def distances(kind: str) -> list[float]:
+        """Decades from the best rate of a quadratic objective, trial by trial."""
+        wide = {RATE: {"low": 1e-5, "high": 1e-1, "sampling": "log"}}
+        tune = {"search": kind, "trials": 12, "epochs": 1, "space": wide}
+        oracle = search._oracle(RECIPE | {"seed": seed, "tune": tune})
+        oracle.verbose = 0
+        search.Search(oracle=oracle, directory=tmp_path, project_name=kind)
+        apart = []
+        while (trial := oracle.create_trial("one")).status == TrialStatus.RUNNING:
+            apart.append(abs(math.log10(trial.hyperparameters.values[RATE]) + 2.5))
+            oracle.update_trial(trial.trial_id, {search.OBJECTIVE: 1 - apart[-1] ** 2 / 10})
+            trial.status = TrialStatus.COMPLETED
+            oracle.end_trial(trial)
+        return apart
+
+    chosen, drawn = distances("gaussian_process"), distances("random")
+    assert len(chosen) == len(drawn) == 12
+    assert np.mean(chosen[-4:]) < 0.3 < np.mean(drawn[-4:])
+    assert np.mean(chosen[-4:]) < np.mean(chosen[:3]) / 3
 
 
 def test_the_trainer_takes_the_best_values(fn_args, mnist_examples, tmp_path):

@@ -1,0 +1,1 @@
+"""Claims of the papers about training, tried on real data: trained, compared over seeds, shown."""

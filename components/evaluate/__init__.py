@@ -1,0 +1,1 @@
+"""Measures a candidate beside the served model, on data with the same classes."""

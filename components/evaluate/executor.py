@@ -1,0 +1,63 @@
+"""TFX's Evaluator, which compares numbers of classes: they have to stand for the same names."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from absl import logging
+from tfx import types
+from tfx.components.evaluator import executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components import examples
+
+_NAMED = 5
+
+
+class OtherClasses(ValueError):
+    """Data whose classes are not those of the model."""
+
+
+class Executor(executor.Executor):
+    """Executor of `components.evaluate.component.Evaluator`."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See the base class.
+
+        A baseline with other classes than the model's is left out: it answers another question.
+
+        Raises:
+          OtherClasses: the examples have other classes than the model.
+        """
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        uri = artifact_utils.get_single_uri(input_dict["examples"])
+        names, wanted = model_labels(model), examples.label_names(uri)
+        if names is not None and names != list(wanted):
+            apart = sorted({*names} ^ {*wanted})[:_NAMED] or ["their order"]
+            raise OtherClasses(
+                f"the model cannot be measured on {uri}: its classes are others "
+                f"({', '.join(apart)} in one of them only)"
+            )
+        baselines = input_dict.get("baseline_model", [])
+        kept = [each for each in baselines if model_labels(each) == names]
+        if len(kept) < len(baselines):
+            logging.warning("The served model knows other classes and is not compared with")
+        super().Do({**input_dict, "baseline_model": kept}, output_dict, exec_properties)
+
+
+def model_labels(model: types.Artifact) -> list[str] | None:
+    """The class names in a served model, in the order of its outputs; None where it has none."""
+    folder = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
+    path = os.path.join(folder, "assets", "labels.txt")
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path, "rb") as file:
+        return file.read().decode("utf-8").splitlines()
