@@ -11,14 +11,17 @@ help:  ## this list
 demo: .venv  ## LeNet-5 on MNIST from the first stage to served predictions
 	$(PYTHON_IN) -m pipelines.demo
 
-test: .venv  ## the whole test suite; ARGS are pytest's
-	$(PYTHON_IN) -m pytest $(ARGS)
+# A file's tests share what they set up. A process comes to some gigabytes.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test: .venv  ## the whole test suite, on all cores; ARGS are pytest's
+	$(PYTHON_IN) -m pytest $(PARALLEL) $(ARGS)
 
 lint: .venv  ## ruff, check and format
 	$(PYTHON_IN) -m ruff check
 	$(PYTHON_IN) -m ruff format --check
 
-SPEED := ingestion input_pipeline augmentation step_time serving_rate against_keras_applications
+SPEED := ingestion input_pipeline augmentation step_time optimizers serving_rate serving_swaps against_keras_applications
 
 bench: .venv  ## the benchmarks of speed; they take the data of the last run of lenet
 	@for name in $(SPEED); do echo "== $$name"; \

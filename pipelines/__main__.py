@@ -2,4 +2,6 @@
 
 from pipelines.cli import main
 
-main(prog_name="convnets")
+# Processes that the command starts import this module, too.
+if __name__ == "__main__":
+    main(prog_name="convnets")

@@ -12,8 +12,9 @@ from tfx import v1 as tfx
 from tfx.types.channel_utils import union
 
 from components.artifacts import DataVerdict
-from components.baseline import PreviousBlessedModel
+from components.baseline import ServedModel
 from components.canary.component import Canary
+from components.evaluate.component import Evaluator
 from components.ingest.component import ImageExampleGen
 from components.ingest.contract import Encoding
 from components.ingest.sources import Source
@@ -21,17 +22,25 @@ from components.judge.component import Judge
 from components.preprocess import steps
 from components.probe.component import Probe
 from components.push.component import Pusher
+from components.push.previous import PreviousModel
 from components.report.component import Report
 from components.tune.component import Tuner
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
-from pipelines import tuning
+from pipelines import judging, tuning
 from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe, RecipeError
 
-_OTHER_STAGES_KEYS = ("thresholds", "validation", "protocol", "benchmarks", "transfer", "tune")
-_JUDGED_KEYS = ("name", "size", "dataset", "full_data", "seed", "preprocess")
+_OTHER_STAGES_KEYS = (
+    "thresholds",
+    "validation",
+    "protocol",
+    "benchmarks",
+    "transfer",
+    "tune",
+    "fixed",
+)
 _ON_THIS_MACHINE = Beam()
 
 
@@ -42,6 +51,7 @@ def create_pipeline(
     metadata: bool = True,
     beam: Beam = _ON_THIS_MACHINE,
     earlier: Sequence[Source] = (),
+    fixed: Source | None = None,
 ) -> tfx.dsl.Pipeline:
     """The road from images to a served model.
 
@@ -50,27 +60,34 @@ def create_pipeline(
       source: the images, prepared.
       paths: where artifacts, checkpoints and served models go.
       metadata: whether the pipeline brings its own SQLite metadata store and compares with the
-        newest blessed model other than the candidate. Kubeflow has a store of its own, and knows
-        TFX's two built-in resolver strategies only.
+        served model. Kubeflow has a store of its own, which no
+        step can ask: there the pushed models and a folder of verdicts stand for it.
       beam: where the stages on Beam compute.
       earlier: the other spans of the window, prepared; they are trained on, too, while statistics
         and figures are those of `source`, the newest.
+      fixed: the recipe's `fixed` data, prepared.
 
     Returns:
       The pipeline; its components' ids are their class names, and `Baseline` for the resolver.
 
     Raises:
-      RecipeError: a recipe on another's network that does not say where that is.
+      RecipeError: a recipe on another's network that does not say where that is; one with fixed
+        data where these are not given.
     """
     _check_base(recipe)
+    if recipe.fixed and fixed is None:
+        raise RecipeError("the recipe's fixed data are not given")
     encoding = Encoding(**recipe.ingest)
-    # Kubeflow looks for the newest span when the pipeline runs.
-    source = source if metadata else dataclasses.replace(source, span=None)
-    examples, *others = (ImageExampleGen(each, encoding) for each in (source, *earlier))
-    for span, other in zip(earlier, others, strict=True):
-        other.with_id(f"{examples.id}-span-{span.span}")
+    examples, *others = (_ingest(each, encoding, metadata) for each in (source, *earlier))
+    for place, (span, other) in enumerate(zip(earlier, others, strict=True), 1):
+        # On Kubeflow the steps are there before the spans.
+        number = f"span-{span.span}" if metadata else f"earlier-{place}"
+        other.with_id(f"{examples.id}-{number}")
+    references = []
+    if fixed is not None:
+        references = [_ingest(fixed, encoding, metadata).with_id(f"{examples.id}-fixed")]
     if beam.ingest() != beam.stages():
-        for each in (examples, *others):
+        for each in (examples, *others, *references):
             each.with_beam_pipeline_args(beam.ingest())
     trained_on = examples.outputs["examples"]
     if others:
@@ -80,29 +97,28 @@ def create_pipeline(
         statistics=statistics.outputs["statistics"], infer_feature_shape=True
     )
     previous = [_previous_data(recipe, examples)] if metadata else []
-    validator = _validator(recipe, trained_on, statistics, schema, *previous)
+    history = None if metadata else paths.verdicts(recipe.name)
+    validator = _validator(recipe, trained_on, statistics, schema, history, *previous)
     transform = _transform(recipe, trained_on, schema)
     # Nothing is computed with data that are stopped.
     transform.add_upstream_node(validator)
     tuners = [_tuner(recipe, paths, trained_on, transform)] if tuning.is_on(recipe.tune) else []
     trainer = _trainer(recipe, paths, trained_on, schema, transform, *tuners)
-    baseline = _baseline(trainer, by_content=metadata)
-    evaluator = tfx.components.Evaluator(
-        examples=examples.outputs["examples"],
-        model=trainer.outputs["model"],
-        baseline_model=baseline.outputs["model"],
-        example_splits=["test"],
-        eval_config=_eval_config(recipe),
-    )
+    baseline = _baseline(trainer) if metadata else PreviousModel(paths.served(recipe.name))
+    baseline = baseline.with_id("Baseline")
+    evaluator = _evaluator(recipe, examples, trainer, baseline)
+    of_fixed = [_evaluator(recipe, each, trainer, baseline) for each in references]
+    evaluators = [evaluator, *(each.with_id(f"{evaluator.id}-fixed") for each in of_fixed)]
     judge = Judge(
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
         protocol=recipe.protocol,
         benchmarks=recipe.benchmarks,
-        recipe=_judged(recipe),
+        recipe=judging.judged(recipe),
         model_run=trainer.outputs["model_run"],
     )
     probes = [_probe(recipe, examples, transform, trainer)] if recipe.transfer else []
+    canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
     report = Report(
         examples=examples.outputs["examples"],
         model_run=trainer.outputs["model_run"],
@@ -111,11 +127,14 @@ def create_pipeline(
         transform_graph=transform.outputs["transform_graph"],
         verdict=validator.outputs["verdict"],
         tuner_results=tuners[0].outputs["tuner_results"] if tuners else None,
+        evaluations=_all_of(evaluators, "evaluation"),
+        blessings=_all_of(evaluators, "blessing"),
+        infra_blessing=canary.outputs["blessing"],
+        thresholds=recipe.thresholds,
     )
-    canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
     pusher = Pusher(
         model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model_blessing=_all_of(evaluators, "blessing"),
         infra_blessing=canary.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(
@@ -126,6 +145,7 @@ def create_pipeline(
     components = [
         examples,
         *others,
+        *references,
         statistics,
         schema,
         *previous,
@@ -134,7 +154,7 @@ def create_pipeline(
         *tuners,
         trainer,
         baseline,
-        evaluator,
+        *evaluators,
         judge,
         *probes,
         report,
@@ -153,6 +173,12 @@ def create_pipeline(
 
 def _sqlite(path: str):
     return tfx.orchestration.metadata.sqlite_metadata_connection_config(path)
+
+
+def _ingest(source: Source, encoding: Encoding, metadata: bool):
+    """Kubeflow's steps are told their span when the pipeline runs."""
+    known = source if metadata else dataclasses.replace(source, span=None)
+    return ImageExampleGen(known, encoding)
 
 
 def _check_base(recipe: Recipe) -> None:
@@ -179,7 +205,7 @@ def _previous_data(recipe: Recipe, examples):
     ).with_id("PreviousData")
 
 
-def _validator(recipe: Recipe, examples, statistics, schema, previous=None):
+def _validator(recipe: Recipe, examples, statistics, schema, history, previous=None):
     validator = DataValidator(
         examples=examples,
         statistics=statistics.outputs["statistics"],
@@ -187,23 +213,9 @@ def _validator(recipe: Recipe, examples, statistics, schema, previous=None):
         validation=recipe.validation,
         dataset=_data_identity(recipe),
         previous=previous.outputs["verdict"] if previous else None,
+        history=history,
     )
     return validator.with_id("ExampleValidator")
-
-
-def _judged(recipe: Recipe) -> dict[str, Any]:
-    """What the Judge has to know of the recipe.
-
-    A net that is tested in the middle of the scales that it was trained with is tested at all of
-    them where a protocol says so: its `preprocess.resize` is then both ends (Simonyan and
-    Zisserman 2015, section 4).
-    """
-    values = {key: getattr(recipe, key) for key in _JUDGED_KEYS}
-    sampled = steps.sampling(recipe.augment) or {}
-    scales = [sampled[key] for key in ("low", "high") if key in sampled]
-    if scales and sum(scales) == 2 * (recipe.preprocess["resize"] or 0):
-        values["preprocess"] = {**recipe.preprocess, "resize": scales}
-    return values
 
 
 def _probe(recipe: Recipe, examples, transform, trainer):
@@ -272,17 +284,30 @@ def _training_config(recipe: Recipe, paths: Paths, **more: Any) -> dict[str, str
     }
 
 
-def _baseline(trainer, by_content: bool):
-    channels = {
-        "model": tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        "model_blessing": tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    }
-    if by_content:
-        strategy = PreviousBlessedModel
-        channels["candidate"] = trainer.outputs["model"]
-    else:
-        strategy = tfx.dsl.experimental.LatestBlessedModelStrategy
-    return tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("Baseline")
+def _baseline(trainer):
+    return tfx.dsl.Resolver(
+        strategy_class=ServedModel,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        pushed=tfx.dsl.Channel(type=tfx.types.standard_artifacts.PushedModel),
+        candidate=trainer.outputs["model"],
+    )
+
+
+def _evaluator(recipe: Recipe, examples, trainer, baseline):
+    return Evaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        example_splits=["test"],
+        eval_config=_eval_config(recipe),
+    )
+
+
+def _all_of(components, output: str):
+    """An output of one component, or of several."""
+    channels = [component.outputs[output] for component in components]
+    return channels[0] if len(channels) == 1 else union(channels)
 
 
 def _eval_config(recipe: Recipe) -> tfma.EvalConfig:

@@ -9,6 +9,7 @@ from typing import Any
 
 from components.judge import benchmarks
 from components.judge.results import COUNTS, SCALES
+from components.settings import check_choice
 from components.train import objects
 from pipelines import recipes
 from pipelines.recipe import Recipe
@@ -51,12 +52,12 @@ class PublishedCount:
 
     Attributes:
       ours: in the figure's unit; None where it is not counted here.
-      other_data: the data set of the paper's network, where ours is for another one.
+      other: what the paper's network is for or has, where ours is another one.
     """
 
     figure: benchmarks.Benchmark
     ours: float | None
-    other_data: str
+    other: str
 
 
 def count(recipe: Recipe) -> NetworkCost:
@@ -69,13 +70,7 @@ def count(recipe: Recipe) -> NetworkCost:
         # The same network but for the classes, which follow the data.
         base = recipes.find(recipe.transfer["from"], recipe.size)
         recipe = replace(base, dataset=recipe.dataset)
-    network = objects.load(recipe.model)
-    default = inspect.signature(network).parameters["classes"].default
-    classes = _CLASSES.get(_data(recipe), default)
-    input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
-    model = objects.build(
-        {"class": recipe.model, "input_shape": input_shape, "classes": classes, **recipe.model_args}
-    )
+    input_shape, classes, model = _network(recipe)
     import keras
 
     layer_costs = objects.load("keras_models.analysis:layer_costs")
@@ -93,6 +88,36 @@ def count(recipe: Recipe) -> NetworkCost:
     )
 
 
+def check(recipe: Recipe) -> None:
+    """Builds the recipe's network, without values for its weights. Imports Keras.
+
+    Raises:
+      ValueError: an argument that it does not have or refuses, too small an input.
+    """
+    if recipe.transfer:
+        return  # The other recipe's run has built it.
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        _network(recipe)
+    # Else Keras makes up for the values at the next occasion.
+    keras.utils.clear_session()
+
+
+def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int, Any]:
+    """The shape of its input, its classes, and the network."""
+    parameters = inspect.signature(objects.load(recipe.model)).parameters
+    known = [f"model_args.{name}" for name in parameters if name not in ("input_shape", "classes")]
+    for name in recipe.model_args:
+        check_choice("key", f"model_args.{name}", known)
+    classes = _CLASSES.get(_data(recipe), parameters["classes"].default)
+    input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
+    model = objects.build(
+        {"class": recipe.model, "input_shape": input_shape, "classes": classes, **recipe.model_args}
+    )
+    return input_shape, classes, model
+
+
 def published(recipe: Recipe, cost: NetworkCost) -> list[PublishedCount]:
     """The counts among the recipe's published figures, beside ours."""
     ours = {
@@ -101,11 +126,15 @@ def published(recipe: Recipe, cost: NetworkCost) -> list[PublishedCount]:
         "connections": cost.total.connections,
         "units": cost.units,
     }
+    deviations = ", ".join(recipes.deviations(recipe))
+    another = f"ours is another network: {deviations}" if deviations else ""
     return [
         PublishedCount(
             figure=figure,
             ours=ours[figure.metric] * SCALES[figure.unit] if figure.metric in ours else None,
-            other_data="" if figure.data == _data(recipe) else figure.data,
+            other=another
+            if figure.data == _data(recipe)
+            else f"the paper's network is for {figure.data}",
         )
         for figure in benchmarks.find(recipe.benchmarks)
         if figure.metric in COUNTS

@@ -9,34 +9,36 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines import cli, recipes, screens, served
+from pipelines import recipes, screens, served
+from pipelines.commands.common import DEFAULT_ROOT, console
+from pipelines.commands.running import run
 
 RECIPE = "lenet"
 IMAGES = 10
 
 
-def main(root: Path = cli.DEFAULT_ROOT) -> int:
+def main(root: Path = DEFAULT_ROOT) -> int:
     """Runs the recipe, serves what it pushed, and asks about real test images.
 
     Returns:
       the exit code.
     """
-    console = cli.console()
-    summary = cli.run(recipes.find(RECIPE), root, console)
+    screen = console()
+    summary = run(recipes.find(RECIPE), root, screen)
     if summary["error"]:
         return 1
-    console.print()
+    screen.print()
     served.quiet_libraries()
     models = served.pushed(root, [RECIPE])
-    with console.status("loading TensorFlow and the model"):
+    with screen.status("loading TensorFlow and the model"):
         pngs, labels = test_images(IMAGES)
         with served.server(models) as (grpc, rest):
             by_grpc = served.ask(grpc, RECIPE, pngs)
             by_rest = ask_rest(f"{rest}/v1/models/{RECIPE}:predict", pngs)
     names = [f"t10k-images#{index} is a {label}" for index, label in enumerate(labels)]
-    console.print(f"{IMAGES} test images, answered by the server over gRPC and over REST:")
-    console.print(screens.answers_table(names, by_grpc, by_rest))
-    console.print(f"The report: {screens.nearby(summary['report'])}")
+    screen.print(f"{IMAGES} test images, answered by the server over gRPC and over REST:")
+    screen.print(screens.answers_table(names, by_grpc, by_rest))
+    screen.print(f"The report: {screens.nearby(summary['report'])}")
     return 0
 
 

@@ -19,6 +19,7 @@ from rich.text import Text
 # TFX' names say which class does it; these say what is done.
 WORK = {
     "ImageExampleGen": "read the images",
+    "ImageExampleGen-fixed": "read the fixed images",
     "StatisticsGen": "measure the examples",
     "SchemaGen": "infer the schema",
     "PreviousData": "data of the last run",
@@ -26,8 +27,9 @@ WORK = {
     "Transform": "training set's means",
     "Tuner": "search hyperparameters",
     "Trainer": "train",
-    "Baseline": "last blessed model",
+    "Baseline": "the served model",
     "Evaluator": "bless or not",
+    "Evaluator-fixed": "bless on fixed data",
     "Judge": "set beside the paper",
     "Probe": "try each layer's features",
     "Report": "draw the report",

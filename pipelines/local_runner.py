@@ -14,6 +14,11 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
 
+from pipelines import revision
+
+# Of an execution: the code that made it.
+CODE = "code"
+
 
 class LocalRunner(tfx_runner.IrBasedRunner):
     """Runs the stages one after the other, as TFX's LocalDagRunner does.
@@ -87,5 +92,8 @@ def _outcome(config, execution_id: int) -> tuple[str, dict[str, Any]]:
             if event.type == metadata_store_pb2.Event.OUTPUT
         }
         artifacts = {artifact.type: artifact for artifact in store.get_artifacts_by_id(outputs)}
-    cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
+        cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
+        if not cached:
+            execution.custom_properties[CODE].string_value = revision.version()
+            store.put_executions([execution])
     return ("cached" if cached else "done"), artifacts

@@ -39,6 +39,10 @@ class Paths:
         """The artifacts of a recipe's runs."""
         return f"{self.root}/pipelines/{recipe}"
 
+    def verdicts(self, recipe: str) -> str:
+        """What was found of a recipe's data, run by run, where no metadata store is asked."""
+        return f"{self.pipeline(recipe)}/verdicts"
+
     def served(self, recipe: str) -> str:
         """The versions of a recipe's model, as servers watch them."""
         return f"{self.serving}/{recipe}"

@@ -10,7 +10,9 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,10 +35,18 @@ _ORPHAN_SECONDS = 10.0
 _STOPS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, None))
 _PR_SET_PDEATHSIG = 1
 _LAST_LINES, _LINE_WIDTH = 12, 200
+# The exit code of a child that could write nothing, and what is said of it.
+DISK_FULL = 28
+_LEAST_FREE_BYTES = 1 << 16
+FULL = "the disk is full; free some space and run again, the stages before are kept"
 
 
 class RootBusy(RuntimeError):
     """Another run is using this root; the text names its process."""
+
+
+class RunTimedOut(RuntimeError):
+    """The run took longer than it may, and has been stopped."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,7 @@ def execute(
     on_event: Callable[[Mapping[str, Any]], None],
     on_log: Callable[[str], None] | None = None,
     beam: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
 ) -> int:
     """Runs a recipe in a child process and tells what happens in it.
 
@@ -146,12 +157,14 @@ def execute(
         has interrupted the run.
       on_log: called with each line that the libraries log.
       beam: the fields of a `Beam` other than the default one.
+      timeout: seconds after which the child is stopped; None for never.
 
     Returns:
       the child's exit code; negative where a signal ended it.
 
     Raises:
       RootBusy: another run is using the root.
+      RunTimedOut: after the child has been stopped because of `timeout`.
       KeyboardInterrupt: after the child has been stopped.
     """
     with locked(run.root) as lock:
@@ -168,14 +181,14 @@ def execute(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(run),
+                env={**environment(), EVENTS: str(run.events)},
                 pass_fds=(lock.fileno(),),
                 # Ctrl-C in the terminal reaches the parent alone, which then stops the child.
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=_before_start(),
             )
         try:
-            return _follow(run, child, on_event, on_log)
+            return _follow(run, child, on_event, on_log, timeout)
         except KeyboardInterrupt:
             on_event({"event": "stopping"})
             raise
@@ -183,8 +196,9 @@ def execute(
             _stop(child)
 
 
-def _environment(run: Run) -> dict[str, str]:
-    environment = {**os.environ, EVENTS: str(run.events), "PYTHONUNBUFFERED": "1"}
+def environment() -> dict[str, str]:
+    """Of a child that runs this package."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     package = str(Path(__file__).resolve().parent.parent)
     if package == sysconfig.get_path("purelib"):
         return environment
@@ -193,12 +207,20 @@ def _environment(run: Run) -> dict[str, str]:
     return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """What the child calls before it starts, so that it ends when the parent is killed (Linux)."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _before_start() -> Callable[[], None]:
+    """What the child calls before it starts.
+
+    It hears SIGINT, which a shell has what it starts with `&` ignore, and ends when the parent is
+    killed (Linux).
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if libc is not None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return prepare
 
 
 def _follow(
@@ -206,7 +228,9 @@ def _follow(
     child: subprocess.Popen[bytes],
     on_event: Callable[[Mapping[str, Any]], None],
     on_log: Callable[[str], None] | None,
+    timeout: float | None,
 ) -> int:
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
     with contextlib.ExitStack() as files:
         events = Tail(files.enter_context(run.events.open("rb")))
         log = Tail(files.enter_context(run.log.open("rb"))) if on_log else None
@@ -221,6 +245,8 @@ def _follow(
                     on_event(event)
             if code is not None:
                 return code
+            if time.monotonic() > deadline:
+                raise RunTimedOut(f"the run was stopped: it took more than {timeout:g} seconds")
             time.sleep(_POLL_SECONDS)
 
 
@@ -291,6 +317,8 @@ def outcome(
 
 def _sudden_end(run: Run, code: int) -> str:
     """Why a child ended that left no word: the signal, or the last lines of its log."""
+    if code == DISK_FULL or shutil.disk_usage(run.root).free < _LEAST_FREE_BYTES:
+        return FULL
     if code == -signal.SIGKILL:
         return "the run was killed; the system does that when the memory is used up"
     if code < 0:

@@ -13,9 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.judge.benchmarks import all_benchmarks
+from components.judge.protocols import PROTOCOLS
 from components.preprocess import steps
 from components.settings import RecipeError, assign, check_choice, near_matches, parse
 from pipelines import tuning
+from pipelines.optimizers import named
 
 __all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
 
@@ -65,7 +68,9 @@ class Recipe:
         the training images once, and the epochs take turns over the images and the copies.
       loss, optimizer: `{"class": import path, ...arguments}`; an optimizer's `learning_rate` may be
         such an object too (a schedule), in which `"$steps"` and `"$steps_per_epoch"` stand
-        for the batches of the whole training and of one epoch.
+        for the batches of the whole training and of one epoch. An optimizer may be a name of
+        `pipelines.optimizers` instead, and may have `divide_on_plateau`, the arguments of
+        `keras_models.optimizers.DivideOnPlateau`.
       weight_decay: adds weight_decay / 2 * w^2 to the loss for each weight of a kernel.
       auxiliary_weight: of the loss of each auxiliary classifier, where the model has some.
       steps_per_execution: batches per call of the compiled training function.
@@ -73,6 +78,8 @@ class Recipe:
         which it sets the result.
       thresholds: `accuracy`, the least accuracy with which a model is blessed, and `change`, how
         much less than the last blessed model's is let through (0.002: two tenths of a percent).
+      fixed: data that stay the same, on whose test split a candidate is measured beside the served
+        model, too; None for none. What `dataset` may be, with the same classes.
       window: of data in spans, how many the training takes: the newest, and those numbered before
         it; the newest alone is tested on.
       validation: what data may be like before the run stops: `missing_classes`, how many classes
@@ -120,6 +127,7 @@ class Recipe:
     thresholds: Mapping[str, float] = field(
         default_factory=lambda: {"accuracy": 0.0, "change": 0.002}
     )
+    fixed: str | None = None
     window: int = 1
     validation: Mapping[str, float] = field(default_factory=lambda: dict(VALIDATION))
     features: tuple[str, ...] = ()
@@ -130,6 +138,11 @@ class Recipe:
     def __post_init__(self) -> None:
         check_choice("size", self.size, SIZES)
         check_choice("strategy", self.strategy, STRATEGIES)
+        check_choice("protocol", self.protocol, PROTOCOLS)
+        for benchmark in self.benchmarks:
+            check_choice("benchmark", benchmark, all_benchmarks())
+        if isinstance(self.optimizer, str):
+            object.__setattr__(self, "optimizer", named(self.optimizer))
         object.__setattr__(self, "preprocess", {"resize": None, **self.preprocess})
         for key, allowed in _PREPROCESS_CHOICES.items():
             if self.preprocess[key] not in allowed:

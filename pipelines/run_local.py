@@ -7,7 +7,9 @@ up in ROOT/runs/RUN_ID.json.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import errno
 import json
 import re
 import sys
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from components import progress
-from pipelines import tuning
+from pipelines import process, tuning
 from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe
@@ -37,9 +39,13 @@ STAGES = (
     "Canary",
     "Judge",
     "Evaluator",
-    "Report",
     "Pusher",
+    "Report",
 )
+
+# What ML Metadata says when it has tried for some seconds to write.
+_CONTENTION = "Concurrent writes aborted"
+EVALUATORS = ("Evaluator", "Evaluator-fixed")
 
 
 def stages(recipe: Recipe) -> tuple[str, ...]:
@@ -49,6 +55,9 @@ def stages(recipe: Recipe) -> tuple[str, ...]:
         names.insert(names.index("Judge") + 1, "Probe")
     if tuning.is_on(recipe.tune):
         names.insert(names.index("Trainer"), "Tuner")
+    if recipe.fixed is not None:
+        names.insert(names.index("ImageExampleGen") + 1, "ImageExampleGen-fixed")
+        names.insert(names.index("Evaluator") + 1, "Evaluator-fixed")
     return tuple(names)
 
 
@@ -63,6 +72,7 @@ class _Run:
     # Output artifacts (ML Metadata protos) by stage and output type.
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     error: str | None = None
+    hopeless: bool = False
 
 
 def main(request_path: str) -> int:
@@ -76,8 +86,10 @@ def main(request_path: str) -> int:
     try:
         _run_stages(run, paths)
     except Exception as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # The log's disk may be the full one.
+            traceback.print_exc()
         run.error = readable(error)
+        run.hopeless = _is_hopeless(error)
         if not run.stages or run.stages[-1]["state"] != "failed":
             progress.emit(
                 {"event": "stage", "stage": STAGES[0], "state": "failed", "error": run.error}
@@ -86,15 +98,17 @@ def main(request_path: str) -> int:
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.monotonic() - clock,
     }
-    Path(paths.runs).mkdir(parents=True, exist_ok=True)
-    Path(paths.runs, f"{run.run_id}.json").write_text(json.dumps(summary, indent=1))
+    try:
+        Path(paths.runs).mkdir(parents=True, exist_ok=True)
+        Path(paths.runs, f"{run.run_id}.json").write_text(json.dumps(summary, indent=1))
+    except OSError as error:
+        # Nothing can be told in a file any more.
+        return process.DISK_FULL if error.errno == errno.ENOSPC else 1
     return 1 if run.error else 0
 
 
 def _run_stages(run: _Run, paths: Paths) -> None:
-    from components.ingest.sources import prepare, window
-    from pipelines.build import create_pipeline
-    from pipelines.local_runner import LocalRunner
+    from pipelines import costs
 
     last = None
     if run.recipe.strategy == "multi_worker":
@@ -103,13 +117,26 @@ def _run_stages(run: _Run, paths: Paths) -> None:
         # The workers have to meet before the stages ahead of the Trainer compute anything. Only
         # the chief has a model then.
         last = None if is_chief(strategy("multi_worker")) else "Trainer"
+    # Before TFX is loaded, and any image read.
+    costs.check(run.recipe)
+    from components.ingest.sources import prepare, resolve, window
+    from pipelines import recovery
+    from pipelines.build import create_pipeline
+    from pipelines.local_runner import LocalRunner
+
     Path(paths.root).mkdir(parents=True, exist_ok=True)
     data = window(run.recipe.dataset, run.recipe.window, run.recipe.task)
     source, *earlier = map(prepare, data)
-    pipeline = create_pipeline(run.recipe, source, paths, beam=run.beam, earlier=earlier)
+    fixed = None
+    if run.recipe.fixed is not None:
+        fixed = prepare(resolve(run.recipe.fixed, run.recipe.task))
+    pipeline = create_pipeline(
+        run.recipe, source, paths, beam=run.beam, earlier=earlier, fixed=fixed
+    )
     if earlier:
         names = [component.id for component in pipeline.components]
         progress.emit({"event": "stages", "stages": names})
+    recovery.recover(paths)
     LocalRunner(_recorder(run), last).run(pipeline)
 
 
@@ -136,7 +163,34 @@ def readable(error: BaseException) -> str:
             break
         cause = cause.__cause__
     text = re.sub(r"\s*\[while running .*", "", str(cause), flags=re.DOTALL).strip()
+    if _CONTENTION in text:
+        text = f"the metadata are locked by another program; close it and run again ({text})"
+    if any(_tells_of_a_full_disk(each) for each in _causes(error)) and "free some" not in text:
+        text = f"{process.FULL} ({text.splitlines()[0]})" if text else process.FULL
     return text or type(cause).__name__
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    return causes
+
+
+def _tells_of_a_full_disk(error: BaseException) -> bool:
+    return getattr(error, "errno", None) == errno.ENOSPC or any(
+        words in str(error) for words in ("No space left on device", "disk is full")
+    )
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    """Whether the same would come of another try: of what is wrong with the data or the recipe."""
+    from components.ingest.sources import SourceError
+    from components.settings import RecipeError
+    from components.validate.verdict import UnfitData
+
+    kinds = (SourceError, RecipeError, UnfitData)
+    return any(isinstance(cause, kinds) for cause in _causes(error))
 
 
 def _summary(run: _Run) -> dict[str, Any]:
@@ -152,6 +206,7 @@ def _summary(run: _Run) -> dict[str, Any]:
     probes = from_stage("Probe", {}).get("components.Probes")
     pushed = from_stage("Pusher", {}).get("PushedModel")
     blessed, why = _verdict(run)
+    pushed = None if _is_gone(pushed) else pushed
     return {
         "run_id": run.run_id,
         "recipe": run.recipe.name,
@@ -173,6 +228,7 @@ def _summary(run: _Run) -> dict[str, Any]:
         "probes": _inside(probes, "probes.json"),
         "dead_letters": _number(examples, "dead_letters"),
         "error": run.error,
+        "hopeless": run.hopeless,
     }
 
 
@@ -195,24 +251,38 @@ def _text(artifact: Any, key: str) -> str | None:
     return artifact.custom_properties[key].string_value
 
 
+def _is_gone(pushed: Any) -> bool:
+    """Whether a push that came from the cache is of a version that is no longer there."""
+    destination = _text(pushed, "pushed_destination")
+    return destination is not None and not Path(destination).exists()
+
+
 def _number(artifact: Any, key: str) -> int:
     return artifact.custom_properties[key].int_value if artifact is not None else 0
 
 
 def _verdict(run: _Run) -> tuple[bool | None, list[str]]:
-    """Whether evaluation and canary blessed the model, and what each said."""
-    evaluation = run.artifacts.get("Evaluator", {}).get("ModelEvaluation")
-    blessing = run.artifacts.get("Evaluator", {}).get("ModelBlessing")
+    """Whether evaluations and canary blessed the model, and what each said."""
+    evaluators = [run.artifacts[name] for name in EVALUATORS if name in run.artifacts]
     canary = run.artifacts.get("Canary", {}).get("InfraBlessing")
-    if blessing is None or canary is None:
+    if canary is None or not evaluators or not all("ModelBlessing" in each for each in evaluators):
         return None, []
-    evaluated = blessing.custom_properties["blessed"].int_value == 1
-    served = canary.custom_properties["blessed"].int_value == 1
-    from pipelines.verdict import canary_reasons, evaluation_reasons
+    from components.evaluate.verdict import told
 
-    canary_why = canary_reasons(canary.uri)
-    reasons = evaluation_reasons(evaluation.uri, run.recipe) + canary_why
-    return evaluated and served, reasons
+    blessings = [canary, *(each["ModelBlessing"] for each in evaluators)]
+    found = told(
+        [each["ModelEvaluation"].uri for each in evaluators],
+        [blessing.custom_properties["blessed"].int_value == 1 for blessing in blessings],
+        canary.uri,
+        run.recipe.thresholds,
+    )
+    pushed = run.artifacts.get("Pusher", {}).get("PushedModel")
+    taken_back = _text(pushed, "why")
+    if _is_gone(pushed):
+        taken_back = f"version {_text(pushed, 'pushed_version')} of it was taken back since"
+    if taken_back:
+        return False, [*found["reasons"], taken_back]
+    return found["blessed"], found["reasons"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The runs that a root remembers: `ROOT/runs/*.json` and the judgements that they point to."""
+"""The runs that a root remembers: `ROOT/runs/*.json` and the judgements that they point to.
+
+Judgements of other models are in `ROOT/judged/`.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,17 @@ def judgements(root: Path, recipe: str | None = None) -> Iterator[Mapping[str, A
         judgement = _read(Path(path))
         if judgement:
             yield judgement
+
+
+def judged_folder(root: Path) -> Path:
+    """Where `convnets judge --model` keeps what it found."""
+    return root / "judged"
+
+
+def judged(root: Path) -> list[Mapping[str, Any]]:
+    """The judgements of models that no run has made, oldest first."""
+    paths = sorted(judged_folder(root).glob("*.json"), key=lambda path: path.stat().st_mtime)
+    return [judgement for path in paths if (judgement := _read(path))]
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:

@@ -158,14 +158,15 @@ def _counts(published: Iterable[PublishedCount]) -> Table:
     table = _table("published", "count", "paper", "ours", "where", "note")
     for row in published:
         figure = row.figure
-        other = f"the paper's network is for {row.other_data}" if row.other_data else ""
         table.add_row(
             figure.model,
             METRICS[figure.metric],
             _in_unit(figure.value, figure.unit),
             "" if row.ours is None else _in_unit(row.ours, figure.unit),
             figure.table,
-            Text(figure.note).append("; " * bool(figure.note and other)).append(other, "yellow"),
+            Text(figure.note)
+            .append("; " * bool(figure.note and row.other))
+            .append(row.other, "yellow"),
         )
     return table
 

@@ -72,20 +72,31 @@ def server(
     grpc_port: int = 0,
     rest_port: int = 0,
     host: str = "127.0.0.1",
+    batching: Path | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Serves `models` from this process for as long as the block lasts.
+
+    Args:
+      models: folder of versions by name.
+      grpc_port, rest_port: where it listens; 0 for a free one.
+      host: the address it listens on.
+      batching: TensorFlow Serving's batching parameters; without the file requests are computed
+        one by one.
 
     Yields:
       the gRPC address `HOST:PORT` and the REST address `http://HOST:PORT`, once all models answer.
 
     Raises:
       OSError: a port cannot be had.
+      ValueError: the file is none of batching parameters.
       serving.errors.ServingError: a model cannot be loaded.
     """
     quiet_libraries()
     from serving.server import Server
+    from serving.settings import read_batching_parameters
 
-    with Server(models, grpc_port, rest_port, host=host) as embedded:
+    parameters = read_batching_parameters(batching) if batching else None
+    with Server(models, grpc_port, rest_port, host=host, batching=parameters) as embedded:
         for name in models:
             embedded.wait_until_available(name, _LOAD_SECONDS)
         yield f"{host}:{embedded.grpc_port}", f"http://{host}:{embedded.rest_port}"
@@ -100,7 +111,7 @@ def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[tuple[
     from serving.client import Client
     from serving.errors import ServingError
 
-    contents = [image if isinstance(image, bytes) else _read(image) for image in images]
+    contents = [image if isinstance(image, bytes) else read_image(image) for image in images]
     try:
         with Client(address) as client:
             return [(answer.label, answer.score) for answer in client.predict(model, contents)]
@@ -108,8 +119,12 @@ def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[tuple[
         raise ValueError(f"{address}: {error}") from error
 
 
-def _read(path: Path) -> bytes:
-    """The file, once it is known to decode: the server's refusal would not say which file it is."""
+def read_image(path: Path) -> bytes:
+    """The file, once it is known to decode: the server's refusal would not say which file it is.
+
+    Raises:
+      ValueError: it is no whole PNG or JPEG.
+    """
     from PIL import Image
 
     content = path.read_bytes()
@@ -131,7 +146,11 @@ def listens(address: str) -> bool:
 
 
 def replace_by_tensorflow_serving(
-    models: Mapping[str, str], grpc_port: int, rest_port: int, config: Path
+    models: Mapping[str, str],
+    grpc_port: int,
+    rest_port: int,
+    config: Path,
+    batching: Path | None = None,
 ) -> NoReturn:
     """This process becomes `tensorflow_model_server`.
 
@@ -139,6 +158,7 @@ def replace_by_tensorflow_serving(
       models: folder of versions by name.
       grpc_port, rest_port: where it listens, on every address of this machine.
       config: the file that it is told the models by; written here.
+      batching: its batching parameters; without the file requests are computed one by one.
 
     Raises:
       ValueError: the program is not on PATH.
@@ -156,4 +176,6 @@ def replace_by_tensorflow_serving(
     )
     config.write_text(f"model_config_list {{ {' '.join(entries)} }}\n", encoding="utf-8")
     flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}", f"--model_config_file={config}"]
+    if batching:
+        flags += ["--enable_batching", f"--batching_parameters_file={batching}"]
     os.execv(program, [program, *flags])

@@ -7,6 +7,8 @@ import pkgutil
 
 from pipelines.recipe import SIZES, Recipe, RecipeError, near_matches
 
+_DEFAULT = "the default"
+
 
 def all_recipes() -> dict[str, dict[str, Recipe]]:
     """Every recipe by name, then by size."""
@@ -31,3 +33,21 @@ def find(name: str, size: str = "small") -> Recipe:
     if size not in recipes[name]:
         raise RecipeError(f"unknown size {size!r}: {near_matches(size, SIZES)}")
     return recipes[name][size]
+
+
+def deviations(recipe: Recipe) -> list[str]:
+    """How the recipe's network differs from that of its published figures, the paper size's.
+
+    One text an argument, such as `configuration=A instead of D`.
+    """
+    paper = all_recipes().get(recipe.name, {}).get("paper")
+    if paper is None:
+        return []
+    if recipe.model != paper.model:
+        return [f"{recipe.model} instead of {paper.model}"]
+    ours, theirs = recipe.model_args, paper.model_args
+    return [
+        f"{key}={ours.get(key, _DEFAULT)} instead of {theirs.get(key, _DEFAULT)}"
+        for key in sorted({*ours, *theirs})
+        if ours.get(key, _DEFAULT) != theirs.get(key, _DEFAULT)
+    ]

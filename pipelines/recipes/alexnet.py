@@ -13,6 +13,7 @@ from pipelines.recipes._parts import (
     cifar10,
     imagenet,
     momentum,
+    short_momentum,
     thirds,
 )
 
@@ -48,10 +49,8 @@ RECIPES = (
     replace(
         _ALEXNET,
         **cifar10(
-            model_args={"stem": "cifar", "width": 0.25, "units": 256},
-            # With weights as small as the paper's the net starts only on pixels as large.
-            preprocess=_ALEXNET.preprocess | {"size": [32, 32], "resize": None},
-            optimizer=momentum(thirds(0.01, drops=2)),
+            model_args={"stem": "cifar", "width": 0.25, "units": 256, "initialization": "he"},
+            optimizer=short_momentum(0.02),
             epochs=12,
         ),
     ),

@@ -71,6 +71,7 @@ RECIPES = (
     replace(
         _MNIST,
         size="small",
+        # In so few epochs elastic distortions, too, leave a higher error: 1.1 % instead of 0.6 %.
         augment=(_AFFINE,),
         distorted_copies=9,
         optimizer=adam(3e-3),

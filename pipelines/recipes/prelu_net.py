@@ -38,12 +38,39 @@ _PRELU_NET = Recipe(
     features=("spp", "fc1", "fc2"),
     **imagenet(),
 )
-_RELU_NET = replace(
-    _PRELU_NET,
-    name="relu-net",
-    summary="The 14-layer model E with ReLU",
-    model_args={"model": "E", "activation": "relu"},
-    benchmarks=("he2015a-small-relu-top1", "he2015a-small-relu-top5"),
+# Name, what it is, its arguments and the published figures.
+_OTHERS = (
+    (
+        "relu-net",
+        "The 14-layer model E with ReLU",
+        {"model": "E", "activation": "relu"},
+        ("he2015a-small-relu-top1", "he2015a-small-relu-top5"),
+    ),
+    (
+        "prelu-net-shared",
+        "The 14-layer model E with channel-shared PReLU",
+        {"model": "E", "activation": "channel-shared"},
+        ("he2015a-small-prelu-shared-top1", "he2015a-small-prelu-shared-top5"),
+    ),
+    (
+        "relu-net-a",
+        "The 19-layer model A with ReLU",
+        {"model": "A", "activation": "relu"},
+        ("he2015a-a-relu-10crop-top1", "he2015a-a-relu-10crop-top5", "he2015a-a-multiply-adds"),
+    ),
+    *(
+        (
+            f"prelu-net-{model.lower()}",
+            f"The {layers}-layer model {model} with channel-wise PReLU",
+            {"model": model, "activation": "channel-wise"},
+            (
+                f"he2015a-{model.lower()}-prelu-10crop-top1",
+                f"he2015a-{model.lower()}-prelu-10crop-top5",
+                f"he2015a-{model.lower()}-multiply-adds",
+            ),
+        )
+        for model, layers in (("A", 19), ("B", 22), ("C", 22))
+    ),
 )
 
 
@@ -58,4 +85,11 @@ def _small(recipe: Recipe) -> Recipe:
     )
 
 
-RECIPES = (_PRELU_NET, _small(_PRELU_NET), _RELU_NET, _small(_RELU_NET))
+_PAPER_SIZES = (
+    _PRELU_NET,
+    *(
+        replace(_PRELU_NET, name=name, summary=summary, model_args=arguments, benchmarks=figures)
+        for name, summary, arguments, figures in _OTHERS
+    ),
+)
+RECIPES = tuple(each for recipe in _PAPER_SIZES for each in (recipe, _small(recipe)))

@@ -21,7 +21,8 @@ from pipelines.recipes._parts import (
 )
 
 _PAPER = "He, Zhang, Ren, Sun 2016, Deep residual learning for image recognition"
-# Name, function, summary, published figures, epochs of the small size.
+# Name, function, summary, published figures; of the small size the epochs and the highest rate,
+# which is lower where 32 pixels a side leave deep maps of 1 x 1 and few numbers to normalise by.
 _ON_IMAGENET = (
     (
         "resnet18",
@@ -29,6 +30,7 @@ _ON_IMAGENET = (
         "18 layers, identity shortcuts",
         ("he2015b-resnet18-10crop-top1", "he2015b-resnet18-multiply-adds"),
         5,
+        0.1,
     ),
     (
         "resnet34",
@@ -40,6 +42,7 @@ _ON_IMAGENET = (
             "he2015b-resnet34-multiply-adds",
         ),
         3,
+        0.02,
     ),
     (
         "resnet50",
@@ -53,6 +56,7 @@ _ON_IMAGENET = (
             "he2015b-resnet50-multiply-adds",
         ),
         3,
+        0.01,
     ),
     (
         "resnet101",
@@ -64,6 +68,7 @@ _ON_IMAGENET = (
             "he2015b-resnet101-multiply-adds",
         ),
         2,
+        0.01,
     ),
     (
         "resnet152",
@@ -75,14 +80,16 @@ _ON_IMAGENET = (
             "he2015b-resnet152-multiply-adds",
         ),
         2,
+        0.01,
     ),
-    ("plain18", "Plain18", "18 layers, no shortcuts", ("he2015b-plain18-10crop-top1",), 5),
+    ("plain18", "Plain18", "18 layers, no shortcuts", ("he2015b-plain18-10crop-top1",), 5, 0.1),
     (
         "plain34",
         "Plain34",
         "34 layers, no shortcuts",
         ("he2015b-plain34-10crop-top1", "he2015b-plain34-multiply-adds"),
         3,
+        0.02,
     ),
 )
 _CIFAR_DEPTHS = {"CifarResNet": (20, 32, 44, 56, 110), "CifarPlainNet": (20, 32, 44, 56)}
@@ -145,25 +152,25 @@ def _on_cifar10(function: str, depth: int) -> Recipe:
     )
 
 
-def _short(recipe: Recipe, epochs: int) -> Recipe:
+def _short(recipe: Recipe, epochs: int, rate: float) -> Recipe:
     return replace(
         recipe,
         **cifar10(
             preprocess=pixels(32, range=[0.0, 1.0]),
-            optimizer=short_momentum(0.1),
+            optimizer=short_momentum(rate),
             weight_decay=recipe.weight_decay,
             epochs=epochs,
         ),
     )
 
 
-_IMAGENET = [(_on_imagenet(*row), epochs) for *row, epochs in _ON_IMAGENET]
+_IMAGENET = [(_on_imagenet(*row), epochs, rate) for *row, epochs, rate in _ON_IMAGENET]
 _CIFAR10 = [
-    (_on_cifar10(function, depth), max(2, 120 // depth))
+    (_on_cifar10(function, depth), max(2, 120 // depth), 0.1)
     for function, depths in _CIFAR_DEPTHS.items()
     for depth in depths
 ]
 
 RECIPES = tuple(
-    recipe for paper, epochs in _IMAGENET + _CIFAR10 for recipe in (paper, _short(paper, epochs))
+    recipe for paper, *small in _IMAGENET + _CIFAR10 for recipe in (paper, _short(paper, *small))
 )

@@ -7,7 +7,15 @@ describes the training.
 from dataclasses import replace
 
 from pipelines.recipe import Recipe
-from pipelines.recipes._parts import MIRRORED, SOFTMAX_LOSS, cifar10, imagenet, momentum, thirds
+from pipelines.recipes._parts import (
+    MIRRORED,
+    SOFTMAX_LOSS,
+    cifar10,
+    imagenet,
+    momentum,
+    short_momentum,
+    thirds,
+)
 
 _ZFNET = Recipe(
     name="zfnet",
@@ -35,10 +43,8 @@ RECIPES = (
     replace(
         _ZFNET,
         **cifar10(
-            model_args={"stem": "cifar", "width": 0.25, "units": 256},
-            # With weights as small as the paper's the net starts only on pixels as large.
-            preprocess=_ZFNET.preprocess | {"size": [32, 32], "resize": None},
-            optimizer=momentum(thirds(0.01, drops=2)),
+            model_args={"stem": "cifar", "width": 0.25, "units": 256, "initialization": "he"},
+            optimizer=short_momentum(0.02),
             weight_decay=0.0,
             epochs=12,
         ),

@@ -12,7 +12,21 @@ from click.testing import CliRunner
 from pipelines import cli, process
 
 TREE = Path(__file__).parents[2]
-COMMANDS = ["list", "show", "run", "judge", "papers", "serve", "predict", "data", "compile"]
+COMMANDS = [
+    "list",
+    "show",
+    "run",
+    "judge",
+    "papers",
+    "serve",
+    "predict",
+    "data",
+    "claims",
+    "compile",
+    "schedule",
+    "history",
+    "rollback",
+]
 HEAVY = {"tensorflow", "tfx", "apache_beam", "numpy", "matplotlib", "grpc", "keras", "PIL", "kfp"}
 
 JUDGEMENT = {

@@ -119,10 +119,28 @@ def test_predict_without_a_server_starts_one_for_the_call(root, images, convnets
 def test_predict_asks_the_server_that_listens(running, root, images, convnets, monkeypatch):
     address = running[1]
     assert served.listens(address)
-    monkeypatch.setattr(cli, "GRPC_PORT", int(address.rpartition(":")[2]))
+    monkeypatch.setattr("pipelines.commands.serving.GRPC_PORT", int(address.rpartition(":")[2]))
     monkeypatch.delattr(served, "server")
     text = convnets("predict", images[0], "--model", "shade", "--root", root)
     assert f"{images[0]} dark 1.0000" in words(text)
+
+
+def test_load_test(running, images, convnets):
+    told = words(
+        convnets(
+            "load-test", *images, "--server", running[1], "--model", "shade", "--clients", 3,
+            "--seconds", 0.5, "--batch-size", 2,
+        )
+    )  # fmt: skip
+    values = dict(line.rsplit(" ", 1) for line in told if line and not line.endswith("ms"))
+    assert int(values["requests answered"]) >= 3
+    assert int(values["images a second"]) > 0
+    assert any(re.fullmatch(r"99 % within [0-9.]+ ms", line) for line in told)
+
+
+def test_load_test_of_a_model_that_is_not_served(running, images, convnets):
+    told = convnets("load-test", *images, "--server", running[1], "--model", "none", code=1)
+    assert "Latest(none)" in told
 
 
 def test_several_models_and_none_named(root, images, convnets):
@@ -209,7 +227,8 @@ class TestTensorFlowServing:
         port, rest_port, config = child.stdout.split()
         assert (port, rest_port) == ("--port=9000", "--rest_api_port=8501")
 
-        from serving.server import read_model_config
+        from serving.model_config import by_path, read_model_config
 
         models = read_model_config(config.removeprefix("--model_config_file="))
-        assert models == {name: str(root / "serving" / name) for name in ("shade", "shade-too")}
+        expected = {name: root / "serving" / name for name in ("shade", "shade-too")}
+        assert models == by_path(expected)

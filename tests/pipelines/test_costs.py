@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipelines import costs, recipes, screens
-from pipelines.cli import console
+from pipelines.commands.common import console
 from pipelines.recipe import Recipe
 
 NET = Recipe(
@@ -79,3 +79,22 @@ def test_a_retrained_network_costs_what_its_base_does_with_the_new_classes():
     cost = costs.count(recipe)
     assert (base.classes, cost.classes) == (10, 102)
     assert cost.total.parameters - base.total.parameters == (256 + 1) * (102 - 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "assignment", "words"),
+    [
+        ("lenet", "model_args.clasifier=softmax", "'model_args.clasifier': did you mean"),
+        ("cifar-resnet20", "model_args.depth=21", "6n[+]2"),
+        ("vgg16", "preprocess.size=[16,16]", "at least 32"),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_refused_before_anything_runs(name, assignment, words):
+    recipe = recipes.find(name).override([assignment])
+    with pytest.raises(ValueError, match=words):
+        costs.check(recipe)
+
+
+def test_every_small_network_can_be_built():
+    for sizes in recipes.all_recipes().values():
+        costs.check(sizes["small"])

@@ -1,6 +1,8 @@
 """`convnets data` on real images."""
 
+import hashlib
 import importlib.resources
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import skimage.data
 from click.testing import CliRunner
 from PIL import Image
 
+from components.ingest import engine
 from pipelines import cli, inspection
 
 SIDE = 40
@@ -63,6 +66,15 @@ def has_colour(sheet: Path, colour: tuple[int, ...]) -> bool:
     return bool((abs(pixels - colour).max(axis=2) < 3).any())
 
 
+def counted(output: str, *names: str) -> dict[str, list[int]]:
+    """The numbers of these rows, of the training and of the test split."""
+    return {
+        cells[0]: [int(count) for count in cells[1:]]
+        for cells in map(str.split, output.splitlines())
+        if len(cells) == 3 and cells[0] in names
+    }
+
+
 def test_inspect_shows_what_is_in_the_images(photos, tmp_path):
     folder = tmp_path / "photos"
     shutil.copytree(photos, folder)
@@ -80,11 +92,7 @@ def test_inspect_shows_what_is_in_the_images(photos, tmp_path):
         f"Contact sheet: {sheet}",
     ):
         assert text in answer.output
-    counts = {
-        cells[0]: [int(count) for count in cells[1:]]
-        for cells in map(str.split, answer.output.splitlines())
-        if len(cells) == 3 and cells[0] in ("cat", "coffee", "images")
-    }
+    counts = counted(answer.output, "cat", "coffee", "images")
     assert sum(counts["cat"]) == 40
     assert sum(counts["coffee"]) == 41
     assert sum(counts["images"]) == 81
@@ -103,7 +111,34 @@ def test_inspect_says_what_would_stop_a_run(tmp_path):
     assert answer.exit_code == 0, answer.output
     assert "A run would stop: class coffee is missing in the" in answer.output
     assert "--set validation.missing_classes=1 lets it pass" in answer.output
-    assert "A run would stop: more than 5% cannot be used" in answer.output
+    assert "A run would stop: 3 of 44 cannot be used, more than 5%" in answer.output
+    assert "images: not fit to train on" in answer.output
+
+
+def test_inspect_of_dead_letters_alone_has_one_verdict(tmp_path, photos):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    for number in range(9):
+        (folder / "cat" / f"empty-{number}.png").write_bytes(b"")
+    answer = convnets("inspect", str(folder), "--sheet", str(tmp_path / "sheet.png"))
+    assert answer.exit_code == 0, answer.output
+    assert "test images: not fit to train on" in answer.output
+    assert "9 of 89 cannot be used, more than 5%\nContact sheet" in answer.output
+
+
+def test_inspect_shows_two_images_too(tmp_path):
+    for label in PHOTOS:
+        (tmp_path / label).mkdir()
+        file = tmp_path / label / "0.png"
+        for number in range(40):
+            piece(label, number).save(file)
+            if engine.split_of(hashlib.sha256(file.read_bytes()).hexdigest().encode()) == "train":
+                break
+    answer = convnets("inspect", str(tmp_path), "--sheet", str(tmp_path / "sheet.png"))
+    assert answer.exit_code == 0, answer.output
+    assert "2 train and 0 test images: not fit to train on" in answer.output
+    assert "A run would stop: the test split has no images (2 in all)" in answer.output
+    assert Image.open(tmp_path / "sheet.png").height > 2 * SIDE
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
@@ -113,9 +148,52 @@ def test_inspect_draws_what_is_known_of_the_images(tmp_path, task):
     answer = convnets("inspect", str(folder), "--task", task, "--sheet", str(sheet))
     assert answer.exit_code == 0, answer.output
     assert f"(voc, {task})" in answer.output
+    counts = counted(answer.output, "background", "eye", "images")
+    assert sum(counts["images"]) == 20
+    assert counts["eye"] == counts["images"]
+    assert counts.get("background") == (counts["images"] if task == "segmentation" else None)
     masks = [tuple((GREY + number + part) / 2 for part in ORANGE) for number in range(20)]
     assert has_colour(sheet, BLUE) == (task == "detection")
     assert any(has_colour(sheet, mask) for mask in masks) == (task == "segmentation")
+
+
+def test_inspect_finds_a_class_that_no_object_of_a_split_has(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "images").mkdir()
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "cup"}]
+    for split, numbers in (("train", range(12)), ("val", range(12, 16))):
+        for number in numbers:
+            piece("coffee", number).save(tmp_path / "images" / f"{number}.png")
+        content = {
+            "categories": categories,
+            "images": [
+                {"id": number, "file_name": f"{number}.png", "height": SIDE, "width": SIDE}
+                for number in numbers
+            ],
+            "annotations": [
+                {"id": 3 * number, "image_id": number, "category_id": 1, "bbox": [1, 1, 9, 9]}
+                for number in numbers
+            ],
+        }
+        if split == "train":
+            # Two cups in each third image.
+            content["annotations"] += [
+                {
+                    "id": 3 * number + each,
+                    "image_id": number,
+                    "category_id": 2,
+                    "bbox": [9, 9, 9, 9],
+                }
+                for number in range(0, 12, 3)
+                for each in (1, 2)
+            ]
+        (tmp_path / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+    answer = convnets("inspect", str(tmp_path), "--sheet", str(tmp_path / "sheet.png"))
+    assert answer.exit_code == 0, answer.output
+    assert "12 train and 4 test images: not fit to train on" in answer.output
+    assert counted(answer.output, "cat", "cup") == {"cat": [12, 4], "cup": [4, 0]}
+    missing = "class cup is missing in the test split: none of its 4 images"
+    assert f"A run would stop: {missing}" in answer.output
 
 
 def test_inspect_of_pairs_shows_both(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from pipelines import cli
+from pipelines import cli, judging, recipes
 
 SHADES = (0, 100, 200)
 
@@ -70,6 +70,19 @@ def test_one_model_by_the_recipes_protocol(judge):
     assert "lenet (small) on 3 test images of /shades, protocol 1-crop" in text
     assert "error 66.67%, cross-entropy" in text
     assert "no: other data" in text
+
+
+def test_what_was_judged_is_among_the_papers(judge, root):
+    judge("black", "grey")
+    papers = CliRunner().invoke(cli.main, ["papers", "mnist", "--root", str(root)])
+    assert papers.exit_code == 0, papers.output
+    assert "2 x 1-crop" in papers.output
+
+
+def test_ensembles_stand_beside_the_papers_own(root):
+    recipe = recipes.find("ciresan-mnist", "paper")
+    assert judging._of_ensembles(recipe, 35) == ["ciresan2012-mnist-mcdnn35"]
+    assert judging._of_ensembles(recipe, 1) == []
 
 
 def test_several_models_are_an_ensemble(judge):

@@ -176,8 +176,8 @@ def test_ctrl_c_stops_the_child_and_all_it_started(run, stand_in):
         import subprocess
         helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         (root / "helper").write_text(str(helper.pid))
-        stage("A", "running")
         try:
+            stage("A", "running")
             time.sleep(600)
         except KeyboardInterrupt:
             (root / "interrupted").touch()
@@ -250,6 +250,10 @@ class TestOutcome:
         code, _ = execute(run, stand_in("os.kill(os.getpid(), signal.SIGKILL)"))
         assert code == -signal.SIGKILL
         assert "memory" in process.outcome(run, RECIPE, code, [])["error"]
+
+    def test_of_a_child_that_could_write_nothing_speaks_of_the_disk(self, run, stand_in):
+        code, _ = execute(run, stand_in(f"sys.exit({process.DISK_FULL})"))
+        assert "the disk is full" in process.outcome(run, RECIPE, code, [])["error"]
 
     def test_of_a_crash_names_the_signal(self, run, stand_in):
         code, _ = execute(run, stand_in("os.kill(os.getpid(), signal.SIGSEGV)"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import recipes
+from pipelines.optimizers import OPTIMIZERS, named
 from pipelines.recipe import SIZES, Recipe, RecipeError
 
 TREE = Path(__file__).parents[2]
@@ -128,7 +129,7 @@ def test_unknown_recipe_or_size_names_the_near_ones(name, size, words):
         ("mixed_precision=true", "mixed_precision", True),
         ("jit_compile=True", "jit_compile", True),
         ("model=a.b:C=d", "model", "a.b:C=d"),
-        ("protocol=7", "protocol", "7"),
+        ("model=7", "model", "7"),
         ("features=[]", "features", ()),
         ('augment=[{"step": "flip"}]', "augment", ({"step": "flip"},)),
     ],
@@ -198,6 +199,9 @@ def test_the_last_assignment_holds():
         ("thresholds.accuracy=high", ["thresholds.accuracy", "'high'"]),
         ("epochs.more=1", ["epochs", "no parts"]),
         ("strategy=mirored", ["'mirored'", "mirrored"]),
+        ("protocol=1-crap", ["'1-crap'", "1-crop"]),
+        ('benchmarks=["lecun1998-lenet-5"]', ["'lecun1998-lenet-5'", "lecun1998-lenet5"]),
+        ('benchmarks=["zzz"]', ["'zzz'", "none of the"]),
         ("=3", ["''"]),
         ('transfer={"layers": ["pool5"]}', ["transfer", "from and examples_per_class"]),
     ],
@@ -274,3 +278,33 @@ def test_transfer_in_json_has_known_keys_alone():
     values["transfer"]["layer"] = "pool5"
     with pytest.raises(RecipeError, match=r"'transfer.layer'.*transfer.layers"):
         Recipe.from_json(json.dumps(values))
+
+
+def test_optimizers_go_by_name():
+    recipe = LENET.override(["optimizer=adadelta"])
+    assert recipe.optimizer["class"] == "keras.optimizers:Adadelta"
+    assert recipe.optimizer["learning_rate"] == 1.0
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    with pytest.raises(RecipeError, match=r"did you mean.*adagrad"):
+        LENET.override(["optimizer=adagrat"])
+
+    for known in map(named, OPTIMIZERS):
+        ((module, name),) = import_paths(known)
+        assert name in top_level_names(source_of(module)) or module.startswith("keras.")
+
+
+@pytest.mark.parametrize(
+    ("name", "assignments", "expected"),
+    [
+        ("lenet", [], []),
+        ("vgg16", ["model_args.configuration=D"], []),
+        ("vgg16", ["model_args.configuration=A"], ["configuration=A instead of D"]),
+        ("resnet50", ['model_args={"shortcut": "A"}'], ["shortcut=A instead of the default"]),
+        ("lenet", ["model=keras_models.classification.lenet:LeNet5ReLU"],
+         ["keras_models.classification.lenet:LeNet5ReLU instead of "
+          "keras_models.classification.lenet:LeNet5"]),
+    ],
+)  # fmt: skip
+def test_another_network_than_the_papers_is_told(name, assignments, expected):
+    recipe = recipes.find(name, "paper").override(assignments)
+    assert recipes.deviations(recipe) == expected

@@ -1,0 +1,79 @@
+"""What several commands share: options, the console, and errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines import recipes
+from pipelines.beam import Beam
+from pipelines.kubeflow import KubeflowMissing
+from pipelines.recipe import SIZES, Recipe, RecipeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DEFAULT_ROOT = Path("runs")
+
+root_option = click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DEFAULT_ROOT,
+    show_default=True,
+    help="Folder of the artifacts, the models and the logs.",
+)
+size_option = click.option(
+    "--size",
+    default="small",
+    show_default=True,
+    metavar="|".join(SIZES),
+    help="paper: exactly the published set-up; small: minutes on two cores.",
+)
+settings_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a value of the recipe, such as epochs=3. Repeatable.",
+)
+
+
+def console() -> Console:
+    """Where everything is printed: texts as they are, no markup in them."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """What the user can put right is one line, without a traceback."""
+    from serving.errors import ServingError
+
+    try:
+        yield
+    except (ValueError, OSError, ServingError, KubeflowMissing) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def recipe_of(
+    name: str, size: str, settings: Sequence[str] = (), data: str | None = None
+) -> Recipe:
+    try:
+        recipe = recipes.find(name, size)
+        if data is not None:
+            recipe = recipe.on_data(data)
+        return recipe.override(settings)
+    except RecipeError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def beam_of(runner: str, arguments: Sequence[str]) -> Beam:
+    beam = Beam(runner, tuple(arguments))
+    with user_errors():
+        beam.check()
+    return beam

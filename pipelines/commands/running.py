@@ -1,0 +1,200 @@
+"""`convnets run`, and what the runs came to: `judge` and `papers`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines import bases, served
+from pipelines.beam import Beam, beam_options
+from pipelines.commands.common import (
+    DEFAULT_ROOT,
+    beam_of,
+    console,
+    recipe_of,
+    root_option,
+    settings_option,
+    size_option,
+    user_errors,
+)
+from pipelines.recipe import Recipe, RecipeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# 128 + SIGINT, as shells count it.
+_INTERRUPTED = 130
+_ON_THIS_MACHINE = Beam()
+
+
+@click.command("run")
+@click.argument("recipe")
+@size_option
+@root_option
+@settings_option
+@click.option(
+    "--data",
+    metavar="DIR",
+    help="Your own images, in a folder or spans (photos/span-{SPAN}), or tfds:NAME.",
+)
+@click.option("--window", type=int, help="Train on so many spans of --data, the newest and before.")
+@click.option("--seed", type=int, help="Seed of the weights, the order and the distortions.")
+@beam_options
+@click.option("--verbose", is_flag=True, help="Show the libraries' logs.")
+def run_recipe(
+    recipe: str,
+    size: str,
+    root: Path,
+    settings: Sequence[str],
+    data: str | None,
+    window: int | None,
+    seed: int | None,
+    beam_runner: str,
+    beam_arguments: Sequence[str],
+    verbose: bool,
+) -> None:
+    """Trains a recipe, judges it beside the paper and pushes it to be served.
+
+    What has been done already comes from the cache; an interrupted run is continued.
+    """
+    if seed is not None:
+        settings = (*settings, f"seed={seed}")
+    if window is not None:
+        settings = (*settings, f"window={window}")
+    beam = beam_of(beam_runner, beam_arguments)
+    chosen = _checked_data(recipe_of(recipe, size, settings, data))
+    if run(chosen, root, console(), verbose, beam)["error"]:
+        sys.exit(1)
+
+
+def run(
+    recipe: Recipe,
+    root: Path,
+    screen: Console,
+    verbose: bool = False,
+    beam: Beam = _ON_THIS_MACHINE,
+) -> dict[str, Any]:
+    """Runs a recipe, shows its progress and, at the end, what it came to.
+
+    Returns:
+      the run's summary, as `ROOT/runs/RUN.json` has it.
+
+    Raises:
+      click.ClickException: another run is using the root, the root cannot be written, or the
+        network that the recipe is to retrain is not there.
+      SystemExit: the user has interrupted the run.
+    """
+    from pipelines import display, process, screens
+
+    root = root.absolute()
+    try:
+        recipe = bases.on_base(recipe, root)
+    except RecipeError as error:
+        raise click.ClickException(str(error)) from error
+    this = process.new_run(recipe.name, root)
+    board = display.Board()
+    plain = json.loads(recipe.to_json())
+    on_log = click.echo if verbose else None
+    try:
+        with display.watching(screen, board, plain=verbose) as on_event:
+            code = process.execute(
+                this, plain, process.RUNNER, on_event, on_log, dataclasses.asdict(beam)
+            )
+    except (process.RootBusy, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        screen.print("stopped; the same command goes on from where this run came to")
+        sys.exit(_INTERRUPTED)
+    summary = process.outcome(this, plain, code, board.rows())
+    summary["seconds"] = summary["seconds"] or board.seconds
+    screen.print(screens.end_screen(summary, _next_commands(summary, root), this.log))
+    return summary
+
+
+@click.command("judge")
+@click.argument("recipe", required=False)
+@root_option
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Judge this SavedModel now, on the test images of the recipe's last run. "
+    "Repeatable: the mean of the probabilities of several.",
+)
+@settings_option
+def judge(recipe: str | None, root: Path, models: Sequence[Path], settings: Sequence[str]) -> None:
+    """The published figures beside ours, of the last run of one recipe or of each.
+
+    With --model, --set protocol=NAME asks them by another protocol.
+    """
+    from pipelines import runs, screens
+
+    known = recipe_of(recipe, "small") if recipe else None
+    if settings and not models:
+        raise click.UsageError("--set is for --model: a run is judged as it was run")
+    if not models:
+        latest = {each["recipe"]: each for each in runs.judgements(root, recipe)}
+    elif known is None:
+        raise click.UsageError("--model needs the RECIPE on whose images it is judged")
+    else:
+        from pipelines import judging
+
+        served.quiet_libraries()
+        with user_errors(), console().status("loading TensorFlow and judging"):
+            judgement = judging.judge_models(models, known.name, root.absolute(), settings)
+        latest = {known.name: judgement}
+    if not latest:
+        raise click.ClickException(_nothing_run(recipe, root))
+    for judgement in latest.values():
+        console().print(screens.judgement_screen(judgement))
+
+
+@click.command("papers")
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@root_option
+def papers(words: Sequence[str], root: Path) -> None:
+    """Every published figure, beside what has been run so far.
+
+    Each WORD leaves only the figures of a data set (cifar10), a paper (krizhevsky) or a net (vgg).
+    """
+    from pipelines import runs, screens
+
+    with user_errors():
+        figures = screens.figures_about(words)
+    ours = [*runs.judgements(root), *runs.judged(root)]
+    console().print(screens.papers_screen(figures, ours))
+
+
+def _checked_data(recipe: Recipe) -> Recipe:
+    """The recipe with its data found, and named so that the name holds in every process."""
+    from components.ingest import sources
+
+    try:
+        source, *_ = sources.window(recipe.dataset, recipe.window, recipe.task)
+    except (sources.SourceError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    if recipe.dataset == "mnist" or source.kind == "tfds" or "://" in recipe.dataset:
+        return recipe
+    return dataclasses.replace(recipe, dataset=source.pattern or source.base)
+
+
+def _nothing_run(recipe: str | None, root: Path) -> str:
+    what = f"no run of {recipe}" if recipe else "no run"
+    return f"{root} holds {what} that was judged; start with: convnets run {recipe or 'lenet'}"
+
+
+def _next_commands(summary: dict[str, Any], root: Path) -> Iterator[str]:
+    place = "" if root == DEFAULT_ROOT.absolute() else f" --root {shlex.quote(str(root))}"
+    if summary.get("pushed") and not summary["error"]:
+        yield f"convnets serve{place}"
+        yield f"convnets predict IMAGE...{place}"
+    if summary.get("judgement"):
+        yield f"convnets papers{place}"

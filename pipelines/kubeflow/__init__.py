@@ -1,0 +1,17 @@
+"""Kubeflow Pipelines: a recipe as a specification, what its steps run, and handing it in.
+
+Nothing heavy is imported here: the command line asks for names and defaults only.
+"""
+
+IMAGE = "convnets:latest"
+ROOT = "/runs"
+
+
+class KubeflowMissing(ImportError):
+    """What Kubeflow needs is not installed, or cannot be on this Python."""
+
+    def __init__(self, what: str):
+        super().__init__(
+            f"{what} needs kfp: pip install 'convnets[kubeflow]' "
+            "(TFX supports it on Python 3.11 and earlier)"
+        )

@@ -1,0 +1,139 @@
+"""The first step of a run on Kubeflow: makes the values of all other steps.
+
+`python -m pipelines.kubeflow.plan --executor-input JSON` is what its container runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.ingest.sources import Source
+from pipelines.beam import Beam
+from pipelines.kubeflow.inputs import Data
+from pipelines.kubeflow.specification import INGEST, output_name, values
+from pipelines.paths import Paths
+from pipelines.recipe import Recipe, RecipeError
+
+# Of data without versions; of a step for a span of the window that there is not.
+_NO_NUMBER = -1
+
+
+def main(arguments: list[str]) -> int:
+    """Writes each value to the file that Kubeflow reads it from; returns the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--executor-input", required=True, type=json.loads)
+    executor_input = parser.parse_args(arguments).executor_input
+    outputs = executor_input["outputs"]["parameters"]
+    try:
+        made = plan(executor_input["inputs"]["parameterValues"], outputs)
+    except (ValueError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    for name, output in outputs.items():
+        path = Path(output["outputFile"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_text(made[name]), encoding="utf-8")
+    return 0
+
+
+def plan(parameters: Mapping[str, Any], expected: Collection[str]) -> dict[str, Any]:
+    """The values of all steps.
+
+    Args:
+      parameters: `recipe` and `beam` as JSON, the pipeline's own; and what the run was given:
+        `overrides`, a list of `KEY=VALUE`; `data`; and `root`.
+      expected: the names of the values that the compiled pipeline takes.
+
+    Raises:
+      RecipeError: an override that no recipe takes, or one that changes which steps there are.
+      SourceError: data that cannot be trained on.
+    """
+    recipe = Recipe.from_json(parameters["recipe"])
+    if parameters["data"] != recipe.dataset:
+        recipe = recipe.on_data(parameters["data"])
+    recipe = recipe.override(parameters["overrides"])
+    paths = Paths(parameters["root"].rstrip("/"))
+    _keep_downloads(paths)
+    from pipelines.kubeflow.compiling import tfx_specification
+
+    data, steps = _data(recipe)
+    beam = Beam.from_plain(json.loads(parameters["beam"]))
+    made = values(tfx_specification(recipe, data, paths, "", beam))
+    for step, source in steps.items():
+        made |= _files(step, source, made)
+    if set(made) != set(expected):
+        changed = sorted({name.partition(".")[0] for name in set(made) ^ set(expected)})
+        raise RecipeError(
+            f"the steps are not those that the pipeline was compiled with ({', '.join(changed)}): "
+            "what was set changes them, or the image has another version of this package; "
+            "compile it anew"
+        )
+    return made
+
+
+def _keep_downloads(paths: Paths) -> None:
+    """Data sets that TFDS prepares here are there for the next step, and the next run."""
+    os.environ.setdefault("TFDS_DATA_DIR", f"{paths.root}/tensorflow_datasets")
+    if "://" not in paths.root:
+        os.environ.setdefault("XDG_CACHE_HOME", f"{paths.root}/cache")
+
+
+def _data(recipe: Recipe) -> tuple[Data, dict[str, Source | None]]:
+    """What is read; and by which step, with None for a span of the window that there is not."""
+    from components.ingest.sources import prepare, resolve, window
+
+    newest, *earlier = map(prepare, window(recipe.dataset, recipe.window, recipe.task))
+    fixed = prepare(resolve(recipe.fixed, recipe.task)) if recipe.fixed else None
+    absent = recipe.window - 1 - len(earlier)
+    steps = {INGEST: newest}
+    for place, source in enumerate([*earlier, *[None] * absent], 1):
+        steps[f"{INGEST}-earlier-{place}"] = source
+    if fixed:
+        steps[f"{INGEST}-fixed"] = fixed
+    return Data(newest, (*earlier, *[newest] * absent), fixed), steps
+
+
+def _files(step: str, source: Source | None, made: Mapping[str, Any]) -> dict[str, Any]:
+    """What TFX's driver of ExampleGens finds out: which files there are, of which span."""
+    from google.protobuf import json_format
+    from tfx.components.example_gen import input_processor
+    from tfx.proto import example_gen_pb2, range_config_pb2
+
+    if source is None:
+        absent = {"span": _NO_NUMBER, "version": _NO_NUMBER, "input_fingerprint": ""}
+        return {output_name(step, key): value for key, value in absent.items()}
+    only = None
+    if source.span is not None:
+        span = {"start_span_number": source.span, "end_span_number": source.span}
+        only = range_config_pb2.RangeConfig(static_range=span)
+    name = output_name(step, "input_config")
+    config = json_format.Parse(made[name], example_gen_pb2.Input())
+    base = made[output_name(step, "input_base")]
+    processor = input_processor.FileBasedInputProcessor(base, config.splits, only)
+    span, version = processor.resolve_span_and_version()
+    found = {
+        "span": span,
+        "version": _NO_NUMBER if version is None else version,
+        "input_fingerprint": processor.get_input_fingerprint(span, version),
+    }
+    for split in config.splits:
+        split.pattern = processor.get_pattern_for_span_version(split.pattern, span, version)
+    written = {output_name(step, key): value for key, value in found.items()}
+    return written | {name: json_format.MessageToJson(config, sort_keys=True)}
+
+
+def _text(value: Any) -> str:
+    """As Kubeflow reads it back; protobuf's JSON has whole numbers with a fraction of 0."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Retraining: when, whether and how often; see docs/retraining.md."""

@@ -1,0 +1,348 @@
+"""The scheduler on a clock that is set by hand, with real processes in the pipeline's place."""
+
+import datetime
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import process
+from pipelines.scheduling import scheduler as scheduling
+from pipelines.scheduling.definition import Definition
+from pipelines.scheduling.scheduler import Scheduler
+from tests.pipelines.scheduled import FAILED, REPLACED, START, HandClock, at, reasons, states
+
+TREE = Path(__file__).parents[2]
+DAY = datetime.timedelta(days=1)
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+@pytest.fixture
+def make(tmp_path, clock, stand_in):
+    """A scheduler on a root with one schedule, whose runs are what `body` does."""
+
+    def made(body=REPLACED, **values):
+        scheduler = Scheduler(tmp_path / "root", clock, stand_in(body), random.Random(0))
+        timed = {} if "every" in values else {"cron": "0 3 * * *", "timezone": "UTC"}
+        scheduler.define(Definition(**{"name": "daily", "recipe": "lenet", **timed, **values}))
+        return scheduler
+
+    return made
+
+
+class TestTimes:
+    def test_a_run_is_made_when_it_is_due_and_not_before(self, make, clock):
+        scheduler = make()
+        at(clock, 14.99)
+        scheduler.tick()
+        assert states(scheduler) == []
+        at(clock, 15)
+        scheduler.tick()
+        (made,) = scheduler.store.history()
+        assert (made.state, made.version, made.text) == ("replaced", "7", "better")
+        assert scheduler.store.entry("daily").next_at == START + datetime.timedelta(hours=39)
+        scheduler.tick()
+        assert len(states(scheduler)) == 1
+
+    def test_times_missed_in_a_long_absence_are_made_up_for_by_one_run(self, make, clock):
+        make()
+        at(clock, 24 * 10)
+        again = make()  # Another process: only the file is the same.
+        again.store.update("daily", due_at=START, next_at=START)
+        again.tick()
+        assert reasons(again) == ["due, 10 missed"]
+        assert again.store.entry("daily").next_at > clock.now()
+
+    def test_what_is_due_survives_the_scheduler(self, make, clock, tmp_path, stand_in):
+        make()
+        at(clock, 24)
+        later = Scheduler(tmp_path / "root", clock, stand_in(REPLACED))
+        later.tick()
+        assert states(later) == ["replaced"]
+
+    def test_to_define_the_same_once_more_changes_nothing(self, make, clock):
+        before = make().store.entry("daily")
+        at(clock, 24)
+        assert make().store.entry("daily") == before
+        assert make(retries=1).store.entry("daily").next_at > clock.now()
+
+    def test_what_was_missed_for_longer_than_the_grace_is_let_go(self, make, clock):
+        scheduler = make(grace=3600.0)
+        at(clock, 17)
+        scheduler.tick()
+        assert states(scheduler) == ["missed"]
+        assert scheduler.store.entry("daily").next_at > clock.now()
+        at(clock, 15 + 24)
+        scheduler.tick()
+        assert states(scheduler) == ["missed", "replaced"]
+
+    def test_jitter_delays_by_some_of_it(self, make, clock):
+        entry = make(jitter=600.0).store.entry("daily")
+        late = (entry.next_at - entry.due_at).total_seconds()
+        assert 0 < late <= 600
+        assert entry.due_at == START + datetime.timedelta(hours=15)
+
+    def test_a_time_that_comes_during_a_run_is_made_up_for_after_it(self, make, clock, monkeypatch):
+        scheduler = make(every=3600.0)
+        real = scheduling.attempt
+
+        def slow(*arguments):
+            clock.wait(2.5 * 3600)
+            return real(*arguments)
+
+        monkeypatch.setattr(scheduling, "attempt", slow)
+        at(clock, 1)
+        scheduler.tick()
+        monkeypatch.undo()
+        # Never two at a time: the next begins an hour after the end of this one.
+        assert states(scheduler) == ["replaced"]
+        assert scheduler.store.entry("daily").next_at == clock.now() + DAY / 24
+
+    def test_two_schedules_take_turns_the_longest_due_first(self, make, clock):
+        scheduler = make()
+        scheduler.define(Definition("early", "lenet", cron="0 2 * * *", timezone="UTC"))
+        at(clock, 20)
+        scheduler.tick()
+        history = list(reversed(scheduler.store.history()))
+        assert [each.schedule for each in history] == ["early", "daily"]
+        assert len({each.run_id for each in history}) == 2
+
+    def test_the_loop_waits_until_something_is_due_but_looks_at_the_file(self, make, clock):
+        scheduler = make()
+        assert scheduler.tick() == scheduling.POLL_SECONDS
+        at(clock, 15 - 2 / 3600)
+        assert scheduler.tick() == pytest.approx(2)
+
+
+class TestFailures:
+    def test_a_failed_run_is_tried_again_after_longer_and_longer(self, make, clock):
+        scheduler = make(FAILED, retries=2, backoff=60.0)
+        at(clock, 15)
+        scheduler.tick()
+        assert scheduler.store.entry("daily").retry_at == clock.now() + DAY / 1440
+        clock.wait(59)
+        scheduler.tick()
+        assert states(scheduler) == ["failed"]
+        clock.wait(1)
+        scheduler.tick()
+        clock.wait(120)
+        scheduler.tick()
+        assert states(scheduler) == ["failed"] * 3
+        assert [each.attempt for each in reversed(scheduler.store.history())] == [1, 2, 3]
+        assert reasons(scheduler) == ["due", "retry 1", "retry 2"]
+        entry = scheduler.store.entry("daily")
+        assert entry.retry_at is None and entry.attempt == 0
+        assert entry.next_at == START + datetime.timedelta(hours=39)
+
+    def test_a_try_that_succeeds_ends_the_tries(self, make, clock):
+        scheduler = make(
+            f"""
+            if (root / "second").exists():
+                {REPLACED}
+            else:
+                (root / "second").touch()
+                {FAILED}
+            """
+        )
+        at(clock, 15)
+        scheduler.tick()
+        clock.wait(60)
+        scheduler.tick()
+        assert states(scheduler) == ["failed", "replaced"]
+        assert scheduler.store.entry("daily").retry_at is None
+
+    def test_what_another_try_cannot_help_is_not_tried_again(self, make, clock):
+        scheduler = make('summary(error="labels have drifted", hopeless=True); sys.exit(1)')
+        at(clock, 15)
+        scheduler.tick()
+        assert scheduler.store.entry("daily").retry_at is None
+        assert states(scheduler) == ["failed"]
+
+    def test_a_killed_child_is_a_failure_too(self, make, clock):
+        scheduler = make("os.kill(os.getpid(), signal.SIGKILL)")
+        at(clock, 15)
+        scheduler.tick()
+        assert "memory" in scheduler.store.history()[0].text
+        assert scheduler.store.entry("daily").attempt == 1
+
+    def test_a_run_that_takes_too_long_is_stopped(self, make, clock, monkeypatch):
+        scheduler = make("time.sleep(600)", timeout=0.2)
+        at(clock, 15)
+        scheduler.tick()
+        (made,) = scheduler.store.history()
+        assert (made.state, made.text) == (
+            "timed out",
+            "the run was stopped: it took more than 0.2 seconds",
+        )
+        assert scheduler.store.entry("daily").attempt == 1
+        with process.locked(scheduler._root):
+            pass
+
+    def test_a_recipe_that_is_gone_fails_and_ends_nothing(self, make, clock):
+        scheduler = make()
+        scheduler.define(Definition("gone", "lenett", every=60.0))
+        at(clock, 15)
+        scheduler.tick()
+        history = {each.schedule: each for each in scheduler.store.history()}
+        assert "lenet" in history["gone"].text
+        assert history["gone"].state == "failed"
+        assert history["daily"].state == "replaced"
+
+    def test_a_root_in_use_is_waited_for_and_is_no_failure(self, make, clock):
+        scheduler = make()
+        at(clock, 15)
+        with process.locked(scheduler._root):
+            scheduler.tick()
+            entry = scheduler.store.entry("daily")
+            assert f"process {os.getpid()}" in entry.looked
+            assert entry.attempt == 0
+            assert states(scheduler) == []
+        clock.wait(60)
+        scheduler.tick()
+        assert states(scheduler) == ["replaced"]
+
+    def test_a_state_that_cannot_be_written_now_is_written_later(self, make, clock, monkeypatch):
+        scheduler = make()
+        at(clock, 15)
+        monkeypatch.setattr("pipelines.scheduling.store._WAIT_SECONDS", 0.01)
+        other = sqlite3.connect(scheduler._root / "schedule.sqlite", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        assert scheduler._work() == scheduling.POLL_SECONDS
+        other.execute("ROLLBACK")
+        other.close()
+        scheduler._work()
+        assert states(scheduler) == ["replaced"]
+
+
+class TestInterruptions:
+    def test_a_stopped_scheduler_stops_its_run_and_makes_it_again(self, make, clock, monkeypatch):
+        scheduler = make('stage("A", "running"); time.sleep(600)')
+        at(clock, 15)
+        real = scheduler.store.tell
+
+        def interrupted(line, **columns):
+            real(line, **columns)
+            if "stage" in columns:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(scheduler.store, "tell", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scheduler.serve()
+        assert states(scheduler) == ["interrupted"]
+        assert scheduler.store.history()[0].stage == "A"
+        again = make()
+        again.store.update("daily", next_at=clock.now())
+        again.tick()
+        assert states(again) == ["interrupted", "replaced"]
+
+    def test_sigterm_ends_it_as_systemd_sends_it(self, make, clock):
+        scheduler = make("os.kill(os.getppid(), signal.SIGTERM); time.sleep(600)")
+        at(clock, 15)
+        with pytest.raises(KeyboardInterrupt):
+            scheduler.serve()
+        assert states(scheduler) == ["interrupted"]
+
+    def test_a_killed_scheduler_leaves_no_run_running(self, make, clock):
+        scheduler = make()
+        values = {"schedule": "daily", "attempt": 1, "reason": "due", "state": "running"}
+        scheduler.store.begin(started_at=clock.now(), **values)
+        scheduler.recover()
+        (left,) = scheduler.store.history()
+        assert left.state == "interrupted" and left.ended_at == clock.now()
+
+    def test_a_second_scheduler_on_the_root_is_refused(self, make):
+        scheduler = make()
+        with scheduling.locked(scheduler._root):
+            script = (
+                "import sys; from pathlib import Path\n"
+                "from pipelines.scheduling.scheduler import Scheduler\n"
+                "Scheduler(Path(sys.argv[1])).serve()"
+            )
+            other = subprocess.run(
+                [sys.executable, "-c", script, str(scheduler._root)],
+                cwd=TREE,
+                capture_output=True,
+                text=True,
+            )
+        assert other.returncode == 1
+        assert f"process {os.getpid()}" in other.stderr
+        assert "SchedulerBusy" in other.stderr
+        with scheduling.locked(scheduler._root):
+            pass
+
+
+class TestCommands:
+    def test_a_run_that_was_asked_for_is_made_even_if_paused(self, make, clock):
+        scheduler = make()
+        scheduler.store.update("daily", requested_at=clock.now(), paused=1)
+        scheduler.tick()
+        assert reasons(scheduler) == ["asked for"]
+        scheduler.tick()
+        at(clock, 20)
+        scheduler.tick()
+        assert len(states(scheduler)) == 1
+
+    def test_a_request_during_the_run_is_kept(self, make, clock, monkeypatch):
+        scheduler = make()
+        real = scheduling.attempt
+
+        def asked_again(*arguments):
+            outcome = real(*arguments)
+            clock.wait(60)
+            scheduler.store.update("daily", requested_at=clock.now())
+            monkeypatch.undo()
+            return outcome
+
+        monkeypatch.setattr(scheduling, "attempt", asked_again)
+        scheduler.store.update("daily", requested_at=clock.now())
+        scheduler.tick()
+        assert reasons(scheduler) == ["asked for", "asked for"]
+
+    def test_after_a_pause_the_next_time_counts(self, make, clock):
+        scheduler = make()
+        scheduler.store.update("daily", paused=1)
+        at(clock, 24 * 3)
+        scheduler.tick()
+        scheduler.resume("daily")
+        scheduler.tick()
+        assert states(scheduler) == []
+        assert scheduler.store.entry("daily").next_at == START + 3 * DAY + DAY * 15 / 24
+
+    def test_a_schedule_removed_or_changed_during_its_run(self, make, clock, monkeypatch):
+        scheduler = make()
+        real = scheduling.attempt
+        at(clock, 15)
+
+        def changed(*arguments):
+            made = Definition("daily", "lenet", every=60.0)
+            scheduler.define(made)
+            return real(*arguments)
+
+        monkeypatch.setattr(scheduling, "attempt", changed)
+        scheduler.tick()
+        assert scheduler.store.entry("daily").next_at == clock.now() + DAY / 1440
+
+        def removed(*arguments):
+            scheduler.store.remove("daily")
+            return real(*arguments)
+
+        monkeypatch.setattr(scheduling, "attempt", removed)
+        clock.wait(60)
+        scheduler.tick()
+        assert scheduler.store.entries() == []
+        assert states(scheduler) == ["replaced", "replaced"]
+
+    def test_once_is_for_other_schedulers_and_makes_the_retries(self, make, clock):
+        scheduler = make(FAILED, retries=2, backoff=60.0)
+        outcome = scheduler.once("daily")
+        assert outcome.failed
+        assert clock.now() == START + datetime.timedelta(seconds=180)
+        assert len(states(scheduler)) == 3

@@ -1,0 +1,136 @@
+"""Who is told of what, and which schedules there cannot be."""
+
+import json
+import random
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from pipelines.recipe import RecipeError
+from pipelines.scheduling.definition import Definition, ScheduleError
+from pipelines.scheduling.scheduler import Scheduler
+from tests.pipelines.scheduled import FAILED, KEPT, REPLACED, HandClock, at
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+@pytest.fixture
+def make(tmp_path, clock, stand_in):
+    """A scheduler on a root with one schedule, whose runs are what `body` does."""
+
+    def made(body=REPLACED, **values):
+        scheduler = Scheduler(tmp_path / "root", clock, stand_in(body), random.Random(0))
+        timed = {} if "every" in values else {"cron": "0 3 * * *", "timezone": "UTC"}
+        scheduler.define(Definition(**{"name": "daily", "recipe": "lenet", **timed, **values}))
+        return scheduler
+
+    return made
+
+
+class _Hook(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.told.append(json.loads(body))
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hook():
+    server = HTTPServer(("127.0.0.1", 0), _Hook)
+    server.told, server.answers = [], []
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class TestAlerts:
+    def test_a_model_that_does_not_replace_the_served_one_is_told(
+        self, make, clock, hook, tmp_path
+    ):
+        told = tmp_path / "told.json"
+        address = f"http://127.0.0.1:{hook.server_port}/secret"
+        scheduler = make(KEPT, webhook=address, command=f"cat > {told}; echo $CONVNETS_EVENT")
+        hook.answers = [503]
+        at(clock, 15)
+        scheduler.tick()
+        assert len(hook.told) == 2
+        assert hook.told[1]["event"] == "kept"
+        assert hook.told[1]["text"] == "accuracy 0.1, less than the wanted 0.9"
+        assert json.loads(told.read_text()) == hook.told[1]
+        assert scheduler.store.history()[0].notes is None
+
+    def test_a_failure_is_told_after_the_last_try(self, make, clock, hook):
+        address = f"http://127.0.0.1:{hook.server_port}"
+        scheduler = make(FAILED, webhook=address, retries=1)
+        at(clock, 15)
+        scheduler.tick()
+        assert hook.told == []
+        clock.wait(60)
+        scheduler.tick()
+        (message,) = hook.told
+        assert (message["event"], message["attempts"]) == ("failed", 2)
+        assert message["text"] == "the disk is full"
+
+    def test_success_is_told_to_those_who_ask(self, make, clock, hook):
+        address = f"http://127.0.0.1:{hook.server_port}"
+        at(clock, 0)
+        for alert_on, number in ((("failed",), 0), (("replaced",), 1)):
+            make(webhook=address, alert_on=alert_on).once("daily")
+            assert len(hook.told) == number
+
+    def test_an_alert_that_fails_is_noted_without_its_secret(self, make, clock, monkeypatch):
+        monkeypatch.setattr("pipelines.scheduling.alerts._COMMAND_SECONDS", 0.1)
+        for command, words in (
+            ("echo no; exit 3", "exit code 3 no"),
+            ("sleep 60 | cat", "not done"),
+        ):
+            scheduler = make(KEPT, webhook="http://127.0.0.1:1/secret", command=command)
+            scheduler.once("daily")
+            (line, *_) = scheduler.store.history()
+            assert line.state == "kept"
+            assert words in line.notes
+            assert "127.0.0.1" in line.notes and "secret" not in line.notes
+
+
+class TestDefinitions:
+    @pytest.mark.parametrize(
+        ("values", "error", "message"),
+        [
+            ({"cron": None}, ScheduleError, "say when"),
+            ({"every": 60.0}, ScheduleError, "say when"),
+            ({"name": "../x"}, ScheduleError, "no name"),
+            ({"recipe": "lenett"}, RecipeError, "lenet"),
+            ({"settings": ("epoch=1",)}, RecipeError, "epochs"),
+            ({"drift": 2.0}, ScheduleError, "between 0 and 1"),
+            ({"webhook": "file:///etc"}, ScheduleError, "http"),
+            ({"alert_on": ("sometimes",)}, ScheduleError, "failed, kept, replaced"),
+            ({"new_span": True}, ScheduleError, "spans"),
+            ({"data": "photos/{SPAM}"}, ValueError, "SPAM"),
+            ({"retries": -1}, ScheduleError, "0 or more"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, values, error, message):
+        made = Definition(**{"name": "a", "recipe": "lenet", "cron": "0 3 * * *", **values})
+        with pytest.raises(error, match=message):
+            made.check()
+
+    def test_to_json_and_back(self):
+        made = Definition(
+            "a", "lenet", settings=("epochs=1",), every=60.0, drift=0.1, alert_on=("kept",)
+        )
+        assert Definition.from_json(made.to_json()) == made
+
+    def test_drift_that_is_looked_for_does_not_stop_the_run(self):
+        recipe = Definition("a", "lenet", every=60.0, drift=0.1).build()
+        assert recipe.validation["drift"] == recipe.validation["image_drift"] == 1.0

@@ -1,0 +1,228 @@
+"""`convnets schedule` as it is typed, and what it writes for other schedulers."""
+
+import datetime
+import getpass
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pipelines import cli, process
+from pipelines.scheduling import export
+from pipelines.scheduling.definition import Definition, ScheduleError
+from pipelines.scheduling.scheduler import Scheduler
+from pipelines.scheduling.store import Store
+from tests.pipelines.scheduled import KEPT, REPLACED
+
+TREE = Path(__file__).parents[2]
+FULL = Definition(
+    "nightly",
+    "lenet-relu",
+    settings=("epochs=1", 'note="5 % $HOME"'),
+    data="/photos/span-{SPAN}",
+    window=2,
+    fixed="/photos/span-1",
+    cron="30 3 * * 1-5",
+    timezone="Europe/Berlin",
+    new_span=True,
+    drift=0.2,
+    settle=120.0,
+    grace=7200.0,
+    retries=2,
+    backoff=90.0,
+    timeout=21600.0,
+    webhook="https://example.org/hook",
+    command="mail -s 'a b' ops",
+    alert_on=("failed",),
+)
+
+
+@pytest.fixture
+def convnets(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def call(*arguments, code=0):
+        place = ["--root", str(tmp_path / "root")]
+        result = CliRunner().invoke(cli.main, ["schedule", *arguments, *place])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return call
+
+
+def test_a_schedule_is_made_listed_paused_and_removed(convnets, tmp_path):
+    convnets("lenet", "--cron", "@daily", "--no-start")
+    convnets("--every=10m", "lenet-relu", "--name=often", "--no-start", "--set", "epochs=1")
+    listed = convnets("list")
+    assert "cron 0 0 * * *" in listed and "every 10m" in listed
+    convnets("pause", "often")
+    assert "paused" in convnets("list")
+    convnets("run-now", "often")
+    assert "as soon as" in convnets("list")
+    convnets("resume", "often")
+    convnets("remove", "often")
+    assert "often" not in convnets("list")
+    assert [entry.name for entry in Store(tmp_path / "root").entries()] == ["lenet"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lenett", "--cron", "@daily"], "lenet"),
+        (["lenet"], "say when"),
+        (["lenet", "--cron", "61 * * * *"], "maximum value"),
+        (["lenet", "--every", "often"], "length of time"),
+        (["lenet", "--cron", "@daily", "--set", "epoch=1"], "epochs"),
+        (["lenet", "--cron", "@daily", "--on-new-span"], "spans"),
+        (["lenet", "--cron", "@daily", "--data", "nowhere"], "no such folder"),
+        (["lenet", "--cron", "@daily", "--fixed", "nowhere"], "no such folder"),
+        (["pause", "lenet"], "no schedules"),
+    ],
+)
+def test_what_cannot_be_is_one_line(convnets, arguments, message):
+    output = convnets(*arguments, code=2 if "--every" in arguments else 1)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_an_unknown_schedule_is_named_with_those_there_are(convnets):
+    convnets("lenet", "--cron", "@daily", "--no-start")
+    assert "lenet" in convnets("pause", "lenett", code=1)
+
+
+def test_the_oldest_span_is_what_stays_the_same(convnets, tmp_path):
+    for number in (3, 7):
+        (tmp_path / f"span-{number}" / "cat").mkdir(parents=True)
+    convnets("lenet-relu", "--every=1h", f"--data={tmp_path}/span-{{SPAN}}/", "--no-start")
+    made = Store(tmp_path / "root").entry("lenet-relu").definition
+    assert made.fixed == str(tmp_path / "span-3")
+    assert made.data == str(tmp_path / "span-{SPAN}")
+
+
+@pytest.mark.parametrize(("body", "code"), [(REPLACED, 0), (KEPT, 0), ("sys.exit(1)", 1)])
+def test_once_is_told_by_its_exit_code(convnets, stand_in, monkeypatch, body, code):
+    monkeypatch.setattr(process, "RUNNER", stand_in(body))
+    output = convnets("lenet", "--cron", "@daily", "--once", "--retries=0", code=code)
+    state = {REPLACED: "replaced", KEPT: "kept"}.get(body, "failed")
+    assert state in output
+    assert state in convnets("history")
+
+
+def test_arguments_make_the_same_definition_again(convnets, tmp_path):
+    for label in ("cat", "dog"):
+        (tmp_path / "span-1" / label).mkdir(parents=True)
+        (tmp_path / "span-1" / label / "a.png").touch()
+    data, fixed = str(tmp_path / "span-{SPAN}"), str(tmp_path / "span-1")
+    made = replace(FULL, settings=("epochs=1",), data=data, fixed=fixed)
+    convnets(*made.arguments(), "--no-start")
+    assert Store(tmp_path / "root").entry("nightly").definition == made
+
+
+class TestExport:
+    @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
+    def test_systemd_takes_the_unit(self, tmp_path):
+        unit = tmp_path / "convnets-nightly.service"
+        unit.write_text(export.export(FULL, tmp_path / "a 5 % $HOME", "systemd"))
+        checked = subprocess.run(
+            ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True
+        )
+        assert (checked.returncode, checked.stderr) == (0, "")
+        text = unit.read_text()
+        # What the root's schedules are stays what it is when the unit starts again.
+        assert "ExecStartPre" not in text
+        assert f"User={getpass.getuser()}" in text
+        assert f'"--root={tmp_path}/a 5 %% $$HOME"' in text
+
+    def test_a_cronjob_looks_when_it_is_due(self):
+        made = yaml.safe_load(export.export(FULL, Path("/x"), "cronjob", "registry/convnets:1"))
+        spec = made["spec"]
+        assert (spec["schedule"], spec["timeZone"]) == ("30 3 * * 1-5", "Europe/Berlin")
+        assert (spec["concurrencyPolicy"], spec["startingDeadlineSeconds"]) == ("Forbid", 7200)
+        job = spec["jobTemplate"]["spec"]
+        assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (2, 3 * 21600)
+        (container,) = job["template"]["spec"]["containers"]
+        assert container["args"][-2:] == ["--root=/runs", "--once"]
+        assert "--on-new-span" in container["args"] and "--retries=0" in container["args"]
+        mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+        assert mounts == {"convnets-runs": "/runs", "convnets-data": "/photos"}
+        newest = kubernetes_validate.latest_version()
+        kubernetes_validate.validate(made, newest, strict=True)
+
+    @pytest.mark.parametrize(
+        ("every", "cron"),
+        [(600.0, "*/10 * * * *"), (21600.0, "0 */6 * * *"), (86400.0, "0 0 * * *")],
+    )
+    def test_lengths_become_expressions(self, every, cron):
+        made = Definition("a", "lenet", every=every)
+        assert export.cronjob(made, "image")["spec"]["schedule"] == cron
+
+    @pytest.mark.parametrize("every", [420.0, 90.0, 172800.0])
+    def test_lengths_that_are_no_expression_are_refused(self, every):
+        with pytest.raises(ScheduleError, match="part of an hour"):
+            export.cronjob(Definition("a", "lenet", every=every), "image")
+
+    def test_what_the_others_cannot_do_is_refused(self):
+        with pytest.raises(ScheduleError, match="jitter"):
+            export.cronjob(Definition("a", "lenet", every=600.0, jitter=5.0), "image")
+        plain = Definition("a", "lenet", every=600.0)
+        with pytest.raises(ScheduleError, match="--on-new-span"):
+            export.recurring_run(replace(plain, new_span=True), "image", "gs://bucket/runs")
+        with pytest.raises(ScheduleError, match="--bucket"):
+            export.recurring_run(plain, "image", None)
+        for key, value, option in (
+            ("timezone", "Europe/Berlin", "--timezone"),
+            ("grace", 60.0, "--grace"),
+            ("timeout", 60.0, "--timeout"),
+            ("command", "tell", "--alert-command"),
+            ("data", "/photos/span-{SPAN}", "/photos"),
+            ("fixed", "/photos/span-1", "/photos/span-1"),
+        ):
+            with pytest.raises(ScheduleError, match=option):
+                export.recurring_run(replace(plain, **{key: value}), "image", "gs://bucket/runs")
+
+    def test_kubeflow_tells_the_webhook(self):
+        pytest.importorskip("kfp")
+        made = Definition("a", "lenet", every=600.0, webhook="https://example.org/told")
+        run = export.recurring_run(made, "image", "gs://bucket/runs")
+        assert run["runtime_config"]["parameters"] == {"webhook": "https://example.org/told"}
+        assert run["trigger"] == {"cron_schedule": {"cron": "0 */10 * * * *"}}
+
+    def test_fixed_data_are_mounted_with_the_data(self):
+        made = Definition(
+            "a", "lenet", every=600.0, data="/photos/new/span-{SPAN}", fixed="/photos"
+        )
+        (container,) = export.cronjob(made, "image")["spec"]["jobTemplate"]["spec"]["template"][
+            "spec"
+        ]["containers"]
+        assert {"name": "convnets-data", "mountPath": "/photos"} in container["volumeMounts"]
+        with pytest.raises(ScheduleError, match="/photos/new and /elsewhere"):
+            export.cronjob(replace(made, fixed="/elsewhere"), "image")
+
+
+def test_the_scheduler_as_a_process_makes_a_run_that_another_asks_for(tmp_path, stand_in):
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom pipelines.scheduling import scheduler\n"
+        "scheduler.POLL_SECONDS = 0.05\n"
+        "scheduler.Scheduler(Path(sys.argv[1]), command=sys.argv[2:]).serve()"
+    )
+    root = tmp_path / "root"
+    store = Store(root)
+    made = Definition("far", "lenet", cron="0 0 29 2 *")
+    Scheduler(root).define(made)
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(root), *stand_in(REPLACED)], cwd=TREE
+    )
+    try:
+        store.update("far", requested_at=datetime.datetime.now(datetime.timezone.utc))
+        while not any(each.state == "replaced" for each in store.history()):
+            assert child.poll() is None
+    finally:
+        child.terminate()
+        child.wait()
+    assert store.entry("far").requested_at is None

@@ -1,0 +1,300 @@
+"""Real runs that are killed, whose disk fills up and whose metadata somebody else holds."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as proto
+
+from components.ingest.sources import SourceError
+from components.validate.verdict import UnfitData
+from pipelines import lineage, process, recipes, recovery
+from pipelines.paths import Paths
+from pipelines.run_local import readable, stages
+from tests.pipelines.forge import Forge, new_run
+from tests.pipelines.forge import photos as forge_photos
+
+KILLS = 20
+# Where a run writes, in the order of its stages.
+WRITING = (
+    "ImageExampleGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "Canary",
+    "Judge",
+    "Evaluator",
+    "Pusher",
+    "Report",
+)
+
+
+@pytest.fixture(scope="module")
+def forge():
+    made = Forge()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> str:
+    return forge_photos(tmp_path_factory.mktemp("photos") / "all")
+
+
+def recipe_of(photos, seed=0):
+    settings = ["epochs=2", "batch_size=8", f"seed={seed}", "thresholds.change=1.0"]
+    return recipes.find("lenet-relu").on_data(photos).override(settings)
+
+
+def tree(folder: Path) -> str:
+    """A hash of all names and contents below a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(folder)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def served(root) -> list[Path]:
+    return [path for path in (root / "serving").glob("*/*") if path.name.isdigit()]
+
+
+def check_served(root) -> None:
+    """Every version that a server would take is a whole model that a Trainer has written."""
+    models = {tree(path) for path in root.glob("pipelines/*/Trainer/model/*/Format-Serving")}
+    for version in served(root):
+        assert tree(version) in models, version
+
+
+def check_lineage(root) -> list[proto.Execution]:
+    """What ML Metadata says to be done is there; the executions."""
+    path = Paths(str(root)).metadata
+    if not os.path.exists(path) or not os.path.getsize(path):
+        return []
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    store = lineage._open(Path(path))
+    executions = store.get_executions()
+    complete = {each.id for each in executions if each.last_known_state == proto.Execution.COMPLETE}
+    if complete:
+        events = store.get_events_by_execution_ids(complete)
+        outputs = {each.artifact_id for each in events if each.type == proto.Event.OUTPUT}
+        for artifact in store.get_artifacts_by_id(outputs):
+            assert artifact.state == proto.Artifact.LIVE
+            assert os.path.exists(artifact.uri), artifact.uri
+    return executions
+
+
+def kill_at(run, child, stage: str, after: float) -> bool:
+    """Kills a run some time after a stage has begun; whether it was still running then."""
+    with run.events.open("rb") as file:
+        tail = process.Tail(file)
+        while True:
+            alive = Path(f"/proc/{child}/stat").exists()
+            for line in tail.lines(last=not alive):
+                event = process.parse_event(line)
+                if event and event.get("stage") == stage and event.get("state") == "running":
+                    threading.Event().wait(after)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(child, signal.SIGKILL)
+                    return True
+            if not alive:
+                return False
+            threading.Event().wait(0.01)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_anywhere_is_gone_on_with(forge, photos, tmp_path):
+    chance = random.Random(5)
+    root = tmp_path / "root"
+    killed = finished = 0
+    while killed < KILLS:
+        recipe = recipe_of(photos, seed=finished)
+        run = new_run(root)
+        child = forge.start(run, recipe)
+        kill_at(run, child, chance.choice(stages(recipe)), chance.uniform(0, 2))
+        code = forge.end()
+        assert code in (0, -signal.SIGKILL), run.log.read_text()[-3000:]
+        killed += code != 0
+        # A run that came to its end is followed by one with another seed: there is more to kill.
+        finished += code == 0
+        check_served(root)
+        check_lineage(root)
+    run = new_run(root)
+    forge.start(run, recipe_of(photos, seed=finished))
+    assert forge.end() == 0, run.log.read_text()[-3000:]
+    check_served(root)
+    executions = check_lineage(root)
+    assert {each.last_known_state for each in executions} <= {
+        proto.Execution.COMPLETE,
+        proto.Execution.CACHED,
+        proto.Execution.FAILED,
+    }
+    known = lineage.versions(root, "lenet-relu")
+    assert {each.version for each in known if each.state != "gone"} == {
+        path.name for path in served(root)
+    }
+    assert known[0].state == "served"
+    assert known[0].recipe["seed"] == finished
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here: it takes root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_at_any_stage_is_told_and_gone_on_from(forge, photos, small_disk):
+    root = small_disk / "root"
+    recipe = recipe_of(photos)
+    plain = json.loads(recipe.to_json())
+    for stage in WRITING:
+        run = new_run(root)
+        forge.start(run, recipe, full_at=stage)
+        code = forge.end()
+        error = process.outcome(run, plain, code, [])["error"]
+        (root / "ballast").unlink()
+        assert code, stage
+        assert "the disk is full" in error, (stage, error)
+        check_served(root)
+        check_lineage(root)
+    run = new_run(root)
+    forge.start(run, recipe)
+    assert forge.end() == 0, run.log.read_text()[-3000:]
+    (version,) = served(root)
+    assert [each.version for each in lineage.versions(root, "lenet-relu")] == [version.name]
+
+
+@pytest.mark.slow
+def test_a_bucket_that_fails_now_and_then_is_gone_on_with(forge, photos, tmp_path):
+    """The data and the served models are in it; a schedule tries a failed run again."""
+    root = tmp_path / "root"
+    recipe = recipe_of(photos)
+    # A run asks the data often and the served models some times.
+    bucket = {photos: 0.003, str(root / "serving"): 0.02}
+    errors, failed = [], set()
+    for attempt in range(20):
+        run = new_run(root)
+        forge.start(run, recipe, bucket=bucket, seed=attempt)
+        code = forge.end()
+        check_served(root)
+        check_lineage(root)
+        if not code:
+            break
+        outcome = process.outcome(run, json.loads(recipe.to_json()), code, [])
+        errors.append((outcome["error"], outcome["hopeless"]))
+        failed |= {each["stage"] for each in outcome["stages"] if each["state"] == "failed"}
+    assert not code, run.log.read_text()[-3000:]
+    assert failed
+    assert failed <= {"ImageExampleGen", "Pusher"}
+    for error, hopeless in errors:
+        assert "the bucket does not answer" in error
+        assert not hopeless
+    (version,) = served(root)
+    assert [each.version for each in lineage.versions(root, "lenet-relu")] == [version.name]
+
+
+@pytest.fixture
+def metadata(tmp_path):
+    """Metadata as a killed run leaves them: a Pusher that is running."""
+    config = proto.ConnectionConfig()
+    config.sqlite.filename_uri = str(tmp_path / "metadata.sqlite")
+    config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    store = metadata_store.MetadataStore(config)
+    kind = store.put_execution_type(
+        proto.ExecutionType(name="tfx.components.pusher.component.Pusher")
+    )
+    running = proto.Execution(type_id=kind, last_known_state=proto.Execution.RUNNING)
+    done = proto.Execution(type_id=kind, last_known_state=proto.Execution.COMPLETE)
+    numbers = store.put_executions([running, done])
+    return store, numbers
+
+
+def test_what_a_killed_run_left_is_put_in_order(metadata, tmp_path):
+    store, (running, done) = metadata
+    begun = store.get_executions_by_id([running])[0].create_time_since_epoch // 1000
+    outputs = [
+        tmp_path / "pipelines" / "lenet" / stage / "pushed_model" / str(number)
+        for stage, number in (("Pusher", running), ("Pusher", done))
+    ]
+    kind = store.put_artifact_type(proto.ArtifactType(name="PushedModel"))
+    push = proto.Artifact(type_id=kind)
+    versions = [tmp_path / "serving" / "lenet" / str(begun + more) for more in (-9, 1, 2)]
+    for folder in (*outputs, *versions):
+        folder.mkdir(parents=True)
+    push.custom_properties["pushed_destination"].string_value = str(versions[1])
+    store.put_artifacts([push])
+    recovery.recover(Paths(str(tmp_path)))
+    states = [each.last_known_state for each in store.get_executions_by_id([running, done])]
+    assert states == [proto.Execution.FAILED, proto.Execution.COMPLETE]
+    assert [path.exists() for path in outputs] == [False, True]
+    # Older ones and those that ML Metadata knows stay.
+    assert [path.exists() for path in versions] == [True, True, False]
+
+
+def test_a_new_root_has_nothing_to_put_in_order(tmp_path):
+    recovery.recover(Paths(str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "metadata.sqlite").touch()
+    recovery.recover(Paths(str(tmp_path)))
+
+
+def test_metadata_that_another_program_holds_are_named(metadata, tmp_path):
+    path = tmp_path / "metadata.sqlite"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(recovery.MetadataLocked, match=r"metadata\.sqlite is locked"):
+            recovery.wait_until_writable(path, 0.01)
+        other.execute("ROLLBACK")
+    recovery.wait_until_writable(path, 0.01)
+
+
+def wrapped(cause: Exception) -> Exception:
+    """As TFX and Beam raise again what a stage raised."""
+    try:
+        try:
+            raise cause
+        except Exception as error:
+            raise RuntimeError("Execution 7 failed") from error
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full; free some space"),
+        (RuntimeError("database or disk is full"), "the disk is full; free some space"),
+        (RuntimeError("Concurrent writes aborted after max number"), "locked by another program"),
+        (UnfitData("the labels have drifted"), "the labels have drifted"),
+    ],
+)
+def test_the_message_says_what_to_do(cause, words):
+    assert words in readable(wrapped(cause))
+
+
+def test_what_is_wrong_with_the_data_is_so_the_next_time_too():
+    from pipelines.run_local import _is_hopeless
+
+    assert _is_hopeless(wrapped(UnfitData("the labels have drifted")))
+    assert _is_hopeless(wrapped(SourceError("no such folder")))
+    assert not _is_hopeless(wrapped(OSError("the bucket does not answer")))
