@@ -134,6 +134,17 @@ def exports(tmp_path_factory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
+def one_version(exports, tmp_path_factory) -> Path:
+    """A directory of versions that nobody changes, with version 1.
+
+    Of two young ones a server may serve the older until the newer has settled.
+    """
+    base_path = tmp_path_factory.mktemp("one_version")
+    shutil.copytree(exports[0], base_path / "1")
+    return base_path
+
+
+@pytest.fixture(scope="session")
 def photographs() -> dict[str, bytes]:
     """Real photographs, PNG and JPEG in turn, by the name of what they show."""
     pictures = (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())
@@ -177,11 +188,9 @@ def engine(request):
 
 
 @pytest.fixture(scope="module")
-def server(engine, exports, tmp_path_factory):
+def server(engine, one_version):
     """A server with the model `small` at version 1, for questions that change nothing."""
-    base_path = tmp_path_factory.mktemp("small")
-    shutil.copytree(exports[0], base_path / "1")
-    with engine({"small": base_path}) as server:
+    with engine({"small": one_version}) as server:
         server.wait_until_available("small", 60)
         yield server
 

@@ -49,11 +49,11 @@ SIGNATURES = st.sampled_from(
 
 
 @pytest.fixture(scope="module")
-def target(exports):
+def target(one_version):
     """A server with batches and low limits."""
     batching = BatchingParameters(max_batch_size=8, pad_variable_length_inputs=True)
     limits = {"max_message_bytes": LIMIT, "max_image_pixels": 1_000_000}
-    with Server({"small": exports[0].parent}, batching=batching, **limits) as server:
+    with Server({"small": one_version}, batching=batching, **limits) as server:
         server.wait_until_available("small")
         yield server
 
@@ -354,8 +354,8 @@ def test_slow_clients_hold_up_nobody(target, alive):
     alive()
 
 
-def test_a_rest_request_has_a_time_limit(exports):
-    with Server({"small": exports[0].parent}, rest_timeout=0.2) as server:
+def test_a_rest_request_has_a_time_limit(one_version):
+    with Server({"small": one_version}, rest_timeout=0.2) as server:
         server.wait_until_available("small")
         connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=30)
         body = json.dumps({"signature_name": "spin", "instances": [100_000]})

@@ -21,12 +21,12 @@ LONG = np.array([20_000])
 
 
 @pytest.fixture(scope="module")
-def quiet(exports):
+def quiet(one_version):
     """A server with batches of one, of which one may wait behind the one that is computed."""
     parameters = BatchingParameters(
         max_batch_size=4, num_batch_threads=1, max_enqueued_batches=1, allowed_batch_sizes=(4,)
     )
-    with Server({"small": exports[0].parent}, batching=parameters) as server:
+    with Server({"small": one_version}, batching=parameters) as server:
         server.wait_until_available("small")
         yield server
 
@@ -119,10 +119,10 @@ def test_metrics_have_tensorflow_servings_names(quiet, photographs):
     assert any("runtime_latency_bucket" in name for name in after)
 
 
-def test_answers_in_batches_are_those_of_the_model(quiet, photographs, exports):
+def test_answers_in_batches_are_those_of_the_model(quiet, photographs, one_version):
     images = list(photographs.values())
     with (
-        Server({"small": exports[0].parent}) as alone,
+        Server({"small": one_version}) as alone,
         Client(f"127.0.0.1:{alone.grpc_port}") as client,
         Client(f"127.0.0.1:{quiet.grpc_port}") as batched,
         concurrent.futures.ThreadPoolExecutor(4) as pool,
