@@ -133,13 +133,15 @@ def picture(width, height, kind):
 
 
 def ask(channel, method, content):
-    """The status of a request of any bytes."""
+    """The status of a request of any bytes; INVALID for what is no message at all."""
     call = channel.unary_unary(f"/tensorflow.serving.{method}")
     try:
         call(content, timeout=20)
     except grpc.RpcError as error:
-        # What is no message at all ends in gRPC's own words.
-        return "INVALID" if error.code() is grpc.StatusCode.UNKNOWN else error.code().name
+        undecodable = f"the request of /tensorflow.serving.{method} is no message"
+        if error.code() is grpc.StatusCode.INTERNAL and undecodable in error.details():
+            return "INVALID"
+        return error.code().name
     return "OK"
 
 
@@ -236,6 +238,22 @@ def test_any_grpc_request(channel, alive):
 @pytest.mark.slow
 def test_any_grpc_request_by_the_thousand(channel, alive):
     fuzz_grpc(channel, alive, MANY)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(f"tensorflow.serving.{method}" for method in METHODS[:-1]),
+        "tensorflow.serving.SessionService/SessionRun",
+        "grpc.health.v1.Health/Check",
+    ],
+)
+def test_bytes_that_are_no_message(channel, alive, caplog, method):
+    with pytest.raises(grpc.RpcError, match=f"the request of /{method} is no message") as error:
+        channel.unary_unary(f"/{method}")(b"\xff\xff\xff", timeout=20)
+    assert error.value.code() is grpc.StatusCode.INTERNAL
+    assert caplog.records == []  # gRPC's own would be a traceback
+    alive()
 
 
 JSON = st.recursive(
