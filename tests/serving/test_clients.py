@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -50,6 +51,43 @@ def test_other_errors_are_not_tried_again(server, client):
             with pytest.raises(ServingError) as error:
                 asked.call("none", {})
             assert error.value.code is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("code", "retries", "calls"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, 2, 3),
+        (grpc.StatusCode.UNAVAILABLE, 0, 1),
+        (grpc.StatusCode.INVALID_ARGUMENT, 2, 1),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, 2, 1),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, 2, 1),
+    ],
+)
+def test_only_what_is_unavailable_reaches_the_server_again(refusing, code, retries, calls):
+    address, reached, refusal = refusing
+    refusal.append(code)
+    with Client(address, retries=retries) as client, pytest.raises(ServingError) as error:
+        client.status("small")
+    assert error.value.code is code
+    assert len(reached) == calls
+
+
+@pytest.fixture
+def refusing():
+    """(address, methods called, statuses) of a server that refuses with the last status."""
+    reached, refusal = [], []
+
+    class Refuse(grpc.GenericRpcHandler):
+        def service(self, details):
+            return grpc.unary_unary_rpc_method_handler(
+                lambda _, context: reached.append(details.method) or context.abort(refusal[-1], "")
+            )
+
+    server = grpc.server(ThreadPoolExecutor(1), [Refuse()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}", reached, refusal
+    server.stop(None).wait()
 
 
 @pytest.mark.parametrize("retries", [-1, 5])

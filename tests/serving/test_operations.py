@@ -1,6 +1,8 @@
 """What operates a server: health, reflection, metrics, TLS, overload and deadlines."""
 
 import concurrent.futures
+import json
+import socket
 import time
 import urllib.request
 
@@ -10,11 +12,16 @@ import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tensorflow_serving.apis import session_service_pb2
+from tensorflow_serving.apis import (
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    session_service_pb2,
+)
 
 from serving.client import Client, ServingError
 from serving.server import Server
 from serving.settings import BatchingParameters, read_tls_settings
+from serving.tensors import to_proto
 
 # Steps of the signature spin: about a second.
 LONG = np.array([20_000])
@@ -164,6 +171,63 @@ def test_a_client_retries_until_there_is_room(quiet):
     ):
         for answer in [pool.submit(client.call, "small", full, "spin") for _ in range(4)]:
             assert answer.result()["steps"].tolist() == full["steps"].tolist()
+
+
+def hang_up_over_grpc(server, steps):
+    channel = grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}")
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = "small", "spin"
+    request.inputs["steps"].CopyFrom(to_proto(steps))
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    call = stub.Predict.future(request)
+    yield
+    call.cancel()
+    channel.close()
+
+
+def hang_up_over_rest(server, steps):
+    body = json.dumps({"signature_name": "spin", "instances": steps.tolist()}).encode()
+    head = f"POST /v1/models/small:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=30) as client:
+        client.sendall(f"{head}\r\n\r\n".encode() + body)
+        yield
+
+
+@pytest.mark.parametrize("waiting", [hang_up_over_grpc, hang_up_over_rest])
+def test_a_caller_who_hangs_up_while_waiting_is_not_computed(one_version, waiting):
+    parameters = BatchingParameters(max_batch_size=1, num_batch_threads=1, max_enqueued_batches=1)
+    with (
+        Server({"small": one_version}, batching=parameters) as server,
+        Client(f"127.0.0.1:{server.grpc_port}", retries=0) as client,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        server.wait_until_available("small")
+        batches = server._models._scheduler
+        first = pool.submit(client.call, "small", {"steps": 10 * LONG}, "spin")
+        until(lambda: not batches._free)  # the one thread computes the first
+
+        hanging = waiting(server, LONG)
+        next(hanging)
+        until(lambda: batches._line)
+        with pytest.raises(ServingError, match="UNAVAILABLE"):  # there is room for one
+            client.call("small", {"steps": LONG}, "spin")
+        next(hanging, None)
+        until(lambda: not batches._line)
+
+        assert first.result()["steps"].tolist() == (10 * LONG).tolist()
+        assert client.call("small", {"steps": LONG // 100}, "spin")
+        calls = metrics(server)[
+            ':tensorflow:serving:runtime_latency_count{API="spin",model_name="small",runtime="TF1"}'
+        ]
+        assert float(calls) == 2
+
+
+def until(condition, seconds=60.0):
+    """Waits for what the server does on its own."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

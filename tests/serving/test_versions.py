@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 import time
+import weakref
 
 import grpc
 import keras
@@ -107,6 +108,20 @@ def test_requests_in_flight_end_on_the_old_version(small, exports, base_path, pi
             pass
     small.poll()
     assert states(small) == {1: "END", 2: "AVAILABLE"}
+
+
+def test_the_memory_of_an_unloaded_version_is_given_back(small, exports, base_path, pixels):
+    with small.lend(None) as lent:
+        lent.model.predict("predict", {"image": pixels})
+        parts = lent, lent.model, lent.model._session, lent.model._session.graph
+        references = [weakref.ref(part) for part in parts]
+    del lent, parts
+    push(exports[1], base_path, 2)
+
+    small.poll()
+
+    assert states(small) == {1: "END", 2: "AVAILABLE"}
+    assert [reference() for reference in references] == [None] * 4
 
 
 def test_the_last_request_on_an_old_version_asks_for_the_unloading(base_path, exports):
