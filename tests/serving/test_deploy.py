@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from serving.command import main
 from serving.model_config import read_model_config
 from serving.settings import METRICS_PATH, read_batching_parameters, read_metrics_path
 
-SERVING = Path(__file__).parents[2] / "serving"
+ROOT = Path(__file__).parents[2]
+SERVING = ROOT / "serving"
 DEPLOY = SERVING / "deploy"
-MANIFESTS = sorted(path.name for path in DEPLOY.glob("*.yaml"))
+MANIFESTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("*/deploy/*.yaml"))
 SERVERS = ["embedded.yaml", "tensorflow_serving.yaml"]
 # The package that brings a module, where its name is another.
 PACKAGES = {
@@ -33,9 +35,21 @@ def documents(name):
     return list(yaml.safe_load_all((DEPLOY / name).read_text()))
 
 
-def one(name, kind):
-    (document,) = (each for each in documents(name) if each["kind"] == kind)
+def for_a_bucket(name):
+    """The documents that the command in the manifest's own comment hands to kubectl."""
+    text = (DEPLOY / name).read_text()
+    (expression,) = re.findall(rf"^#   sed '(\S.*)' {re.escape(name)} \|", text, re.M)
+    shown = subprocess.run(["sed", expression, DEPLOY / name], capture_output=True, check=True)
+    return list(yaml.safe_load_all(shown.stdout))
+
+
+def of_kind(found, kind):
+    (document,) = (each for each in found if each["kind"] == kind)
     return document
+
+
+def one(name, kind):
+    return of_kind(documents(name), kind)
 
 
 def container(name):
@@ -46,8 +60,20 @@ def container(name):
 @pytest.mark.parametrize("version", ["1.30", kubernetes_validate.latest_version()])
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_the_manifests_are_valid(name, version):
-    for document in documents(name):
+    for document in yaml.safe_load_all((ROOT / name).read_text()):
         kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_with_a_bucket_only_the_volume_is_left_out(name):
+    found, expected = for_a_bucket(name), documents(name)
+    for document in found:
+        kubernetes_validate.validate(document, "1.30", strict=True)
+    assert "convnets-models" not in str(found)
+    pod = of_kind(expected, "Deployment")["spec"]["template"]["spec"]
+    for each in (pod["volumes"], pod["containers"][0]["volumeMounts"]):
+        each.remove(next(part for part in each if part["name"] == "models"))
+    assert found == expected
 
 
 def test_the_settings_are_what_the_server_reads(tmp_path):
@@ -106,6 +132,6 @@ def test_the_image_has_every_package_that_the_room_imports():
     text = (DEPLOY / "embedded.Dockerfile").read_text()
     installed = set(re.search(r"pip install[^\n]*\n(.*?)\nCOPY", text, re.S)[1].split())
     assert {PACKAGES.get(name, name) for name in foreign} <= installed
-    lock = (SERVING.parent / "requirements" / "glibc-2.36.txt").read_text()
+    lock = (ROOT / "requirements" / "glibc-2.36.txt").read_text()
     for package in installed - {"\\"}:
         assert re.search(rf"^{package}==", lock, re.M), package
