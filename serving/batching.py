@@ -66,7 +66,8 @@ class Scheduler:
 
     A request that finds the queue of its signature full fails at once; one whose caller has given
     up before its batch has begun is dropped. Where a batch fails, its halves are tried, so that a
-    request does not fail for its neighbour's fault. A batch waits for as many requests as the last
+    request does not fail for its neighbour's fault. One with more rows than a batch goes into
+    several where the parameters allow it. A batch waits for as many requests as the last
     of its signature had: callers that ask one at a time do not wait for others that never come, and
     those of many at once are back together. `on_call` is told of each call of a model, from
     the thread it ran in: model, signature, seconds and rows.
@@ -101,7 +102,7 @@ class Scheduler:
         """What `callee` answers; called in the event loop.
 
         Raises ServingError: UNAVAILABLE where too many requests wait, INVALID_ARGUMENT for more
-        rows than a batch may have, or what the model reports.
+        rows than a request may have, or what the model reports.
         """
         together = self._parameters is not None and callee.batches(signature)
         rows = _rows(inputs) if together else 1
@@ -110,12 +111,14 @@ class Scheduler:
                 f"Task size {rows} is larger than maximum input batch size "
                 f"{self._parameters.max_batch_size}"
             )
+        if together and rows > self._parameters.rows:
+            return await self._run_in_parts(callee, signature, inputs, rows)
         task = _Task(inputs, rows, asyncio.get_running_loop().create_future())
         key = self._key(callee, signature, inputs) if together else task
         batch = self._batch_for(callee, signature, key, rows)
         batch.tasks.append(task)
         batch.rows += rows
-        if not together or batch.rows == self._parameters.max_batch_size:
+        if not together or batch.rows == self._parameters.rows:
             self._close(batch)
         elif len(batch.tasks) >= self._together.get(callee, {}).get(signature, math.inf):
             batch.ready = True
@@ -131,6 +134,25 @@ class Scheduler:
         """Ends the threads, once what they compute has ended."""
         self._pool.shutdown()
 
+    async def _run_in_parts(
+        self, callee: Callee, signature: str, inputs: Arrays, rows: int
+    ) -> dict[str, np.ndarray]:
+        """A request that is larger than a batch; where a part fails, the others are dropped."""
+        size = self._parameters.rows
+        parts = [
+            {name: array[start : start + size] for name, array in inputs.items()}
+            for start in range(0, rows, size)
+        ]
+        tasks = [asyncio.ensure_future(self.run(callee, signature, part)) for part in parts]
+        try:
+            answers = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for part, answer in zip(parts, answers, strict=True):
+            _check_rows(answer, _rows(part))
+        return {name: _joined([each[name] for each in answers]) for name in answers[0]}
+
     def _key(self, callee: Callee, signature: str, inputs: Arrays) -> Hashable:
         """Requests with the same key can share a batch."""
         padded = self._parameters.pad_variable_length_inputs
@@ -139,7 +161,7 @@ class Scheduler:
 
     def _batch_for(self, callee: Callee, signature: str, key: Hashable, rows: int) -> _Batch:
         batch = self._open.get(key)
-        if batch and batch.rows + rows <= self._parameters.max_batch_size:
+        if batch and batch.rows + rows <= self._parameters.rows:
             return batch
         if self._enqueued[callee, signature] >= self._waiting:
             raise ServingError(
@@ -298,6 +320,15 @@ class Scheduler:
 
 
 def _split(outputs: Arrays, tasks: Sequence[_Task], rows: int) -> list[dict[str, np.ndarray]]:
+    _check_rows(outputs, rows)
+    ends = np.cumsum([task.rows for task in tasks])
+    return [
+        {name: array[end - task.rows : end] for name, array in outputs.items()}
+        for task, end in zip(tasks, ends, strict=True)
+    ]
+
+
+def _check_rows(outputs: Arrays, rows: int) -> None:
     for name, array in outputs.items():
         if array.ndim == 0 or len(array) != rows:
             raise ServingError(
@@ -305,11 +336,16 @@ def _split(outputs: Arrays, tasks: Sequence[_Task], rows: int) -> list[dict[str,
                 "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension "
                 f"sizes of the input tensors: {name}",
             )
-    ends = np.cumsum([task.rows for task in tasks])
-    return [
-        {name: array[end - task.rows : end] for name, array in outputs.items()}
-        for task, end in zip(tasks, ends, strict=True)
-    ]
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise ServingError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "the parts of a request were filled up to different shapes: those of other requests in "
+            "their batches",
+        )
+    return np.concatenate(parts)
 
 
 def _rows(inputs: Arrays) -> int:

@@ -23,6 +23,7 @@ METRICS_PATH = "/monitoring/prometheus/metrics"
 MAX_MESSAGE_BYTES = 256 << 20
 REST_TIMEOUT = 30.0  # TensorFlow Serving's default
 _PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_POSITIVE = ("max_batch_size", "num_batch_threads", "max_enqueued_batches")
 _CERTIFICATE_END = "-----END CERTIFICATE-----"
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -30,6 +31,7 @@ _Field = descriptor_pb2.FieldDescriptorProto
 _MESSAGES: Mapping[str, Mapping[str, Any]] = {
     "Int64Value": {"value": _Field.TYPE_INT64},
     "StringValue": {"value": _Field.TYPE_STRING},
+    "BoolValue": {"value": _Field.TYPE_BOOL},
     "BatchingParameters": {
         "max_batch_size": "Int64Value",
         "batch_timeout_micros": "Int64Value",
@@ -38,6 +40,8 @@ _MESSAGES: Mapping[str, Mapping[str, Any]] = {
         "thread_pool_name": "StringValue",
         "allowed_batch_sizes": [_Field.TYPE_INT64],
         "pad_variable_length_inputs": _Field.TYPE_BOOL,
+        "enable_large_batch_splitting": "BoolValue",
+        "max_execution_batch_size": "Int64Value",
     },
     "SSLConfig": {
         "server_key": _Field.TYPE_STRING,
@@ -54,13 +58,16 @@ _MESSAGES: Mapping[str, Mapping[str, Any]] = {
 class BatchingParameters:
     """TensorFlow Serving's batching parameters; the defaults are its own.
 
-    max_batch_size: most rows in a batch, and so in a request.
+    max_batch_size: most rows in a request, and in a batch.
     batch_timeout_micros: how long a batch waits for more while there is a thread for it.
     num_batch_threads: how many batches are computed at once.
     max_enqueued_batches: how many wait, for each signature; a request beyond is refused at once.
-    allowed_batch_sizes: sizes to which batches are filled up; the last is max_batch_size.
+    allowed_batch_sizes: sizes to which batches are filled up; the last is max_batch_size, or
+      max_execution_batch_size.
     pad_variable_length_inputs: whether rows of different shapes share a batch, the smaller ones
       filled up with their first value.
+    enable_large_batch_splitting: whether a request may be larger than a batch, and go into several.
+    max_execution_batch_size: most rows in a batch where that is so; max_batch_size without it.
 
     Raises ValueError where a value makes no sense.
     """
@@ -71,11 +78,26 @@ class BatchingParameters:
     max_enqueued_batches: int = 10
     allowed_batch_sizes: tuple[int, ...] = ()
     pad_variable_length_inputs: bool = False
+    enable_large_batch_splitting: bool = False
+    max_execution_batch_size: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """Most rows in a batch."""
+        if self.enable_large_batch_splitting and self.max_execution_batch_size is not None:
+            return self.max_execution_batch_size
+        return self.max_batch_size
 
     def __post_init__(self) -> None:
-        for name in ("max_batch_size", "num_batch_threads", "max_enqueued_batches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive; was {getattr(self, name)}")
+        positive = {name: getattr(self, name) for name in _POSITIVE}
+        for name, value in {**positive, "max_execution_batch_size": self.rows}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be positive; was {value}")
+        if self.rows > self.max_batch_size:
+            raise ValueError(
+                "max_batch_size must be greater than or equal to max_execution_batch_size; were "
+                f"{self.max_batch_size} and {self.rows}"
+            )
         if self.batch_timeout_micros < 0:
             raise ValueError(
                 f"batch_timeout_micros must be non-negative; was {self.batch_timeout_micros}"
@@ -85,10 +107,10 @@ class BatchingParameters:
             return
         if sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
             raise ValueError(f"allowed_batch_sizes must be positive and increase; were {sizes}")
-        if sizes[-1] != self.max_batch_size:
+        if sizes[-1] not in (self.max_batch_size, self.rows):
             raise ValueError(
                 "Last entry in allowed_batch_sizes must match max_batch_size; last entry was "
-                f"{sizes[-1]}; expected {self.max_batch_size}"
+                f"{sizes[-1]}; expected {self.rows}"
             )
 
 
@@ -112,12 +134,13 @@ class TlsSettings:
 def read_batching_parameters(path: str | os.PathLike[str]) -> BatchingParameters:
     """The BatchingParameters in a text file. Raises ValueError that names the file."""
     message = _read("BatchingParameters", path)
-    wrapped = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches")
-    values = {
-        name: getattr(message, name).value
-        for name in (*wrapped, "num_batch_threads")
-        if message.HasField(name)
-    }
+    wrapped = (
+        *_POSITIVE,
+        "batch_timeout_micros",
+        "enable_large_batch_splitting",
+        "max_execution_batch_size",
+    )
+    values = {name: getattr(message, name).value for name in wrapped if message.HasField(name)}
     try:
         return BatchingParameters(
             allowed_batch_sizes=tuple(message.allowed_batch_sizes),

@@ -101,6 +101,68 @@ def test_a_request_with_too_many_rows_is_refused():
     assert answers[1].message == "Task size 4 is larger than maximum input batch size 3"
 
 
+def splitting(**values):
+    return one_thread(
+        max_batch_size=8, max_execution_batch_size=3, enable_large_batch_splitting=True, **values
+    )
+
+
+def test_a_request_that_is_larger_than_a_batch_goes_into_several():
+    answers, batches = run(splitting(), rows(1), rows(2, 3, 4, 5, 6, 7, 8), rows(9))
+
+    assert answers == [[0], [2], [4, 6, 8, 10, 12, 14, 16], [18]]
+    assert batches == [[0], [1], [2, 3, 4], [5, 6, 7], [8, 9]]
+
+
+def test_splitting_has_a_limit_too():
+    answers, batches = run(splitting(), rows(*range(9)))
+
+    assert answers[1].message == "Task size 9 is larger than maximum input batch size 8"
+    assert batches == [[0]]
+
+
+def test_of_a_split_request_that_fails_the_rest_is_dropped():
+    answers, batches = run(splitting(), rows(1, 2, -1, 4, 5, 6, 7, 8), rows(9))
+
+    assert answers[1].message == "-1"
+    assert answers[2] == [18]
+    assert [7, 8, 9] not in batches
+
+
+def test_a_split_request_that_does_not_fit_into_the_queue_leaves_nothing_in_it():
+    model = Doubling()
+
+    async def refused():
+        scheduler = Scheduler(splitting(max_enqueued_batches=2), LIMIT)
+        tasks = await behind(scheduler, model)
+        with pytest.raises(ServingError, match="UNAVAILABLE"):
+            await scheduler.run(model, "", rows(*range(1, 9)))
+        await asyncio.sleep(0)
+        tasks += [asyncio.create_task(scheduler.run(model, "", rows(n, n, n))) for n in (5, 6)]
+        await asyncio.sleep(0)
+        model.go.set()
+        await asyncio.gather(*tasks)
+        scheduler.shut_down()
+
+    asyncio.run(refused())
+
+    assert model.called == [[0], [5, 5, 5], [6, 6, 6]]
+
+
+def test_parts_that_were_filled_up_to_other_shapes_cannot_be_joined():
+    parameters = splitting(pad_variable_length_inputs=True)
+    answers, _ = run(parameters, rows(*[[1]] * 4), rows([2, 3]), signature="")
+
+    assert answers[1].code is grpc.StatusCode.FAILED_PRECONDITION
+    assert answers[2] == [[4, 6]]
+
+
+def test_answers_without_rows_cannot_be_joined():
+    answers, _ = run(splitting(), rows(1, 2, 3, 4), signature="scalar")
+
+    assert answers[1].code is grpc.StatusCode.FAILED_PRECONDITION
+
+
 def test_overload_is_refused_at_once():
     parameters = one_thread(max_batch_size=1, max_enqueued_batches=2)
     answers, batches = run(parameters, rows(1), rows(2), rows(3))

@@ -10,6 +10,8 @@ from serving.settings import (
     read_tls_settings,
 )
 
+SPLITTING = "max_batch_size { value: 8 } enable_large_batch_splitting { value: true }"
+
 
 @pytest.fixture
 def file(tmp_path):
@@ -36,6 +38,16 @@ def test_batching_parameters(file):
     )
 
 
+def test_splitting(file):
+    text = """
+        max_batch_size { value: 64 }  enable_large_batch_splitting { value: true }
+        max_execution_batch_size { value: 16 }  allowed_batch_sizes: [8, 16]
+    """
+    assert read_batching_parameters(file(text)).rows == 16
+    without = text.replace("true", "false").replace("[8, 16]", "[8, 64]")
+    assert read_batching_parameters(file(without)).rows == 64
+
+
 def test_what_is_not_given_is_tensorflow_servings_default(file):
     assert read_batching_parameters(file("")) == BatchingParameters()
     assert BatchingParameters().max_batch_size == 1000
@@ -50,6 +62,8 @@ def test_what_is_not_given_is_tensorflow_servings_default(file):
         ("num_batch_threads { value: -1 }", "num_batch_threads must be positive"),
         ("batch_timeout_micros { value: -1 }", "batch_timeout_micros must be non-negative"),
         ("max_batch_size { value: 8 } allowed_batch_sizes: 4", "last entry was 4; expected 8"),
+        (f"{SPLITTING} max_execution_batch_size {{ value: 9 }}", "than or equal .* 8 and 9"),
+        (f"{SPLITTING} max_execution_batch_size {{ value: 0 }}", "size must be positive; was 0"),
         ("allowed_batch_sizes: [4, 2, 1000]", "must be positive and increase"),
     ],
 )
