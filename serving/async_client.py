@@ -78,9 +78,10 @@ class AsyncClient(Connection):
         images: Examples,
         signature_name: str = "classify",
         version: int | None = None,
+        label: str | None = None,
     ) -> list[list[tuple[str, float]]]:
         """Every class with its score, for each image (path, encoded bytes or tf.Example)."""
-        return await self._ask(calls.classify(Which(model, version), images, signature_name))
+        return await self._ask(calls.classify(Which(model, version, label), images, signature_name))
 
     async def regress(
         self,
@@ -88,23 +89,39 @@ class AsyncClient(Connection):
         images: Examples,
         signature_name: str = "regress",
         version: int | None = None,
+        label: str | None = None,
     ) -> list[float]:
         """A number for each image (path, encoded bytes or tf.Example)."""
-        return await self._ask(calls.regress(Which(model, version), images, signature_name))
+        return await self._ask(calls.regress(Which(model, version, label), images, signature_name))
 
     async def metadata(
-        self, model: str, version: int | None = None
+        self, model: str, version: int | None = None, label: str | None = None
     ) -> tuple[int, dict[str, meta_graph_pb2.SignatureDef]]:
         """The version that answers and its signatures by name."""
-        return await self._ask(calls.metadata(Which(model, version)))
+        return await self._ask(calls.metadata(Which(model, version, label)))
 
-    async def status(self, model: str, version: int | None = None) -> list[VersionStatus]:
+    async def status(
+        self, model: str, version: int | None = None, label: str | None = None
+    ) -> list[VersionStatus]:
         """The state of each version that the server knows, or of one."""
-        return await self._ask(calls.status(Which(model, version)))
+        return await self._ask(calls.status(Which(model, version, label)))
 
     async def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Has the server serve these models instead; waits until the new ones do."""
         await self._ask(calls.reload(config))
+
+    async def wait_until_available(
+        self, model: str, timeout: float = 60.0, version: int | None = None
+    ) -> int:
+        """Waits until the server answers for `model` (for `version` of it) and returns the version.
+
+        Raises ServingError as `Client.wait_until_available` does.
+        """
+        patience = calls.Patience(f"{model} is not available at {self.target}", timeout)
+        while True:
+            with patience:
+                return messages.available(await self.status(model, version))
+            await asyncio.sleep(calls.POLL_SECONDS)
 
     async def _ask(self, call: Call[_Answer]) -> _Answer:
         loop = asyncio.get_running_loop()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,7 @@ import grpc
 import numpy as np
 
 from serving import messages
+from serving.errors import ServingError
 from serving.messages import VersionStatus, Which
 from serving.protos import (
     classification_pb2,
@@ -26,6 +28,8 @@ from serving.protos import (
     regression_pb2,
 )
 
+POLL_SECONDS = 0.05
+_NOT_YET = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE)
 Examples = Sequence[str | os.PathLike | bytes]
 _Answer = TypeVar("_Answer")
 
@@ -68,6 +72,31 @@ class Connection:
         return next(
             getattr(stub, call.method) for stub in self._stubs if hasattr(stub, call.method)
         )
+
+
+class Patience:
+    """Encloses calls that may fail while what they ask for may still come.
+
+    Raises ServingError(DEADLINE_EXCEEDED), with why the last call failed, after `timeout` seconds.
+    """
+
+    def __init__(self, what: str, timeout: float) -> None:
+        self._what = what
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, ServingError) or error.code not in _NOT_YET:
+            return False
+        if time.monotonic() > self._deadline:
+            raise ServingError(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"{self._what} after {self._timeout:g} s: {error.message}",
+            ) from error
+        return True
 
 
 def predict(

@@ -22,7 +22,6 @@ from serving.protos import meta_graph_pb2, model_server_config_pb2
 
 __all__ = ["Client", "Image", "Prediction", "ServingError", "VersionStatus"]
 
-_POLL_SECONDS = 0.05
 _Answer = TypeVar("_Answer")
 
 
@@ -100,9 +99,10 @@ class Client(Connection):
         images: Examples,
         signature_name: str = "classify",
         version: int | None = None,
+        label: str | None = None,
     ) -> list[list[tuple[str, float]]]:
         """Every class with its score, for each image (path, encoded bytes or tf.Example)."""
-        return self._ask(calls.classify(Which(model, version), images, signature_name))
+        return self._ask(calls.classify(Which(model, version, label), images, signature_name))
 
     def regress(
         self,
@@ -110,19 +110,22 @@ class Client(Connection):
         images: Examples,
         signature_name: str = "regress",
         version: int | None = None,
+        label: str | None = None,
     ) -> list[float]:
         """A number for each image (path, encoded bytes or tf.Example)."""
-        return self._ask(calls.regress(Which(model, version), images, signature_name))
+        return self._ask(calls.regress(Which(model, version, label), images, signature_name))
 
     def metadata(
-        self, model: str, version: int | None = None
+        self, model: str, version: int | None = None, label: str | None = None
     ) -> tuple[int, dict[str, meta_graph_pb2.SignatureDef]]:
         """The version that answers and its signatures by name."""
-        return self._ask(calls.metadata(Which(model, version)))
+        return self._ask(calls.metadata(Which(model, version, label)))
 
-    def status(self, model: str, version: int | None = None) -> list[VersionStatus]:
+    def status(
+        self, model: str, version: int | None = None, label: str | None = None
+    ) -> list[VersionStatus]:
         """The state of each version that the server knows, or of one."""
-        return self._ask(calls.status(Which(model, version)))
+        return self._ask(calls.status(Which(model, version, label)))
 
     def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Has the server serve these models instead; waits until the new ones do."""
@@ -136,28 +139,11 @@ class Client(Connection):
         Raises ServingError: FAILED_PRECONDITION with the reason at once when every version has
         failed to load, DEADLINE_EXCEEDED with the last known state after `timeout` seconds.
         """
-        deadline = time.monotonic() + timeout
+        patience = calls.Patience(f"{model} is not available at {self.target}", timeout)
         while True:
-            state = "the server does not answer"
-            try:
-                statuses = self.status(model, version)
-            except ServingError as error:
-                if error.code not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE):
-                    raise
-                state = error.message
-            else:
-                for status in statuses:
-                    if status.state == "AVAILABLE":
-                        return status.version
-                state = "; ".join(map(messages.describe, statuses))
-                if all(s.state == "END" and s.code is not grpc.StatusCode.OK for s in statuses):
-                    raise ServingError(grpc.StatusCode.FAILED_PRECONDITION, state)
-            if time.monotonic() > deadline:
-                raise ServingError(
-                    grpc.StatusCode.DEADLINE_EXCEEDED,
-                    f"{model} is not available at {self.target} after {timeout:g} s: {state}",
-                )
-            time.sleep(_POLL_SECONDS)
+            with patience:
+                return messages.available(self.status(model, version))
+            time.sleep(calls.POLL_SECONDS)
 
     def _ask(self, call: Call[_Answer]) -> _Answer:
         with errors():

@@ -16,7 +16,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from serving import tensors
-from serving.errors import status_code
+from serving.errors import ServingError, status_code
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -216,9 +216,20 @@ def version_statuses(
     return [_version_status(proto) for proto in response.model_version_status]
 
 
-def describe(status: VersionStatus) -> str:
-    """In words."""
-    return f"version {status.version} is {status.state} {status.message}".rstrip()
+def available(statuses: Sequence[VersionStatus]) -> int:
+    """The newest version that answers.
+
+    Raises ServingError: UNAVAILABLE while none does, FAILED_PRECONDITION with the reasons where
+    every one has failed to load.
+    """
+    for status in statuses:
+        if status.state == "AVAILABLE":
+            return status.version
+    failed = all(s.state == "END" and s.code is not grpc.StatusCode.OK for s in statuses)
+    raise ServingError(
+        grpc.StatusCode.FAILED_PRECONDITION if failed else grpc.StatusCode.UNAVAILABLE,
+        "; ".join(f"version {s.version} is {s.state} {s.message}".rstrip() for s in statuses),
+    )
 
 
 def _version_status(proto: Any) -> VersionStatus:

@@ -1,6 +1,7 @@
 """The clients: retries, deadlines, asyncio."""
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -11,10 +12,13 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from serving.async_client import AsyncClient
 from serving.client import Client, ServingError
 from serving.engine import free_port
+from serving.model_config import from_proto
 from serving.server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +148,81 @@ def test_asyncio_errors_deadlines_and_cancelling(server, pixels):
             return await asked.predict("small", list(pixels))
 
     assert len(asyncio.run(ask())) == 4
+
+
+def test_asyncio_waits_for_a_model(base_path, exports):
+    shutil.copytree(exports[1], base_path / "2")
+
+    async def wait(address):
+        async with AsyncClient(address) as asked:
+            with pytest.raises(ServingError, match=r"not available at .* after 0\.1 s") as error:
+                await asked.wait_until_available("small", 0.1, version=9)
+            return error.value.code, await asked.wait_until_available("small", 60, version=2)
+
+    with Server({"small": base_path}, poll_seconds=0.05) as server:
+        code, version = asyncio.run(wait(f"127.0.0.1:{server.grpc_port}"))
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert version == 2
+
+
+def test_asyncio_does_not_wait_for_what_has_failed(base_path):
+    index = base_path / "1" / "variables" / "variables.index"
+    index.write_bytes(bytes(len(index.read_bytes())))
+
+    async def wait(address):
+        async with AsyncClient(address) as asked:
+            await asked.wait_until_available("small", 60)
+
+    with (
+        Server({"small": base_path}, poll_seconds=0.05) as server,
+        pytest.raises(ServingError, match="FAILED_PRECONDITION: version 1 is END"),
+    ):
+        asyncio.run(wait(f"127.0.0.1:{server.grpc_port}"))
+
+
+@pytest.fixture(scope="module")
+def labelled(exports):
+    """A server of both versions, the older of which is called `stable`."""
+    text = f"""model_config_list {{ config {{
+        name: "small" base_path: "{exports[0].parent}" model_platform: "tensorflow"
+        model_version_policy {{ all {{}} }} version_labels {{ key: "stable" value: 1 }}
+    }} }}"""
+    config = text_format.Parse(text, ModelServerConfig())
+    with Server(from_proto(config), poll_seconds=0.05) as server:
+        with Client(f"127.0.0.1:{server.grpc_port}") as client:
+            for version in (1, 2):
+                client.wait_until_available("small", 60, version)
+        yield server
+
+
+def test_a_label_chooses_the_version(labelled, photographs):
+    images = list(photographs.values())
+
+    async def ask(address):
+        async with AsyncClient(address) as asked:
+            return (
+                await asked.classify("small", images, label="stable"),
+                await asked.regress("small", images, label="stable"),
+                (await asked.metadata("small", label="stable"))[0],
+                await asked.status("small", label="stable"),
+            )
+
+    address = f"127.0.0.1:{labelled.grpc_port}"
+    with Client(address) as client:
+        found = (
+            client.classify("small", images, label="stable"),
+            client.regress("small", images, label="stable"),
+            client.metadata("small", label="stable")[0],
+            client.status("small", label="stable"),
+        )
+        assert found[0] == client.classify("small", images, version=1)
+        assert found[0] != client.classify("small", images)
+        assert found[1] == client.regress("small", images, version=1)
+        assert found[2] == 1
+        assert [status.version for status in found[3]] == [1]
+        with pytest.raises(ServingError, match="Unrecognized servable version label: none"):
+            client.classify("small", images, label="none")
+    assert asyncio.run(ask(address)) == found
 
 
 def test_bytes_that_are_nothing(client):
