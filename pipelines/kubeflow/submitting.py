@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import time
 import urllib.error
@@ -22,12 +23,19 @@ from pipelines.kubeflow.cron import check_parameters, with_seconds
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 # How often the state of a run is asked for.
 EVERY_SECONDS = 5.0
+# So many times it is asked again where it does not answer: after 5 seconds, then 10, up to 160.
+_PATIENCE = 6
+_AWAY = (429, 502, 503, 504)
 _REACHED_SECONDS = 10.0
 _EXPERIMENT = "convnets"
 
 
 class SubmitError(ValueError):
     """The endpoint could not be reached, or refused; the text says why."""
+
+
+class EndpointAway(SubmitError):
+    """The endpoint does not answer, or says that it cannot now; it may later."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +157,11 @@ class Endpoint:
           tell: called with a step and its new state.
 
         Raises:
-          SubmitError: the endpoint is gone; the run goes on.
+          SubmitError: the endpoint is gone, and was for minutes; the run goes on.
         """
         known: dict[str, str] = {}
         while True:
-            with self._refusals():
-                found = self._client.get_run(run)
+            found = self._look(run)
             for step, state in _states(found):
                 if known.get(step) != state:
                     known[step] = state
@@ -166,6 +173,17 @@ class Endpoint:
     def link(self, run: str) -> str:
         """The page of a run."""
         return f"{self.url}/#/runs/details/{run}"
+
+    def _look(self, run: str) -> Any:
+        """The run; an endpoint that is away for a moment, as in an update, is asked again."""
+        for attempt in itertools.count():
+            try:
+                with self._refusals():
+                    return self._client.get_run(run)
+            except EndpointAway as error:
+                if attempt == _PATIENCE:
+                    raise EndpointAway(f"no longer watching, run {run} goes on: {error}") from error
+            time.sleep(EVERY_SECONDS * 2**attempt)
 
     def _version(self, pipeline: str, label: str) -> str | None:
         equals = {"operation": "EQUALS", "key": "display_name", "stringValue": label}
@@ -189,9 +207,10 @@ class Endpoint:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         except kfp_server_api.ApiException as error:
-            raise SubmitError(f"{self.url} refused: {_reason(error)}") from error
+            kind = EndpointAway if error.status in _AWAY else SubmitError
+            raise kind(f"{self.url} refused: {_reason(error)}") from error
         except (urllib3.exceptions.HTTPError, TimeoutError) as error:
-            raise SubmitError(f"{self.url} does not answer: {error}") from error
+            raise EndpointAway(f"{self.url} does not answer: {error}") from error
 
 
 def read(path: Path, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:

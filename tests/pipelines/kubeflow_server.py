@@ -78,16 +78,17 @@ class Endpoint:
     Attributes:
       uploaded: the content of each file, by version id.
       runs, recurring: models, by id.
-      progress: for each look at a run what it says: its state, and the states of its steps.
+      progress: for each look at a run what it says: its state, and the states of its steps; or a
+        refusal.
       tokens: the Authorization headers that were seen.
-      busy: whether every call is refused with 503.
+      refusal: what every call is answered with, where it is not None.
     """
 
     def __init__(self) -> None:
         self.uploaded: dict[str, bytes] = {}
         self.runs: dict[str, api.V2beta1Run] = {}
         self.recurring: dict[str, api.V2beta1RecurringRun] = {}
-        self.progress: list[tuple[str, dict[str, str]]] = []
+        self.progress: list[tuple[str, dict[str, str]] | Refused] = []
         self.tokens: set[str | None] = set()
         self.refusal: Refused | None = None
         self._pipelines: dict[str, api.V2beta1Pipeline] = {}
@@ -182,7 +183,10 @@ class Endpoint:
     def _get_run(self, run_id: str, **_):
         if run_id not in self.runs:
             raise Refused(404, f"there is no run {run_id}")
-        state, steps = self.progress.pop(0)
+        said = self.progress.pop(0)
+        if isinstance(said, Refused):
+            raise said
+        state, steps = said
         details = [
             api.V2beta1PipelineTaskDetail(display_name=name, state=each)
             for name, each in steps.items()

@@ -108,6 +108,26 @@ def test_a_run_that_is_cancelled_ends_too(submit, endpoint):
     assert "run-1 canceled" in submit(code=1)
 
 
+def test_an_endpoint_that_is_away_for_a_moment_is_asked_again(submit, endpoint):
+    away = [Refused(503, "an update"), Refused(502, "an update"), Refused(429, "too often")]
+    endpoint.progress = [DONE[0], *away, *DONE[1:]]
+    text = submit()
+    assert text.endswith("run run-1 succeeded\n")
+    assert text.count("Trainer: running") == 1
+
+
+def test_an_endpoint_that_stays_away_ends_the_watching_and_not_the_run(submit, endpoint):
+    endpoint.progress = [DONE[0], *[Refused(503, "gone")] * 8]
+    assert "run run-1 goes on" in submit(code=1)
+    assert len(endpoint.progress) == 1
+
+
+def test_a_refusal_is_not_asked_again(submit, endpoint):
+    endpoint.progress = [Refused(403, "ada may not look"), *DONE]
+    assert "ada may not look" in submit(code=1)
+    assert endpoint.progress == DONE
+
+
 def test_a_recurring_run(submit, endpoint):
     text = submit("--cron", "0 3 * * *", "--data", "gs://b/span-{SPAN}")
     assert "recurring-1" in text
