@@ -15,8 +15,11 @@ from pipelines.kubeflow.inputs import Data, several
 from pipelines.kubeflow.resources import of_steps
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe, RecipeError
+from pipelines.run_local import stages
 
 _IN_THE_STEP = Beam()
+# A resolver, of which Kubeflow has none.
+_NO_STEP = "PreviousData"
 # Stands for the images, which only the cluster sees: the Plan puts the real source in.
 _UNSEEN = Source("folder", "", (("all", "*/*"),))
 
@@ -59,13 +62,13 @@ def compile_recipe(
         raise ValueError(f"a volume is mounted at a path such as {ROOT}, not at {root}")
     if recipe.strategy == "multi_worker":
         raise RecipeError("on Kubeflow a step is one container; strategy must not be multi_worker")
+    # Before TFX is loaded, which takes half a minute.
+    resources = of_steps(steps(recipe), cpu, memory, gpus)
     paths = Paths(root.rstrip("/"))
     unseen = dataclasses.replace(_UNSEEN, task=recipe.task)
     data = Data(unseen, (unseen,) * (recipe.window - 1), unseen if recipe.fixed else None)
-    steps = tfx_specification(recipe, data, paths, image, beam)
-    names = specification.step_names(steps)
-    resources = of_steps(names, cpu, memory, gpus)
-    spec = specification.with_plan(steps, recipe, paths, image, beam)
+    compiled = tfx_specification(recipe, data, paths, image, beam)
+    spec = specification.with_plan(compiled, recipe, paths, image, beam)
     specification.ask_for(spec, resources)
     if "://" in root:
         spec["defaultPipelineRoot"] = paths.pipeline(recipe.name)
@@ -74,6 +77,12 @@ def compile_recipe(
         documents.append(specification.mounts(spec, claim, paths.root))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_text(documents, path.suffix), encoding="utf-8")
+
+
+def steps(recipe: Recipe) -> list[str]:
+    """The steps that run a TFX component."""
+    earlier = [f"{specification.INGEST}-earlier-{place}" for place in range(1, recipe.window)]
+    return sorted({*stages(recipe), *earlier} - {_NO_STEP})
 
 
 def tfx_specification(

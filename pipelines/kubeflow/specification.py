@@ -40,11 +40,6 @@ INGEST = "ImageExampleGen"
 Spec = dict[str, Any]
 
 
-def step_names(spec: Spec) -> list[str]:
-    """The steps that run a TFX component, in alphabetical order."""
-    return sorted(spec["root"]["dag"]["tasks"])
-
-
 def values(spec: Spec) -> dict[str, Any]:
     """The values that TFX compiled into the steps, by the name that the Plan gives them."""
     return {

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from pipelines.kubeflow import resources
+from pipelines.kubeflow import compiling, resources
 from pipelines.kubeflow.compiling import compile_recipe
 from pipelines.recipes import find
 from pipelines.run_local import STAGES
@@ -13,6 +13,28 @@ from pipelines.run_local import STAGES
 ROOT = "gs://bucket/runs"
 # Kubeflow's driver has no resolvers: the baseline is a container, the data before the validator's.
 STEPS = set(STAGES) - {"PreviousData"}
+
+
+def unloadable(*_):
+    raise AssertionError("TFX is loaded for what can be refused without it")
+
+
+def test_a_step_that_there_is_not_is_refused_before_tfx_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiling, "tfx_specification", unloadable)
+    for option, asked in (("gpus", "Trainr=1"), ("cpu", "Trainr=2"), ("memory", "Trainr=2Gi")):
+        assert "did you mean Trainer" in refused(tmp_path, **{option: [asked]})
+    assert "no step 'Tuner'" in refused(tmp_path, gpus=["Tuner=1"])
+    assert "no step 'PreviousData'" in refused(tmp_path, cpu=["PreviousData=1"])
+
+
+TUNED = 'tune={"trials": 2, "space": {"batch_size": [10, 20]}}'
+
+
+@pytest.mark.parametrize("overrides", [[], ["window=3", "fixed=gs://bucket/span-1"], [TUNED]])
+def test_the_steps_are_known_before_they_are_compiled(compiled, overrides):
+    (found,) = compiled(overrides=overrides)
+    recipe = find("lenet").on_data("gs://bucket/photos").override(overrides)
+    assert compiling.steps(recipe) == sorted(set(tasks(found)) - {"Plan"})
 
 
 def refused(folder, *assignments, name="lenet.yaml", **options) -> str:
