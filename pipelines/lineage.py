@@ -12,6 +12,7 @@ from typing import Any
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as proto
 
+from components.settings import near_matches
 from pipelines import rollback
 from pipelines.paths import Paths
 
@@ -73,15 +74,15 @@ def versions(root: Path, model: str) -> list[Version]:
     path = Path(Paths(str(root)).metadata)
     # A run that was ended at once leaves an empty file.
     if not path.exists() or not path.stat().st_size:
-        raise ValueError(f"{root} holds no runs; first: convnets run {model}")
+        raise ValueError(f"{root} holds no runs; first: convnets run RECIPE")
     store = _open(path)
     states = rollback.states(root, model)
     pushes = [each for each in store.get_artifacts_by_type("PushedModel") if _is_of(each, model)]
     found = [_version(store, push, states) for push in pushes]
     if not found:
         names = sorted({_model(each) for each in store.get_artifacts_by_type("PushedModel")} - {""})
-        known = f"; there are {', '.join(names)}" if names else ""
-        raise ValueError(f"no model {model!r} was pushed below {root}{known}")
+        known = near_matches(model, names) if names else "no model was"
+        raise ValueError(f"no model {model!r} was pushed below {root}: {known}")
     return sorted(found, key=lambda version: -int(version.version))
 
 

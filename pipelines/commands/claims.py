@@ -36,7 +36,11 @@ class _Duration(click.ParamType):
         return float(found[1]) * _UNITS[found[2]]
 
 
-@click.command("claims")
+# After \b click breaks no line: names with hyphens would be divided.
+_NAMES = "\n  ".join(["\b\nClaims:", *claims.all_claims()])
+
+
+@click.command("claims", epilog=_NAMES)
 @click.argument("name", required=False)
 @click.option(
     "--budget",

@@ -233,7 +233,11 @@ def history(name: str | None, root: Path, number: int) -> None:
     from pipelines.scheduling import screens
 
     with _errors():
-        console().print(screens.history_screen(_store(root).history(name, number)))
+        store = _store(root)
+        found = store.history(name, number)
+        if name is not None and not found:
+            store.entry(name)  # what has been removed has a history, too
+        console().print(screens.history_screen(found))
 
 
 @schedule.command("run-now")
@@ -241,11 +245,18 @@ def history(name: str | None, root: Path, number: int) -> None:
 @root_option
 def run_now(name: str, root: Path) -> None:
     """Asks the scheduler for a run, whatever the time and the data; of a paused one, too."""
+    from pipelines.scheduling import scheduler
+
     with _errors():
         store = _store(root)
         store.entry(name)
         store.update(name, requested_at=_now(), retry_at=None, attempt=0)
     console().print(f"{name}: asked for")
+    if not scheduler.works(root):
+        console().print(
+            f"no scheduler works on {root}; to start one: convnets schedule start --root {root}",
+            soft_wrap=True,
+        )
 
 
 @schedule.command("pause")
@@ -301,6 +312,8 @@ def export(name: str, root: Path, form: str, image: str, bucket: str | None) -> 
     with _errors():
         definition = _store(root).entry(name).definition
         click.echo(exports.export(definition, root.absolute(), form, image, bucket), nl=False)
+        if lost := exports.left_out(definition, form):
+            click.echo(f"Note: {lost}", err=True)
 
 
 def _store(root: Path) -> Store:

@@ -8,6 +8,8 @@ import pkgutil
 from pipelines.recipe import SIZES, Recipe, RecipeError, near_matches
 
 _DEFAULT = "the default"
+# What the names of claims begin with, see `pipelines.claims`.
+_CLAIM = "claim-"
 
 
 def all_recipes() -> dict[str, dict[str, Recipe]]:
@@ -28,6 +30,8 @@ def find(name: str, size: str = "small") -> Recipe:
       RecipeError: no such recipe or size; the near matches are named.
     """
     recipes = all_recipes()
+    if name.startswith(_CLAIM):
+        raise RecipeError(f"{name!r} is no recipe but a claim: convnets claims {name}")
     if name not in recipes:
         raise RecipeError(f"unknown recipe {name!r}: {near_matches(name, recipes)}")
     if size not in recipes[name]:

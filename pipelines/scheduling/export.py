@@ -20,12 +20,15 @@ IMAGE = "convnets:latest"
 # Where the containers find what is mounted.
 CLUSTER_ROOT = "/runs"
 _CLAIM, _DATA_CLAIM = "convnets-runs", "convnets-data"
-# What Kubeflow's recurring runs have not.
+# What Kubeflow's recurring runs have not: the option, and what is so instead.
 _OPTIONS = {
-    "timezone": "--timezone",
-    "grace": "--grace",
-    "timeout": "--timeout",
-    "command": "--alert-command",
+    "timezone": ("--timezone", "its times are those of Kubeflow's server, UTC"),
+    "grace": ("--grace", "runs that were missed are not made up for"),
+    "timeout": ("--timeout", "a run takes as long as it takes"),
+    "retries": ("--retries", "a failed run is not tried again"),
+    "backoff": ("--backoff", "a failed run is not tried again"),
+    "command": ("--alert-command", "--alert-webhook is told how a run ended"),
+    "alert_on": ("--alert-on", "--alert-webhook is told how every run ended"),
 }
 _UNIT = """\
 # {path}; one unit works on all schedules of the root.
@@ -172,11 +175,11 @@ def recurring_run(definition: Definition, image: str, bucket: str | None) -> dic
     from pipelines.kubeflow import compiling, cron
 
     _refuse_jitter(definition, "a recurring run of Kubeflow")
-    for key in ("timezone", "grace", "timeout", "command"):
-        if getattr(definition, key) is not None:
+    for key, (option, instead) in _OPTIONS.items():
+        # No retries are what it has.
+        if getattr(definition, key) not in (getattr(Definition, key), 0):
             raise ScheduleError(
-                f"a recurring run of Kubeflow has no {_OPTIONS[key]}; leave it out (its times are "
-                "those of Kubeflow's server, UTC, and --alert-webhook is told how a run ended)"
+                f"a recurring run of Kubeflow has no {option}; leave it out ({instead})"
             )
     for data in (definition.data, definition.fixed):
         if _is_local(data):
@@ -198,6 +201,16 @@ def recurring_run(definition: Definition, image: str, bucket: str | None) -> dic
     specification = specification.get("pipelineSpec", specification)
     parameters = {"webhook": definition.webhook} if definition.webhook else {}
     return cron.recurring_run(specification, _cron(definition), parameters, definition.name)
+
+
+def left_out(definition: Definition, form: str) -> str | None:
+    """What the other scheduler does not do of what a schedule does without being told."""
+    if form != "kfp" or not definition.retries:
+        return None
+    return (
+        f"a failed recurring run of Kubeflow is not tried again; here it is, {definition.retries} "
+        "times"
+    )
 
 
 def _refuse_jitter(definition: Definition, what: str) -> None:

@@ -330,6 +330,18 @@ def locked(root: Path) -> Iterator[None]:
         yield
 
 
+def works(root: Path) -> bool:
+    """Whether a scheduler works on a root."""
+    try:
+        with (root / ".scheduler.lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     def end(*_: object) -> None:

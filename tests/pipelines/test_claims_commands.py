@@ -46,6 +46,18 @@ def test_an_unknown_claim_and_a_time_without_unit_are_refused():
     assert "no time" in convnets("depth", "--budget", "0m", code=2)
 
 
+def test_the_help_names_every_claim():
+    text = convnets("--help")
+    assert all(name in text for name in claims.all_claims())
+
+
+@pytest.mark.parametrize("command", ["run", "show"])
+def test_a_claim_that_is_taken_for_a_recipe_is_pointed_at_its_command(command):
+    result = CliRunner().invoke(cli.main, [command, "claim-regularization"])
+    assert result.exit_code == 1
+    assert "no recipe but a claim: convnets claims claim-regularization" in result.output
+
+
 def test_a_claim_is_tried_and_gone_on_with_and_reported(tiny, tmp_path):
     root = ["--root", str(tmp_path)]
     first = convnets("regularization", *root, "--budget", "0.000001s")

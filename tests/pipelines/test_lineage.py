@@ -120,7 +120,9 @@ def test_the_command_prints_it_and_gives_it_to_programs(root, monkeypatch):
 
 
 def test_a_model_that_is_not_there(root, tmp_path):
-    with pytest.raises(ValueError, match="there are lenet"):
+    with pytest.raises(ValueError, match="known: lenet"):
         lineage.versions(root, "vgg16")
-    with pytest.raises(ValueError, match="convnets run vgg16"):
+    with pytest.raises(ValueError, match="did you mean lenet"):
+        lineage.versions(root, "lennet")
+    with pytest.raises(ValueError, match="convnets run RECIPE"):
         lineage.versions(tmp_path / "empty", "vgg16")

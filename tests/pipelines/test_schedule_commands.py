@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from pipelines import cli, process
 from pipelines.scheduling import export
 from pipelines.scheduling.definition import Definition, ScheduleError
-from pipelines.scheduling.scheduler import Scheduler
+from pipelines.scheduling.scheduler import Scheduler, locked
 from pipelines.scheduling.store import Store
 from tests.pipelines.scheduled import KEPT, REPLACED
 
@@ -94,6 +94,26 @@ def test_what_cannot_be_is_one_line(convnets, arguments, message):
 def test_an_unknown_schedule_is_named_with_those_there_are(convnets):
     convnets("lenet", "--cron", "@daily", "--no-start")
     assert "lenet" in convnets("pause", "lenett", code=1)
+
+
+def test_a_run_that_is_asked_for_while_nobody_works_is_said_to_wait(convnets, tmp_path):
+    assert "no schedules" in convnets("run-now", "lenet", code=1)
+    convnets("lenet", "--cron", "@daily", "--no-start")
+    text = convnets("run-now", "lenet")
+    assert "no scheduler works on" in text and "convnets schedule start" in text
+    with locked(tmp_path / "root"):
+        assert convnets("run-now", "lenet") == "lenet: asked for\n"
+
+
+def test_a_history_is_of_a_schedule_that_there_is_or_was(convnets, tmp_path):
+    convnets("lenet", "--cron", "@daily", "--no-start")
+    assert "no schedule 'lennet'" in convnets("history", "lennet", code=1)
+    convnets("history", "lenet")
+    values = {"attempt": 1, "reason": "due", "state": "kept", "text": "as good"}
+    now = datetime.datetime.now(datetime.timezone.utc)
+    Store(tmp_path / "root").begin(schedule="lenet", started_at=now, ended_at=now, **values)
+    convnets("remove", "lenet")
+    assert "as good" in convnets("history", "lenet")
 
 
 def test_the_oldest_span_is_what_stays_the_same(convnets, tmp_path):
@@ -180,11 +200,30 @@ class TestExport:
             ("grace", 60.0, "--grace"),
             ("timeout", 60.0, "--timeout"),
             ("command", "tell", "--alert-command"),
+            ("retries", 5, "--retries"),
+            ("backoff", 1.0, "--backoff"),
+            ("alert_on", ("replaced",), "--alert-on"),
             ("data", "/photos/span-{SPAN}", "/photos"),
             ("fixed", "/photos/span-1", "/photos/span-1"),
         ):
             with pytest.raises(ScheduleError, match=option):
                 export.recurring_run(replace(plain, **{key: value}), "image", "gs://bucket/runs")
+
+    @pytest.mark.parametrize(("retries", "notes"), [([], 1), (["--retries=0"], 0)])
+    def test_kubeflow_does_not_try_again_and_that_is_said(
+        self, convnets, monkeypatch, retries, notes
+    ):
+        # What is compiled is tested elsewhere, and takes half a minute.
+        monkeypatch.setattr(export, "recurring_run", lambda *_: {})
+        convnets("lenet", "--cron", "@daily", "--no-start", *retries)
+        text = convnets("export", "lenet", "--as", "kfp", "--bucket", "gs://bucket/runs")
+        assert text.count("Note: a failed recurring run of Kubeflow is not tried again") == notes
+
+    def test_no_retries_are_what_kubeflow_has(self):
+        pytest.importorskip("kfp")
+        made = Definition("a", "lenet", every=600.0, retries=0)
+        with pytest.raises(ScheduleError, match="--bucket"):  # asked for after the options
+            export.recurring_run(made, "image", None)
 
     def test_kubeflow_tells_the_webhook(self):
         pytest.importorskip("kfp")
