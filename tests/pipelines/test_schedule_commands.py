@@ -5,6 +5,7 @@ import getpass
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -244,24 +245,70 @@ class TestExport:
             export.cronjob(replace(made, fixed="/elsewhere"), "image")
 
 
-def test_the_scheduler_as_a_process_makes_a_run_that_another_asks_for(tmp_path, stand_in):
-    script = (
-        "import sys\nfrom pathlib import Path\nfrom pipelines.scheduling import scheduler\n"
-        "scheduler.POLL_SECONDS = 0.05\n"
-        "scheduler.Scheduler(Path(sys.argv[1]), command=sys.argv[2:]).serve()"
-    )
+# Works on the schedules of a root; what follows the root is the command of its runs.
+_SCHEDULER = (
+    "import sys\nfrom pathlib import Path\nfrom pipelines.scheduling import scheduler\n"
+    "scheduler.POLL_SECONDS = 0.05\n"
+    "scheduler.Scheduler(Path(sys.argv[1]), command=sys.argv[2:]).serve()"
+)
+
+
+@pytest.fixture
+def scheduler_process(tmp_path, stand_in):
+    """Starts a scheduler as a process of its own, whose runs are what `body` does."""
+    started = []
+
+    def start(body):
+        command = [sys.executable, "-c", _SCHEDULER, str(tmp_path / "root"), *stand_in(body)]
+        started.append(subprocess.Popen(command, cwd=TREE))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.terminate()
+        each.wait()
+
+
+@pytest.fixture
+def asked_for(tmp_path):
+    """The store of a root with one schedule that somebody has asked for."""
     root = tmp_path / "root"
+    Scheduler(root).define(Definition("far", "lenet", cron="0 0 29 2 *"))
     store = Store(root)
-    made = Definition("far", "lenet", cron="0 0 29 2 *")
-    Scheduler(root).define(made)
-    child = subprocess.Popen(
-        [sys.executable, "-c", script, str(root), *stand_in(REPLACED)], cwd=TREE
-    )
-    try:
-        store.update("far", requested_at=datetime.datetime.now(datetime.timezone.utc))
-        while not any(each.state == "replaced" for each in store.history()):
-            assert child.poll() is None
-    finally:
-        child.terminate()
-        child.wait()
-    assert store.entry("far").requested_at is None
+    store.update("far", requested_at=datetime.datetime.now(datetime.timezone.utc))
+    return store
+
+
+def wait_for(child, condition):
+    """Until it holds; the process has to live as long."""
+    while not condition():
+        assert child.poll() is None
+        time.sleep(0.01)
+
+
+def states(store):
+    return [each.state for each in reversed(store.history())]
+
+
+def test_the_scheduler_as_a_process_makes_a_run_that_another_asks_for(asked_for, scheduler_process):
+    child = scheduler_process(REPLACED)
+    wait_for(child, lambda: states(asked_for) == ["replaced"])
+    wait_for(child, lambda: asked_for.entry("far").requested_at is None)
+
+
+def test_a_scheduler_that_is_killed_in_a_run_is_gone_on_with(asked_for, scheduler_process):
+    child = scheduler_process('stage(str(os.getpid()), "running"); time.sleep(600)')
+    wait_for(child, lambda: any(each.stage for each in asked_for.history()))
+    (attempt,) = asked_for.history()
+    child.kill()
+    child.wait()
+    assert states(asked_for) == ["running"]
+
+    again = scheduler_process(REPLACED)
+    wait_for(again, lambda: states(asked_for) == ["interrupted", "replaced"])
+    # The run of the killed one has ended with it: there are never two on a root.
+    status = Path(f"/proc/{attempt.stage}/stat")
+    assert not status.exists() or ") Z " in status.read_text()
+    interrupted = asked_for.history()[-1]
+    assert interrupted.text == "the scheduler was ended in the middle of it"
+    assert interrupted.ended_at is not None

@@ -13,16 +13,20 @@ import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as proto
 
 from components.ingest.sources import SourceError
 from components.validate.verdict import UnfitData
-from pipelines import lineage, process, recipes, recovery
+from pipelines import cli, lineage, process, recipes, recovery
 from pipelines.paths import Paths
 from pipelines.run_local import readable, stages
+from pipelines.scheduling.definition import Definition
+from pipelines.scheduling.scheduler import POLL_SECONDS, Scheduler
 from tests.pipelines.forge import Forge, new_run
 from tests.pipelines.forge import photos as forge_photos
+from tests.pipelines.scheduled import REPLACED, START
 
 KILLS = 20
 # Where a run writes, in the order of its stages.
@@ -182,6 +186,63 @@ def test_a_disk_that_fills_up_at_any_stage_is_told_and_gone_on_from(forge, photo
     assert forge.end() == 0, run.log.read_text()[-3000:]
     (version,) = served(root)
     assert [each.version for each in lineage.versions(root, "lenet-relu")] == [version.name]
+
+
+def fill(folder: Path) -> Path:
+    """Leaves no room on the folder's disk; what takes it."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 12))
+    return ballast
+
+
+def test_a_scheduler_whose_disk_is_full_waits_and_goes_on(small_disk, stand_in, caplog):
+    scheduler = Scheduler(small_disk / "root", command=stand_in(REPLACED))
+    scheduler.define(Definition("far", "lenet", cron="0 0 29 2 *"))
+    scheduler.store.update("far", requested_at=START)
+    ballast = fill(small_disk)
+
+    assert scheduler._work() == POLL_SECONDS
+
+    assert "cannot be worked on now" in caplog.text and "full" in caplog.text
+    assert scheduler.store.history() == []
+    for arguments in (["pause", "far"], ["lenet", "--cron", "@daily", "--no-start"]):
+        command = ["schedule", *arguments, "--root", str(small_disk / "root")]
+        told = CliRunner().invoke(cli.main, command)
+        assert told.exit_code == 1
+        assert told.output == "Error: database or disk is full\n"
+
+    ballast.unlink()
+    scheduler._work()
+    (attempt,) = scheduler.store.history()
+    assert attempt.state == "replaced"
+    assert not scheduler.store.entry("far").paused
+
+
+@pytest.mark.slow
+def test_metadata_that_another_program_holds_for_long_end_a_run_at_its_start(
+    forge, photos, tmp_path
+):
+    root = tmp_path / "root"
+    recipe = recipe_of(photos)
+    root.mkdir()
+    with contextlib.closing(sqlite3.connect(root / "metadata.sqlite", isolation_level=None)) as db:
+        db.execute("PRAGMA user_version = 1")  # a file that begins as SQLite's do
+        db.execute("BEGIN EXCLUSIVE")
+        run = new_run(root)
+        forge.start(run, recipe, patience=0.5)
+        code = forge.end()
+        outcome = process.outcome(run, json.loads(recipe.to_json()), code, [])
+        assert code == 1
+        assert f"{root / 'metadata.sqlite'} is locked by another program" in outcome["error"]
+        assert not outcome["hopeless"]
+        assert served(root) == []
+        db.execute("ROLLBACK")
+    run = new_run(root)
+    forge.start(run, recipe)
+    assert forge.end() == 0, run.log.read_text()[-3000:]
+    assert len(served(root)) == 1
 
 
 @pytest.mark.slow
