@@ -33,7 +33,11 @@ def list_recipes() -> None:
 @click.argument("recipe")
 @size_option
 @settings_option
-@click.option("--layers", is_flag=True, help="The network's costs layer by layer, too.")
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="The network's costs layer by layer, and its paper's counts part by part.",
+)
 def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -> None:
     """A recipe, the published figures that its result is set beside, and what its network costs."""
     from pipelines import screens
@@ -47,7 +51,7 @@ def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -
 
         cost = costs.count(chosen)
     if layers:
-        screen.print(screens.layers_table(cost))
+        screen.print(screens.layers_table(cost), screens.parts_screen(costs.parts(chosen, cost)))
     screen.print(screens.cost_screen(cost, costs.published(chosen, cost)))
 
 

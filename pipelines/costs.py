@@ -23,6 +23,20 @@ _CLASSES = {
     "imagenet2012": 1000,
     "mnist": 10,
 }
+# Of papers that count a network part by part: where the ids of a part's figures begin, and where
+# the names of the layers that make it up do. The last is the whole network.
+_PARTS = {
+    "keras_models.classification.googlenet:GoogLeNet": {
+        "szegedy2014-conv1": "conv1",
+        "szegedy2014-conv2": "conv2",
+        **{
+            f"szegedy2014-{module}": f"inception_{module}"
+            for module in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
+        },
+        "szegedy2014-linear": "logits",
+        "szegedy2014": "",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -51,12 +65,12 @@ class PublishedCount:
     """What a paper counts, and the same of ours.
 
     Attributes:
-      ours: in the figure's unit; None where it is not counted here.
+      ours: in the figure's unit.
       other: what the paper's network is for or has, where ours is another one.
     """
 
     figure: benchmarks.Benchmark
-    ours: float | None
+    ours: float
     other: str
 
 
@@ -83,7 +97,7 @@ def count(recipe: Recipe) -> NetworkCost:
         classes=classes,
         layers=layers,
         total=total,
-        units=sum(layer.activations for layer in layers if layer.multiply_adds),
+        units=_counts(layers)["units"],
         auxiliary_parameters=total_cost(layer_costs(model)).parameters - total.parameters,
     )
 
@@ -120,25 +134,50 @@ def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int, Any]:
 
 def published(recipe: Recipe, cost: NetworkCost) -> list[PublishedCount]:
     """The counts among the recipe's published figures, beside ours."""
-    ours = {
-        "parameters": cost.total.parameters,
-        "multiply_adds": cost.total.multiply_adds,
-        "connections": cost.total.connections,
-        "units": cost.units,
-    }
+    figures = [each for each in benchmarks.find(recipe.benchmarks) if each.metric in COUNTS]
+    return _beside(recipe, figures, cost.layers)
+
+
+def parts(recipe: Recipe, cost: NetworkCost) -> list[PublishedCount]:
+    """What the network's paper counts part by part, beside ours; nothing where it does not."""
+    every = benchmarks.all_benchmarks()
+    rows = []
+    for start, prefix in _PARTS.get(recipe.model, {}).items():
+        ids = [f"{start}-{metric.replace('_', '-')}" for metric in COUNTS]
+        layers = [layer for layer in cost.layers if layer.name.startswith(prefix)]
+        rows += _beside(recipe, [every[name] for name in ids if name in every], layers)
+    return rows
+
+
+def _beside(
+    recipe: Recipe, figures: Sequence[benchmarks.Benchmark], layers: Sequence[Any]
+) -> list[PublishedCount]:
+    ours = _counts(layers)
     deviations = ", ".join(recipes.deviations(recipe))
     another = f"ours is another network: {deviations}" if deviations else ""
     return [
         PublishedCount(
             figure=figure,
-            ours=ours[figure.metric] * SCALES[figure.unit] if figure.metric in ours else None,
+            ours=ours[figure.metric] * SCALES[figure.unit],
             other=another
             if figure.data == _data(recipe)
             else f"the paper's network is for {figure.data}",
         )
-        for figure in benchmarks.find(recipe.benchmarks)
-        if figure.metric in COUNTS
+        for figure in figures
     ]
+
+
+def _counts(layers: Sequence[Any]) -> dict[str, int]:
+    """What `COUNTS` names, of layers that follow one another."""
+    weighted = [layer for layer in layers if layer.multiply_adds]
+    depths = [layer.depth for layer in weighted]
+    return {
+        "parameters": sum(layer.parameters for layer in layers),
+        "multiply_adds": sum(layer.multiply_adds for layer in layers),
+        "connections": sum(layer.connections for layer in layers),
+        "units": sum(layer.activations for layer in weighted),
+        "layers": max(depths) - min(depths) + 1,
+    }
 
 
 def _data(recipe: Recipe) -> str:

@@ -154,6 +154,11 @@ def cost_screen(cost: NetworkCost, published: Sequence[PublishedCount]) -> Group
     return Group(*parts)
 
 
+def parts_screen(parts: Sequence[PublishedCount]) -> Group:
+    """What a paper counts of the parts of its network, beside ours; empty where it does not."""
+    return Group(Text("The paper's counts, part by part"), _counts(parts)) if parts else Group()
+
+
 def _counts(published: Iterable[PublishedCount]) -> Table:
     table = _table("published", "count", "paper", "ours", "where", "note")
     for row in published:
@@ -162,7 +167,7 @@ def _counts(published: Iterable[PublishedCount]) -> Table:
             figure.model,
             METRICS[figure.metric],
             _in_unit(figure.value, figure.unit),
-            "" if row.ours is None else _in_unit(row.ours, figure.unit),
+            _in_unit(row.ours, figure.unit),
             figure.table,
             Text(figure.note)
             .append("; " * bool(figure.note and row.other))

@@ -44,6 +44,8 @@ class LayerCost:
         receptive_field: pixels of the picture that a unit sees, along each side, borders
             included; None where that is not known.
         stride: pixels of the picture from one unit to the next, along each side, or None.
+        depth: of the layers that have multiply-adds, how many lie on the longest way from an
+            input through this one.
     """
 
     name: str
@@ -55,6 +57,7 @@ class LayerCost:
     activations: int
     receptive_field: tuple[int, ...] | None
     stride: tuple[int, ...] | None
+    depth: int
 
 
 def _biases(layer: layers.Layer) -> int:
@@ -128,7 +131,7 @@ def layer_costs(
     shapes = _input_shapes(model, input_shape)
     for tensor, shape in zip(model.inputs, shapes, strict=True):
         pixel = Field((1,) * (len(shape) - 1), (1,) * (len(shape) - 1))
-        inputs.append(_Maps(keras.KerasTensor((None, *shape), tensor.dtype), pixel))
+        inputs.append(_Maps(keras.KerasTensor((None, *shape), tensor.dtype), pixel, depth=0))
         count.add(tensor.name, "InputLayer", inputs[-1:], parameters=0, a_position=(0, 0))
     count.through(model, inputs, "")
     return count.rows
@@ -147,6 +150,7 @@ def total_cost(costs: Sequence[LayerCost], name: str = "total") -> LayerCost:
         activations=sum(cost.activations for cost in costs),
         receptive_field=maps[-1].receptive_field,
         stride=maps[-1].stride,
+        depth=max(cost.depth for cost in costs),
     )
 
 
@@ -179,6 +183,7 @@ class _Maps:
 
     spec: keras.KerasTensor
     field: Field | None
+    depth: int
 
     @property
     def shape(self) -> Shape:
@@ -219,9 +224,11 @@ class _Count:
         # Noise on the weights changes nothing of what is computed with them.
         layer = operation.layer if isinstance(operation, WeightNoise) else operation
         shapes, fields = [x.shape for x in inputs], [x.field for x in inputs]
+        a_position = _a_position(layer, name)
+        depth = max((x.depth for x in inputs), default=0) + bool(a_position[0])
 
         def maps(spec) -> _Maps:
-            return _Maps(spec, field_after(layer, shapes, fields, tuple(spec.shape[1:])))
+            return _Maps(spec, field_after(layer, shapes, fields, tuple(spec.shape[1:])), depth)
 
         outputs = keras.tree.map_structure(maps, specs)
         self.add(
@@ -229,7 +236,7 @@ class _Count:
             type(layer).__name__,
             keras.tree.flatten(outputs),
             self._parameters(layer),
-            _a_position(layer, name),
+            a_position,
             layer,
         )
         return outputs
@@ -251,6 +258,7 @@ class _Count:
                 activations=values,
                 receptive_field=field and field.size,
                 stride=field and field.stride,
+                depth=outputs[0].depth,
             )
         )
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_models.analysis import layer_costs, total_cost
-from keras_models.classification import VGG, LeNet1, LeNet5
+from keras_models.classification import VGG, CifarResNet, LeNet1, LeNet5, ResNet50
 from keras_models.classification.dense import fully_convolutional
 from keras_models.layers import (
     ActivationBatchNormalization,
@@ -232,6 +232,26 @@ STACKS = {
     "residual": [residual, residual],
     "gated": [layers.Conv2D(1, 3, **ONES), squeezed],
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("net", "arguments", "depth"),
+    [(VGG, {"configuration": "D"}, 16), (ResNet50, {}, 50), (CifarResNet, {"depth": 56}, 56),
+     (LeNet5, {}, 5)],
+)  # fmt: skip
+def test_depth_is_what_the_papers_call_a_net_by(outline, net, arguments, depth):
+    # LeNet-5 counts its two layers of subsampling, too.
+    assert total_cost(layer_costs(outline(net, **arguments))).depth == depth
+
+
+def test_depth_is_that_of_the_longest_way():
+    image = keras.Input((8, 8, 4))
+    short, long = layers.Conv2D(4, 1)(image), image
+    for _ in range(3):
+        long = layers.BatchNormalization()(layers.Conv2D(4, 1)(long))
+    costs = layer_costs(keras.Model(image, layers.Add()([short, long])))
+    assert {cost.name: cost.depth for cost in costs if cost.kind == "Add"}.popitem()[1] == 3
+    assert costs[0].depth == 0 and min(cost.depth for cost in costs if cost.multiply_adds) == 1
 
 
 @pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)

@@ -66,6 +66,56 @@ def test_a_net_of_177_layers_is_a_few_lines_and_a_line_a_layer_where_asked(monke
     assert all(len(line) <= 80 for line in table)
 
 
+@pytest.fixture(scope="module")
+def googlenet():
+    recipe = recipes.find("googlenet", "paper")
+    return recipe, costs.count(recipe)
+
+
+def test_what_googlenets_paper_counts_of_its_parts_is_ours(googlenet):
+    recipe, cost = googlenet
+    rows = costs.parts(recipe, cost)
+    assert len(rows) == 2 * 12 + 2 and not any(row.other for row in rows)
+    for row in rows:
+        figure, paper = row.figure, row.figure.value
+        if figure.metric == "parameters":
+            # k is 1,024 there, without biases. Those of 4a to 5b are not those of the widths in
+            # the same rows, which do make the operations, but for 5a's: up to 11 % off.
+            assert row.ours / 1.024 == pytest.approx(paper, rel=0.11 if paper > 400 else 0.05)
+        elif figure.id == "szegedy2014-5a-multiply-adds":
+            assert (paper, row.ours) == (54, pytest.approx(51.08, abs=0.01))
+        elif figure.unit == "M":
+            assert paper in (round(row.ours), int(row.ours))
+    whole = {row.figure.id: row.ours for row in rows[-2:]}
+    assert whole == {
+        "szegedy2014-multiply-adds": pytest.approx(1.5, abs=0.005),
+        "szegedy2014-layers": 22,
+    }
+    assert sum(row.ours for row in rows if row.figure.unit == "M") == pytest.approx(1498.7, abs=0.1)
+
+
+def test_parts_are_shown_beside_the_papers(googlenet, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    recipe, cost = googlenet
+    lines = [
+        " ".join(line.split()) for line in printed(screens.parts_screen(costs.parts(recipe, cost)))
+    ]
+    assert any(
+        line.startswith("GoogLeNet, inception (3b) multiply-adds 304 M 304.3 M") for line in lines
+    )
+    assert printed(screens.parts_screen(costs.parts(NET, cost))) in ([], [""])
+
+
+def test_parts_of_another_network_than_the_papers_say_so(googlenet):
+    recipe, cost = googlenet
+    rows = costs.parts(replace(recipe, model_args={"separable": False}), cost)
+    assert {row.other for row in rows} == {
+        "ours is another network: separable=False instead of the default"
+    }
+    rows = costs.parts(replace(recipe, dataset="cifar10"), cost)
+    assert {row.other for row in rows} == {"the paper's network is for imagenet2012"}
+
+
 def test_a_network_that_cannot_be_built_is_a_value_error():
     with pytest.raises(ValueError, match="depht"):
         costs.count(replace(NET, model_args={"depht": 3}))
