@@ -104,6 +104,49 @@ def test_batch_normalization_of_each_activation_is_algorithm_1():
     np.testing.assert_allclose(layer(x, training=False), tested, rtol=1e-3, atol=1e-3)
 
 
+def test_gradients_of_batch_normalization_in_training_are_the_finite_differences():
+    """Through the batch's own mean and variance, too: Algorithm 1 and the equations after it."""
+    shape = (6, 3, 2, 2)
+    x, weight, along = np.random.default_rng(5).normal(size=(3, *shape))
+    layer = ActivationBatchNormalization(
+        dtype="float64", gamma_initializer="random_normal", beta_initializer="random_normal"
+    )
+    layer.build(shape)
+    start = [variable.numpy() for variable in layer.trainable_variables]
+    directions = [np.random.default_rng(6).normal(size=value.shape) for value in start]
+
+    def objective(pictures):
+        # Not linear, or beta's gradient would not depend on anything.
+        return tf.reduce_sum(weight * tf.square(layer(pictures, training=True)))
+
+    pictures = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(pictures)
+        value = objective(pictures)
+    variables = layer.trainable_variables
+    of_input, *of_variables = tape.gradient(value, [pictures, *[v.value for v in variables]])
+
+    def slope(move, step=1e-5):
+        ends = []
+        for sign in (1, -1):
+            ends.append(float(objective(tf.constant(move(sign * step)))))
+        return (ends[0] - ends[1]) / (2 * step)
+
+    np.testing.assert_allclose(
+        np.sum(of_input * along), slope(lambda step: x + step * along), rtol=1e-6
+    )
+    for n, variable in enumerate(variables):
+
+        def moved(step, n=n, variable=variable):
+            variable.assign(start[n] + step * directions[n])
+            return x
+
+        np.testing.assert_allclose(np.sum(of_variables[n] * directions[n]), slope(moved), rtol=1e-6)
+        variable.assign(start[n])
+    # What all pictures of a batch have in common is subtracted.
+    np.testing.assert_allclose(np.sum(of_input, axis=0), np.zeros(shape[1:]), atol=1e-9)
+
+
 def test_batch_normalization_of_features_is_keras_own():
     x = normal((8, 5))
     ours, keras_own = ActivationBatchNormalization(), keras.layers.BatchNormalization()
