@@ -39,6 +39,10 @@ __all__ = [
 
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
+# Data sets of recipes that their makers give out on request, and TFDS does not have.
+_ON_REQUEST = {
+    "hwdb1.1": "CASIA-HWDB1.1 (3,755 handwritten Chinese characters) is to be had from its makers",
+}
 # The split that stands for `test` where a data set publishes no labels of its test images.
 HELD_OUT = {
     "imagenet2012": "validation",
@@ -112,6 +116,11 @@ def _no_folder(dataset: str, path: Path) -> str:
         return (
             f"{dataset}: a file, and data are a folder: one that holds a folder per class, or "
             "another layout of docs/data.md"
+        )
+    if dataset in _ON_REQUEST:
+        return (
+            f"{dataset}: {_ON_REQUEST[dataset]}; name the folder that holds train/CLASS/*.png and "
+            "test/CLASS/*.png with --data"
         )
     known = {name: f"tfds:{name}" for name in _TFDS_TASKS}
     known |= {name: name for name in ("mnist", *_TFDS_NAMES)}

@@ -77,6 +77,7 @@ def test_no_folder(tmp_path):
         ("fashion-mnist", "no such folder; did you mean tfds:fashion_mnist?"),
         ("voc/2012:4.0.0", "no such folder; did you mean tfds:voc/2012:4.0.0?"),
         ("cifar1", "no such folder; did you mean cifar10?"),
+        ("hwdb1.1", "from its makers; name the folder that holds train/CLASS"),
         ("eurosat", "no such folder; tfds:eurosat asks TFDS for data of this name"),
     ],
 )
