@@ -154,7 +154,7 @@ def _beside(
 ) -> list[PublishedCount]:
     ours = _counts(layers)
     deviations = ", ".join(recipes.deviations(recipe))
-    another = f"ours is another network: {deviations}" if deviations else ""
+    another = f"ours is not the paper's: {deviations}" if deviations else ""
     return [
         PublishedCount(
             figure=figure,

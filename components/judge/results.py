@@ -48,7 +48,7 @@ def compare(
       benchmark: the published figure.
       metrics: what was measured on the test split.
       recipe: `dataset`, `size` and `full_data` of the recipe that was run; `deviations`, how its
-        network differs from the figure's, where it does.
+        network or that one's input differ from the figure's, where they do.
       protocol: how `metrics` was measured.
 
     Returns:
@@ -92,7 +92,7 @@ def _objections(
     elif not recipe.get("full_data", recipe["size"] == "paper"):
         yield f"the {recipe['size']} size uses a part of {recipe['dataset']} only"
     if recipe.get("deviations"):
-        yield f"another network than the figure's: {', '.join(recipe['deviations'])}"
+        yield f"another network or input than the figure's: {', '.join(recipe['deviations'])}"
     if benchmark.protocol == protocols.OTHER:
         yield "the paper's protocol is none of ours"
     elif protocol != benchmark.protocol:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
+from components.judge.results import data_name
 from pipelines.recipe import SIZES, Recipe, RecipeError, near_matches
 
 _DEFAULT = "the default"
 # What the names of claims begin with, see `pipelines.claims`.
 _CLAIM = "claim-"
+# Of `preprocess`: what the network sees of a picture.
+_SIZES = ("size", "resize", "channels")
 
 
 def all_recipes() -> dict[str, dict[str, Recipe]]:
@@ -40,7 +45,8 @@ def find(name: str, size: str = "small") -> Recipe:
 
 
 def deviations(recipe: Recipe) -> list[str]:
-    """How the recipe's network differs from that of its published figures, the paper size's.
+    """How the recipe's network, and on the same data its pictures' sizes, differ from those of its
+    published figures, the paper size's.
 
     One text an argument, such as `configuration=A instead of D`.
     """
@@ -49,9 +55,16 @@ def deviations(recipe: Recipe) -> list[str]:
         return []
     if recipe.model != paper.model:
         return [f"{recipe.model} instead of {paper.model}"]
-    ours, theirs = recipe.model_args, paper.model_args
+    ours, theirs = dict(recipe.model_args), dict(paper.model_args)
+    if data_name(recipe.dataset) == data_name(paper.dataset):
+        ours |= _sizes(recipe)
+        theirs |= _sizes(paper)
     return [
         f"{key}={ours.get(key, _DEFAULT)} instead of {theirs.get(key, _DEFAULT)}"
         for key in sorted({*ours, *theirs})
         if ours.get(key, _DEFAULT) != theirs.get(key, _DEFAULT)
     ]
+
+
+def _sizes(recipe: Recipe) -> Mapping[str, Any]:
+    return {f"preprocess.{key}": recipe.preprocess[key] for key in _SIZES}

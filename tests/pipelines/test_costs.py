@@ -110,7 +110,7 @@ def test_parts_of_another_network_than_the_papers_say_so(googlenet):
     recipe, cost = googlenet
     rows = costs.parts(replace(recipe, model_args={"separable": False}), cost)
     assert {row.other for row in rows} == {
-        "ours is another network: separable=False instead of the default"
+        "ours is not the paper's: separable=False instead of the default"
     }
     rows = costs.parts(replace(recipe, dataset="cifar10"), cost)
     assert {row.other for row in rows} == {"the paper's network is for imagenet2012"}

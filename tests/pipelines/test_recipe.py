@@ -87,6 +87,36 @@ class TestEveryRecipe:
         assert recipe.summary and "\n" not in recipe.summary
 
 
+def test_lenets_are_trained_by_the_diagonal_of_the_hessian_in_the_paper_size():
+    (one, batch) = (recipes.find(name, "paper") for name in ("lenet1", "lenet"))
+    for recipe in (one, batch):
+        assert recipe.optimizer["class"] == "keras_models.optimizers:StochasticDiagonalLM"
+    assert (one.batch_size, one.epochs) == (1, 23)
+    rates = [recipe.optimizer["learning_rate"]["values"] for recipe in (one, batch)]
+    assert rates[0] == [0.0005, 0.0002, 0.0001, 0.00005, 0.00001]
+    assert rates[1] == [0.002, 0.0008, 0.0004, 0.0002, 0.00004]
+
+
+def test_1202_layers_are_those_of_the_paper_in_the_paper_size():
+    recipe = recipes.find("cifar-resnet1202", "paper")
+    assert recipe.model_args == {"depth": 1202}
+    assert recipe.benchmarks == ("he2015b-cifar-resnet1202", "he2015b-cifar-resnet1202-parameters")
+    warmed_up = recipes.find("cifar-resnet110", "paper")
+    assert recipe.optimizer == warmed_up.optimizer
+    assert recipe.optimizer["learning_rate"]["values"][0] == 0.01
+    small = recipes.find("cifar-resnet1202").model_args
+    assert 110 < small["depth"] < 1202 and small["depth"] % 6 == 2
+
+
+def test_chinese_characters_are_the_papers_net_on_a_folder():
+    paper, small = (recipes.find("ciresan-chinese", size) for size in ("paper", "small"))
+    assert paper.model_args == {"architecture": "chinese-characters"}
+    assert paper.dataset == "hwdb1.1" and paper.preprocess["size"] == [48, 48]
+    assert (paper.batch_size, paper.epochs) == (1, 800)
+    assert small.dataset == "mnist" and small.preprocess == paper.preprocess
+    assert paper.on_data("characters").benchmarks == ("ciresan2012-hwdb-offline",)
+
+
 def test_every_recipe_has_every_size():
     for name, sizes in recipes.all_recipes().items():
         assert set(sizes) == set(SIZES), name
@@ -303,8 +333,33 @@ def test_optimizers_go_by_name():
         ("lenet", ["model=keras_models.classification.lenet:LeNet5ReLU"],
          ["keras_models.classification.lenet:LeNet5ReLU instead of "
           "keras_models.classification.lenet:LeNet5"]),
+        ("lenet", ["preprocess.size=[28, 28]"],
+         ["preprocess.size=[28, 28] instead of [32, 32]"]),
+        ("resnet50", ["preprocess.resize=384"], ["preprocess.resize=384 instead of 256"]),
+        ("cifar-resnet20", ["preprocess.channels=1"], ["preprocess.channels=1 instead of 3"]),
+        ("lenet", ["preprocess.range=[0, 1]", "preprocess.fit=stretch"], []),
     ],
 )  # fmt: skip
-def test_another_network_than_the_papers_is_told(name, assignments, expected):
+def test_another_network_or_size_than_the_papers_is_told(name, assignments, expected):
     recipe = recipes.find(name, "paper").override(assignments)
     assert recipes.deviations(recipe) == expected
+
+
+def test_pictures_of_other_data_have_sizes_of_their_own():
+    recipe = recipes.find("lenet", "paper").override(["preprocess.size=[28, 28]"])
+    assert recipes.deviations(recipe.on_data("photos")) == []
+
+
+def test_small_pictures_are_told_where_the_data_are_the_papers():
+    told = {
+        name: [each for each in recipes.deviations(sizes["small"]) if "preprocess." in each]
+        for name, sizes in recipes.all_recipes().items()
+    }
+    sizes = [
+        "preprocess.resize=None instead of 256",
+        "preprocess.size=[32, 32] instead of [224, 224]",
+    ]
+    assert {name: each for name, each in told.items() if each} == {
+        "transfer-zfnet-caltech101": sizes,
+        "transfer-zfnet-caltech256": sizes,
+    }
