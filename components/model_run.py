@@ -10,6 +10,8 @@ import keras
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
+from keras_models.classification.building import recursion
+
 
 def network(uri: str) -> keras.Model:
     """The trained network, not compiled."""
@@ -19,7 +21,8 @@ def network(uri: str) -> keras.Model:
         # Keras reads from a disk, the artifact may lie elsewhere.
         path = os.path.join(folder, "model.keras")
         io_utils.copy_file(os.path.join(uri, "model.keras"), path)
-        return keras.models.load_model(path, compile=False)
+        with recursion():
+            return keras.models.load_model(path, compile=False)
 
 
 def recipe(uri: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What every net of this package checks before it is built and does when it is."""
 
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -131,3 +133,19 @@ def block_name(stage: int, block: int, blocks: int) -> str:
     if block and blocks > 6:
         return f"res{stage}b{block}"
     return f"res{stage}{'abcdef'[block]}"
+
+
+@contextmanager
+def recursion(deeper: int = 6_000) -> Iterator[None]:
+    """Room for Keras, which walks the graph of a model by one call a layer, and reads one by more:
+    the 1202 layers of `CifarResNet` are 4,200 of Keras', and Python allows 1,000 calls.
+
+    Args:
+        deeper: how many calls more are allowed inside.
+    """
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + deeper)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)

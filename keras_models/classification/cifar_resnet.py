@@ -1,10 +1,6 @@
 """The residual networks for CIFAR-10: He, Zhang, Ren, Sun, Deep Residual Learning for Image
 Recognition, 2015, section 4.2 and Table 6."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import keras
 from keras import layers
 
@@ -12,6 +8,7 @@ from keras_models.classification.building import (
     block_name,
     checked_classes,
     checked_shape,
+    recursion,
     with_weights,
 )
 from keras_models.classification.resnet import basic_block, classified, normalized_convolution
@@ -36,7 +33,7 @@ def CifarResNet(
     shortcuts are identities (option A), so it has exactly the parameters of `CifarPlainNet`:
     0.27, 0.46, 0.66, 0.85, 1.7 and 19.4 million at 20, 32, 44, 56, 110 and 1202 layers. Blocks are
     named as those of `ResNet34`: stages res2, res3, res4. At 1202 layers `keras.models.load_model`
-    needs `sys.setrecursionlimit(6000)`; `weights` does not.
+    and `keras.Model` of parts need `building.recursion()` around them; `weights` does not.
 
     Args:
         depth: 6n+2: 8, 14, 20, ...
@@ -78,7 +75,7 @@ def _network(depth, input_shape, classes, filters, shortcut, weights, name):
     blocks = depth // 6
     image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
     checked_classes(classes)
-    with _recursion(4 * depth):
+    with recursion(4 * depth):
         model = keras.Model(image, _logits(image, blocks, classes, filters, shortcut), name=name)
     return with_weights(model, weights)
 
@@ -91,15 +88,3 @@ def _logits(image, blocks, classes, filters, shortcut):
             stride = 2 if i == 0 and stage > 2 else 1
             x = basic_block(x, maps, stride, shortcut, block_name(stage, i, blocks))
     return classified(x, classes)
-
-
-@contextmanager
-def _recursion(deeper: int) -> Iterator[None]:
-    """Room for Keras, which walks the graph of a model by one call a layer: 1202 layers of ours
-    are 4,200 of Keras', and Python allows 1,000 calls."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit + deeper)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)

@@ -1,0 +1,39 @@
+"""Networks too deep for Python's usual limit of calls: those of 1202 layers are read and served."""
+
+import json
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from components import model_run
+from components.train.signatures import ServedModel
+from keras_models.classification.building import recursion
+
+
+@pytest.fixture(scope="module")
+def deep() -> keras.Model:
+    x = image = keras.Input((2, 2, 1))
+    for _ in range(1_100):
+        x = keras.layers.Activation("linear")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    with recursion():
+        return keras.Model(image, keras.layers.Dense(2)(x))
+
+
+def test_a_very_deep_network_is_read(deep, tmp_path):
+    deep.save(tmp_path / "model.keras")
+    recipe = {"model": "keras_models.classification:CifarResNet"}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    read = model_run.network(str(tmp_path))
+    assert len(read.layers) == len(deep.layers)
+    assert read.count_params() == deep.count_params()
+
+
+def test_a_very_deep_network_is_served_with_its_features(deep):
+    transform = SimpleNamespace(transform_features_layer=lambda: None)
+    recipe = {"features": ["pool"], "dense": False, "preprocess": {"size": [2, 2]}}
+    with pytest.raises(RecursionError):
+        keras.Model(deep.input, deep.output)
+    ServedModel(deep, transform, np.zeros((2, 2, 1), "float32"), ["no", "yes"], recipe)
