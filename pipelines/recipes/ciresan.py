@@ -119,7 +119,7 @@ RECIPES = (
         optimizer=adam(3e-3),
         batch_size=128,
         steps_per_execution=10,
-        epochs=10,
+        epochs=6,
         thresholds={"accuracy": 0.97, "change": 0.002},
     ),
 )
