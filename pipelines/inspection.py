@@ -40,6 +40,7 @@ class Inspection:
       verdict: `components.validate.verdict.Verdict`.
       ranges: least, median and greatest of the facts that are numbers, by name.
       dead: the dead letters, `{"id", "reason"}` each.
+      converted: how many images were no 8-bit grey or colour, or not upright, by what they were.
       sheet: the contact sheet, a PNG file.
     """
 
@@ -48,6 +49,7 @@ class Inspection:
     verdict: Any
     ranges: Mapping[str, tuple[float, float, float]]
     dead: Sequence[Mapping[str, Any]]
+    converted: Mapping[str, int]
     sheet: Path
 
 
@@ -65,6 +67,7 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
     """
     source = sources.prepare(sources.resolve(dataset, task))
     from components import examples
+    from components.ingest import engine
     from components.validate import facts, verdict
     from components.validate.sheet import contact_sheet
 
@@ -76,6 +79,7 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
             first = "".join(f"\n  {each['id']}: {each['reason']}" for each in dead[:_SHOWN])
             raise SourceError(f"{dataset}: none of {len(dead):,} can be used{first}")
         labels = examples.label_names(folder)
+        counts = engine.total_counts(folder)
         found = verdict.judge(table, labels, VALIDATION)
         found = replace(found, problems=[*_too_many_dead(len(dead), len(table)), *found.problems])
         sheet.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +87,12 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
     ranges = {
         name: tuple(table[name].quantile([0, 0.5, 1])) for name in ("height", "width", "brightness")
     }
-    return Inspection(source, labels, found, ranges, dead, sheet)
+    converted = {
+        name.removeprefix(engine.CONVERTED): count
+        for name, count in counts.items()
+        if name.startswith(engine.CONVERTED)
+    }
+    return Inspection(source, labels, found, ranges, dead, converted, sheet)
 
 
 def ingest(source: Source, folder: str, encoding: Mapping[str, Any] | None = None) -> None:
@@ -130,6 +139,9 @@ def screen(found: Inspection) -> Group:
         _counts(found),
         _ranges(found.ranges),
     ]
+    if found.converted:
+        named = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.converted.items()))
+        parts.append(Text(f"Converted to 8-bit grey or colour: {named}"))
     if found.dead:
         number = sum(split["images"] for split in verdict.splits.values()) + len(found.dead)
         title = f"{len(found.dead):,} of {number:,} could not be used"

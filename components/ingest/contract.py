@@ -130,14 +130,14 @@ def to_example(record: Record, encoding: Encoding) -> tf_example_pb2.Example:
     Boxes and points are parts of the image's size, so that resizing leaves them as they are.
 
     Raises:
-      ImageError, ValueError: see `example_and_image`.
+      ImageError, ValueError: see `example_and_decoded`.
     """
-    return example_and_image(record, encoding)[0]
+    return example_and_decoded(record, encoding)[0]
 
 
-def example_and_image(
+def example_and_decoded(
     record: Record, encoding: Encoding
-) -> tuple[tf_example_pb2.Example, Image.Image]:
+) -> tuple[tf_example_pb2.Example, images.Decoded]:
     """`to_example`, and the image (of a video, the first frame) decoded and in its own size.
 
     Raises:
@@ -151,7 +151,7 @@ def example_and_image(
     frames = [_decoded(frame, "frame") for frame in given.get("frames/encoded", ())]
     _check_frames(given, frames)
     found = frames[0] if "image/encoded" not in given else _decoded(given["image/encoded"], "image")
-    if found.turned and any(name in given for name in _PLACES):
+    if found.converted == images.TURNED and any(name in given for name in _PLACES):
         raise ImageError("turned by its EXIF data: what is annotated may lie elsewhere")
     size = found.image.size
     given |= _checked_objects(given, *size) | _checked_points(given, *size)
@@ -180,7 +180,7 @@ def example_and_image(
         pair = _decoded(given["pair/encoded"], "second image of the pair")
         pair_size = _resized(pair.image.size, encoding, pair.image.size)
         given["pair/encoded"] = _encoded(pair, pair_size, encoding)
-    return _example(given), found.image
+    return _example(given), found
 
 
 def _example(given: Mapping[str, Any]) -> tf_example_pb2.Example:

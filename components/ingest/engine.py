@@ -44,7 +44,7 @@ from components.ingest.contract import (
     DeadLetter,
     Encoding,
     Record,
-    example_and_image,
+    example_and_decoded,
     unknown_class,
 )
 from components.ingest.images import ImageError
@@ -55,6 +55,7 @@ STAGE = "ImageExampleGen"
 # that equal files never lie on both sides and more data moves no image across.
 UNSPLIT = "all"
 UNFINISHED = "unfinished"
+CONVERTED = "converted: "  # and from what, in the counts
 _TRAIN_BUCKETS, _BUCKETS = 4, 5
 # About 200 MB of photographs, and a few MB of thumbnails.
 _SHARD_RECORDS = 2000
@@ -224,7 +225,7 @@ class _WriteShard(beam.DoFn):
         try:
             if isinstance(found, DeadLetter):
                 raise ImageError(found.reason)
-            example, image = example_and_image(found, self._encoding)
+            example, decoded = example_and_decoded(found, self._encoding)
             classes = _classes(example, self._reader.labels)
         except ImageError as error:
             letter = {"id": found.identifier, "reason": str(error)}
@@ -238,7 +239,7 @@ class _WriteShard(beam.DoFn):
         split = split_of(sha256) if self._split == UNSPLIT else self._split
         content = example.SerializeToString(deterministic=True)
         files[split].write(content)
-        looks, brightness = likeness.look(np.asarray(image.convert("L")))
+        looks, brightness = likeness.look(np.asarray(decoded.image.convert("L")))
         fact = {
             "id": found.identifier,
             "split": split,
@@ -254,6 +255,8 @@ class _WriteShard(beam.DoFn):
         shard.facts.append(json.dumps(fact))
         counts[split] += 1
         counts["bytes"] += len(content)
+        if decoded.converted:
+            counts[f"{CONVERTED}{decoded.converted}"] += 1
         given = found.features.get("image/encoded")
         counts["re-encoded"] += not (isinstance(given, bytes) and given == encoded)
 

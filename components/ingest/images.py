@@ -15,6 +15,7 @@ MAX_PIXELS = 100_000_000
 _PLAIN_MODES = ("L", "RGB")
 _FORMATS = ("PNG", "JPEG")
 _ORIENTATION = 0x0112  # EXIF's tag.
+TURNED = "turned upright"
 _PNG_END = b"IEND\xaeB`\x82"  # The last chunk with its checksum.
 # Pillow's own warning starts at a lower limit than ours.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -32,13 +33,14 @@ class Decoded:
       image: upright, 8-bit grey (`L`) or colour (`RGB`).
       format: `"PNG"` or `"JPEG"`, as it was found.
       content: the bytes as found, where training can read them as they are; else None.
-      turned: whether its EXIF data asked for turning it upright.
+      converted: why they cannot: `TURNED` (by its EXIF data), `16-bit`, `transparent`, `palette`,
+        `CMYK` or another of Pillow's modes; "" where they can, or where there was no file.
     """
 
     image: Image.Image
     format: str
     content: bytes | None
-    turned: bool = False
+    converted: str = ""
 
 
 def decoded(data: bytes) -> Decoded:
@@ -55,10 +57,10 @@ def decoded(data: bytes) -> Decoded:
     """
     image = opened(data)
     if image.getexif().get(_ORIENTATION, 1) != 1:
-        return Decoded(_eight_bit(ImageOps.exif_transpose(image)), image.format, None, True)
+        return Decoded(_eight_bit(ImageOps.exif_transpose(image)), image.format, None, TURNED)
     if image.mode in _PLAIN_MODES:
         return Decoded(image, image.format, data)
-    return Decoded(_eight_bit(image), image.format, None)
+    return Decoded(_eight_bit(image), image.format, None, _mode(image))
 
 
 def opened(data: bytes) -> Image.Image:
@@ -90,10 +92,22 @@ def opened(data: bytes) -> Image.Image:
     return image
 
 
+def _mode(image: Image.Image) -> str:
+    if image.mode.startswith("I"):
+        return "16-bit"
+    if _is_transparent(image):
+        return "transparent"
+    return {"P": "palette", "1": "1-bit"}.get(image.mode, image.mode)
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+
+
 def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+    if _is_transparent(image):
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")

@@ -209,6 +209,13 @@ def test_what_goes_in_comes_out_or_is_a_dead_letter(flawed, survived):
     assert len(list(uri.glob("Split-train/*.gz"))) == 5
 
 
+def test_conversions_are_counted(survived):
+    found = {name.removeprefix(engine.CONVERTED): count for name, count in survived[1].items()}
+    each = {PLANTED // len(FAULTS), PLANTED // len(FAULTS) + 1}
+    for kind in ("CMYK", "16-bit", "palette", "transparent", "1-bit", "turned upright"):
+        assert found[kind] in each, kind
+
+
 def test_all_good_images_are_there_unchanged(flawed, survived):
     examples = features_of(survived[0])
     for name in CLASSES:

@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from components.ingest.images import MAX_PIXELS, ImageError, decoded
+from components.ingest.images import MAX_PIXELS, TURNED, ImageError, decoded
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -61,11 +61,30 @@ def test_palette_becomes_rgb(photo):
     assert pixels(encoded(photo.quantize(256), "PNG")).shape == (60, 80, 3)
 
 
+@pytest.mark.parametrize(
+    ("mode", "kind", "converted"),
+    [
+        ("RGB", "PNG", ""),
+        ("L", "JPEG", ""),
+        ("CMYK", "JPEG", "CMYK"),
+        ("I;16", "PNG", "16-bit"),
+        ("RGBA", "PNG", "transparent"),
+        ("LA", "PNG", "transparent"),
+        ("P", "PNG", "palette"),
+        ("1", "PNG", "1-bit"),
+    ],
+)
+def test_what_was_converted_is_told(photo, mode, kind, converted):
+    # Pillow makes 16 bits of the numbers of a grey image alone.
+    image = photo.convert("I").convert(mode) if mode == "I;16" else photo.convert(mode)
+    assert decoded(encoded(image, kind)).converted == converted
+
+
 def test_turned_photographs_are_set_upright(photo):
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(photo, "JPEG", exif=exif, quality=95)
-    assert decoded(data).turned
+    assert decoded(data).converted == TURNED
     upright = np.asarray(photo.transpose(Image.Transpose.ROTATE_270)).astype(int)
     assert np.abs(pixels(data) - upright).mean() < 4
 

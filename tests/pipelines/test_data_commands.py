@@ -80,12 +80,16 @@ def test_inspect_shows_what_is_in_the_images(photos, tmp_path):
     shutil.copytree(photos, folder)
     (folder / "cat" / "broken.png").write_bytes((folder / "cat" / "00.png").read_bytes()[:300])
     shutil.copy(folder / "cat" / "01.png", folder / "coffee" / "wrong.png")
+    for number in (2, 3):
+        path = folder / "cat" / f"0{number}.png"
+        Image.open(path).convert("CMYK").save(path, "JPEG")
     sheet = tmp_path / "new" / "sheet.png"
     answer = convnets("inspect", str(folder), "--sheet", str(sheet))
     assert answer.exit_code == 0, answer.output
     for text in (
         f"{folder} (folder, classification)",
         "1 of 82 could not be used",
+        "Converted to 8-bit grey or colour: 2 CMYK",
         "cat/broken.png",
         "image file is truncated",
         "contradicting labels",
