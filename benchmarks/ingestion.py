@@ -6,7 +6,7 @@ reads it, decodes it fully to check it, hashes it, makes the same features of it
 TFRecord, packed as ingestion packs it, and the same facts (perceptual hash, brightness). The loop
 does not shuffle. It is measured without the facts, too, as one would write it at first.
 Each turn is a process of its own; what it takes to import its libraries does not count, but the
-processes that Beam starts do: what two processes are beside one is told again without that start,
+start of Beam's workers does: what two processes are beside one is told again without that start,
 from the seconds that all files take beyond a sixteenth of them. Memory is the most that all
 processes of a turn had together, with a quarter and a sixteenth of the files beside all of them.
 
@@ -96,9 +96,10 @@ def ingestion(source: Path, target: Path, processes: int):
 
     mode = "multi_processing" if processes > 1 else "in_memory"
     arguments = (f"--direct_running_mode={mode}", f"--direct_num_workers={processes}")
+    runner = "--runner=components.ingest.forking_runner.ForkingRunner"
     reader = readers.reader(resolve(str(source)))
     yield  # All is imported.
-    with beam.Pipeline(argv=Beam(arguments=arguments).ingest()) as pipeline:
+    with beam.Pipeline(argv=[*Beam(arguments=arguments).ingest(), runner]) as pipeline:
         _ = pipeline | engine.Ingest(reader, "all", Encoding(), str(target))
 
 

@@ -35,10 +35,11 @@ from components.ingest.sources import SPLITS, Source, SourceError
 MAX_DEAD_SHARE = 0.05
 _NAMED_DEAD_LETTERS = 20
 _DIRECT = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_FORKING = "--runner=components.ingest.forking_runner.ForkingRunner"
 # What one process takes, as benchmarks/ingestion.py has it for thumbnails and JPEG decoders need
-# for photographs. A worker takes 3 s to start.
+# for photographs. A worker takes some seconds to start, and next to none where it is forked.
 _SECONDS_A_FILE, _SECONDS_A_BYTE = 3e-4, 3e-8
-_WORTH_SECONDS = 12.0
+_WORTH_SECONDS, _WORTH_SECONDS_FORKED = 12.0, 3.0
 
 
 class Executor(BaseBeamExecutor):
@@ -61,7 +62,9 @@ class Executor(BaseBeamExecutor):
         reader = readers.reader(source)
         _write_lines(os.path.join(artifact.uri, "labels.txt"), reader.labels)
         fingerprint = exec_properties.get(FINGERPRINT_PROPERTY_NAME, "")
-        self._beam_pipeline_args += more_processes(self._beam_pipeline_args, fingerprint)
+        self._beam_pipeline_args += direct_arguments(
+            self._beam_pipeline_args, fingerprint, source.kind not in readers.USE_TENSORFLOW
+        )
         with self._make_beam_pipeline() as pipeline:
             shards = [
                 pipeline
@@ -81,26 +84,34 @@ class Executor(BaseBeamExecutor):
         _describe(artifact, counts, exec_properties)
 
 
-def more_processes(beam_arguments: Sequence[str], fingerprint: str) -> list[str]:
+def direct_arguments(
+    beam_arguments: Sequence[str], fingerprint: str, forks: bool = True
+) -> list[str]:
     """Arguments for the direct runner to use all cores, where that pays.
 
     Args:
       beam_arguments: so far; whoever names a number of workers in them has decided.
       fingerprint: what TFX's driver says of the files, their number and bytes among it.
+      forks: whether the workers may be forked.
     """
     names = {argument.partition("=")[0] for argument in beam_arguments}
     # The pipeline's come first, then the component's; the last one counts.
     runners = [argument for argument in beam_arguments if argument.startswith("--runner=")]
-    if runners[-1:] != [_DIRECT] or "--direct_num_workers" in names:
+    if runners[-1:] != [_DIRECT]:
         return []
+    runner = [_FORKING] if forks else []
+    if "--direct_num_workers" in names:
+        return runner
     files, size = (
         sum(map(int, re.findall(rf"{key}:(\d+)", fingerprint)))
         for key in ("num_files", "total_bytes")
     )
     cores = len(os.sched_getaffinity(0))
-    if cores < 2 or files * _SECONDS_A_FILE + size * _SECONDS_A_BYTE < _WORTH_SECONDS:
-        return []
-    return ["--direct_running_mode=multi_processing", f"--direct_num_workers={cores}"]
+    worth = _WORTH_SECONDS_FORKED if forks else _WORTH_SECONDS
+    if cores < 2 or files * _SECONDS_A_FILE + size * _SECONDS_A_BYTE < worth:
+        return runner
+    more = ["--direct_running_mode=multi_processing", f"--direct_num_workers={cores}"]
+    return runner + more
 
 
 def _describe(

@@ -22,11 +22,12 @@ from PIL import Image
 
 from components.ingest import engine, readers
 from components.ingest.contract import Encoding
-from components.ingest.executor import more_processes
+from components.ingest.executor import direct_arguments
 from components.ingest.sources import resolve
 from pipelines.beam import Beam
 
 BUNDLES = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
+FORKING = "components.ingest.forking_runner.ForkingRunner"
 CLASSES = ("cat", "coffee")
 AS_FOUND = Encoding()
 
@@ -316,8 +317,9 @@ def test_ingesting_twice_gives_the_same_files(photos, in_memory, tmp_path):
         [f"--runner={BUNDLES}"],
         on_two_cores("threading"),
         on_two_cores("processing"),
+        [*on_two_cores("processing"), f"--runner={FORKING}"],
     ],
-    ids=["bundles", "threads", "processes"],
+    ids=["bundles", "threads", "processes", "forked"],
 )
 def test_every_runner_writes_the_same_files(photos, in_memory, tmp_path, arguments):
     ingest(folder_reader(photos), tmp_path, arguments, shard_records=20)
@@ -444,20 +446,25 @@ FINGERPRINT = "split:all,num_files:{},total_bytes:{},xor_checksum:1,sum_checksum
 
 
 @pytest.mark.parametrize(
-    ("files", "size", "arguments", "more"),
+    ("files", "size", "arguments", "forks", "more"),
     [
-        (100, 10**6, (), False),
-        (1_000_000, 10**9, (), True),
-        (50_000, 6 * 10**9, (), True),
-        (1_000_000, 10**9, ("--direct_num_workers=1",), False),
+        (100, 10**6, (), True, False),
+        (1_000_000, 10**9, (), True, True),
+        (20_000, 10**8, (), True, True),
+        (20_000, 10**8, (), False, False),
+        (50_000, 6 * 10**9, (), False, True),
+        (1_000_000, 10**9, ("--direct_num_workers=1",), True, False),
     ],
 )
-def test_more_processes_where_they_pay(files, size, arguments, more):
-    found = more_processes(Beam("direct", arguments).ingest(), FINGERPRINT.format(files, size))
-    assert bool(found) == (more and len(os.sched_getaffinity(0)) > 1)
+def test_more_processes_where_they_pay(files, size, arguments, forks, more):
+    fingerprint = FINGERPRINT.format(files, size)
+    found = direct_arguments(Beam("direct", arguments).ingest(), fingerprint, forks)
+    processes = "--direct_running_mode=multi_processing" in found
+    assert processes == (more and len(os.sched_getaffinity(0)) > 1)
+    assert any("ForkingRunner" in argument for argument in found) == forks
 
 
 @pytest.mark.parametrize("name", ["flink", "dask"])
 def test_a_cluster_has_its_own_workers(name):
     arguments = [*Beam().stages(), *Beam(name).ingest()]
-    assert not more_processes(arguments, FINGERPRINT.format(10**6, 10**9))
+    assert not direct_arguments(arguments, FINGERPRINT.format(10**6, 10**9))

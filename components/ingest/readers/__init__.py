@@ -61,6 +61,8 @@ READERS: dict[str, type[Reader]] = {
     "video": VideoReader,
     "voc": VocReader,
 }
+# Those whose records TensorFlow reads, which does not survive a fork.
+USE_TENSORFLOW = ("tfds",)
 
 
 def reader(source: Source) -> Reader:
