@@ -89,7 +89,7 @@ def ingestion(source: Path, target: Path, processes: int):
     """The package's own, without TFX around it."""
     import apache_beam as beam
 
-    from components.ingest import engine, readers
+    from components.ingest import engine, forking_runner, readers
     from components.ingest.contract import Encoding
     from components.ingest.sources import resolve
     from pipelines.beam import Beam
@@ -99,7 +99,10 @@ def ingestion(source: Path, target: Path, processes: int):
     runner = "--runner=components.ingest.forking_runner.ForkingRunner"
     reader = readers.reader(resolve(str(source)))
     yield  # All is imported.
-    with beam.Pipeline(argv=[*Beam(arguments=arguments).ingest(), runner]) as pipeline:
+    with (
+        forking_runner.forked(),
+        beam.Pipeline(argv=[*Beam(arguments=arguments).ingest(), runner]) as pipeline,
+    ):
         _ = pipeline | engine.Ingest(reader, "all", Encoding(), str(target))
 
 

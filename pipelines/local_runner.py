@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
 
+from components.ingest import engine, forking_runner
 from pipelines import revision
 
 # Of an execution: the code that made it.
@@ -65,15 +67,19 @@ class LocalRunner(tfx_runner.IrBasedRunner):
         stage = node.node_info.id
         self._record(stage, "running")
         begun = time.monotonic()
+        # TFX runs gRPC beside each stage.
+        ingests = stage.startswith(engine.STAGE)
+        workers = forking_runner.forked() if ingests else contextlib.nullcontext()
         try:
-            execution = launcher.Launcher(
-                pipeline_node=node,
-                mlmd_connection=metadata.Metadata(config),
-                pipeline_info=pipeline.pipeline_info,
-                pipeline_runtime_spec=pipeline.runtime_spec,
-                executor_spec=runner_utils.extract_executor_spec(deployment, stage),
-                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, stage),
-            ).launch()
+            with workers:
+                execution = launcher.Launcher(
+                    pipeline_node=node,
+                    mlmd_connection=metadata.Metadata(config),
+                    pipeline_info=pipeline.pipeline_info,
+                    pipeline_runtime_spec=pipeline.runtime_spec,
+                    executor_spec=runner_utils.extract_executor_spec(deployment, stage),
+                    custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, stage),
+                ).launch()
         except Exception as error:
             self._record(stage, "failed", seconds=time.monotonic() - begun, error=error)
             raise

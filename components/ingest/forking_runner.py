@@ -1,8 +1,8 @@
 """Beam's direct runner with worker processes that are forked instead of started anew.
 
 A new Python takes some seconds to import Beam, more than it takes to ingest ten thousand
-thumbnails. Here a process is forked from this one before Beam starts its servers (gRPC cannot be
-used on both sides of a fork), and it forks a worker each time Beam asks for one.
+thumbnails. Here a process is forked from this one before TFX and Beam start their servers (gRPC
+cannot be used on both sides of a fork), and it forks a worker each time Beam asks for one.
 """
 
 from __future__ import annotations
@@ -33,42 +33,35 @@ from components.ingest import worker_relay
 # A thread of gRPC's core, as Linux cuts its name; all of them end with gRPC's last object.
 _GRPC_THREAD = "grpc_global_tim"
 _STANDARD_FILES = 3
+# What becomes a worker, of each `forked` that has been entered.
+_commands: list[str] = []
 
 
 class ForkingRunner(FnApiRunner):
-    """The direct runner; with `--direct_running_mode=multi_processing` it forks its workers.
+    """The direct runner; with `--direct_running_mode=multi_processing` its workers are forked.
 
-    Where gRPC runs in this process already it starts them as Beam's own does.
+    Outside `forked` they are started as Beam's own.
     """
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
     ) -> PipelineResult:
         """See the base class."""
-        environments = [
-            environment
-            for environment in pipeline_proto.components.environments.values()
-            if environment.urn == python_urns.SUBPROCESS_SDK
-        ]
-        if not environments or not can_fork():
-            return super().run_via_runner_api(pipeline_proto, options)
-        with _forking() as command:
-            for environment in environments:
-                environment.payload = command.encode()
-            return super().run_via_runner_api(pipeline_proto, options)
-
-
-def can_fork() -> bool:
-    """Whether this is Linux and no thread of gRPC runs in this process."""
-    threads = Path("/proc/self/task")
-    return threads.is_dir() and all(
-        (thread / "comm").read_text().strip() != _GRPC_THREAD for thread in threads.iterdir()
-    )
+        for environment in pipeline_proto.components.environments.values():
+            if environment.urn == python_urns.SUBPROCESS_SDK and _commands:
+                environment.payload = _commands[-1].encode()
+        return super().run_via_runner_api(pipeline_proto, options)
 
 
 @contextlib.contextmanager
-def _forking() -> Iterator[str]:
-    """The command that becomes a worker, while the process that forks them lives."""
+def forked() -> Iterator[None]:
+    """In it, workers are forked from this process as it is at the beginning.
+
+    Where gRPC runs in this process already, it makes no difference.
+    """
+    if not can_fork():
+        yield
+        return
     with tempfile.TemporaryDirectory() as folder:
         address = os.path.join(folder, "workers")
         with _Server(address, _Worker) as server:
@@ -76,12 +69,23 @@ def _forking() -> Iterator[str]:
                 target=server.serve, args=(os.getpid(),), daemon=True
             )
             process.start()
+        # Without its own modules and site-packages Python starts in a fiftieth of a second.
+        _commands.append(shlex.join([sys.executable, "-I", "-S", worker_relay.__file__, address]))
         try:
-            # Without its own modules and site-packages Python starts in a fiftieth of a second.
-            yield shlex.join([sys.executable, "-I", "-S", worker_relay.__file__, address])
+            yield
         finally:
+            _commands.pop()
             process.terminate()
             process.join()
+
+
+def can_fork() -> bool:
+    """Whether this is Linux and no thread of gRPC runs in this process."""
+    names = set()
+    for thread in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # It has ended meanwhile.
+            names.add(thread.read_text().strip())
+    return bool(names) and _GRPC_THREAD not in names
 
 
 class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):

@@ -20,7 +20,7 @@ import skimage.data
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest import engine, readers
+from components.ingest import engine, forking_runner, readers
 from components.ingest.contract import Encoding
 from components.ingest.executor import direct_arguments
 from components.ingest.sources import resolve
@@ -33,7 +33,10 @@ AS_FOUND = Encoding()
 
 
 def ingest(reader, uri: Path, arguments=None, encoding=AS_FOUND, shard_records=2000) -> Counter:
-    with beam.Pipeline(argv=arguments or Beam().ingest()) as pipeline:
+    with (
+        forking_runner.forked(),
+        beam.Pipeline(argv=arguments or Beam().ingest()) as pipeline,
+    ):
         _ = pipeline | engine.Ingest(reader, "all", encoding, str(uri), shard_records)
     return engine.total_counts(str(uri))
 

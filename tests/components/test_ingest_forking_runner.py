@@ -31,7 +31,7 @@ def orphan(number):
 def run(function):
     options = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     options.append("--runner=components.ingest.forking_runner.ForkingRunner")
-    with beam.Pipeline(argv=options) as pipeline:
+    with forking_runner.forked(), beam.Pipeline(argv=options) as pipeline:
         numbers = pipeline | beam.Create(range(10)) | beam.Reshuffle() | beam.Map(function)
         _ = numbers | beam.combiners.ToSet() | beam.Map(print)
 """
