@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import executor
 from tfx.dsl.io import fileio
@@ -17,7 +17,7 @@ from tfx.types import artifact_utils
 from components import examples, progress
 from components.ingest.spans import is_pattern
 from components.validate import facts, history, verdict
-from components.validate.verdict import Training, UnfitData, Verdict
+from components.validate.verdict import UnfitData, Verdict
 
 STAGE = "ExampleValidator"
 _SPAN = "span"
@@ -49,12 +49,13 @@ class Executor(executor.Executor):
         names = _labels(spans)
         progress.report(STAGE, 1, 3, "comparing splits and the data before")
         newest = facts.read(spans[0].uri)
+        before = _previous(input_dict, exec_properties)
         anomalies = artifact_utils.get_single_instance(output_dict["anomalies"])
         found = verdict.judge(
             facts.window(newest, [span.uri for span in spans[1:]]),
             names,
             json.loads(exec_properties["validation"]),
-            _before(_previous(input_dict, exec_properties)),
+            verdict.Training.read(before) if before else None,
             list(_anomalies(anomalies)),
             newest,
         )
@@ -128,17 +129,6 @@ def _previous(
         return history.newest(*_place(input_dict, exec_properties))
     previous = input_dict.get("previous")
     return artifact_utils.get_single_uri(previous) if previous else None
-
-
-def _before(uri: str | None) -> Training | None:
-    """The training split that a verdict was about, if there is one."""
-    if uri is None:
-        return None
-    with fileio.open(os.path.join(uri, "verdict.json"), "rb") as file:
-        summary = json.loads(file.read())["newest"]
-    with fileio.open(os.path.join(uri, "statistics.pb"), "rb") as file:
-        statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
-    return Training(summary, statistics)
 
 
 def _write(uri: str, found: Verdict) -> None:

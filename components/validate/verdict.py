@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.dsl.io import fileio
 
 from components.validate import checks, copies
 from components.validate.checks import Distance, Problem
@@ -28,6 +31,21 @@ class Training:
 
     summary: Mapping[str, Any]
     statistics: statistics_pb2.DatasetFeatureStatisticsList
+
+    @classmethod
+    def of(cls, facts: pd.DataFrame) -> Training:
+        """That of some facts (`components.validate.facts`)."""
+        train = facts[facts["split"] == "train"]
+        return cls(checks.summary(train), checks.statistics(train))
+
+    @classmethod
+    def read(cls, uri: str) -> Training:
+        """The newest one that a verdict was about, whose folder this is."""
+        with fileio.open(os.path.join(uri, "verdict.json"), "rb") as file:
+            summary = json.loads(file.read())["newest"]
+        with fileio.open(os.path.join(uri, "statistics.pb"), "rb") as file:
+            statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
+        return cls(summary, statistics)
 
 
 @dataclass(frozen=True)
@@ -132,20 +150,20 @@ def judge(
       newest: the facts of the newest span, where `facts` are of several.
     """
     splits = {split: checks.summary(facts[facts["split"] == split]) for split in _SPLITS}
-    latest = _training(facts if newest is None else newest)
+    latest = Training.of(facts if newest is None else newest)
+    several = checks.has_several(facts)
     earlier = before.summary if before else None
     empty = [split for split in _SPLITS if not splits[split]["images"]]
     skew = [] if empty else checks.skew(facts, limits)
-    drift = checks.drift(latest.statistics, before.statistics, limits) if before else []
-    if checks.has_several(facts):
-        skew += [] if empty else [checks.shares("skew", splits["train"], splits["test"], limits)]
-        drift += [checks.shares("drift", latest.summary, earlier, limits)] if earlier else []
+    if several and not empty:
+        skew.append(checks.shares("skew", splits["train"], splits["test"], limits))
+    drifted = drift(latest, before, limits, several) if before else []
     problems = [
         Problem(f"the {split} split has no images ({len(facts):,} in all)", "") for split in empty
     ]
     problems += checks.missing_classes(splits, names, earlier, int(limits["missing_classes"]))
     problems += [checks.problem(each, *splits.values()) for each in skew if each.too_far]
-    problems += [checks.problem(each, latest.summary, earlier) for each in drift if each.too_far]
+    problems += [checks.problem(each, latest.summary, earlier) for each in drifted if each.too_far]
     if len(anomalies) > limits["anomalies"]:
         setting = f"validation.anomalies={len(anomalies)}"
         problems += [Problem(f"against the schema: {text}", setting) for text in anomalies]
@@ -153,16 +171,27 @@ def judge(
         splits,
         latest,
         earlier,
-        [*skew, *drift],
+        [*skew, *drifted],
         problems,
         copies.duplicates(facts),
         copies.leaks(facts),
     )
 
 
-def _training(facts: pd.DataFrame) -> Training:
-    train = facts[facts["split"] == "train"]
-    return Training(checks.summary(train), checks.statistics(train))
+def drift(
+    latest: Training, before: Training, limits: Mapping[str, float], several: bool
+) -> list[Distance]:
+    """How far a training split lies from the one before.
+
+    Args:
+      latest, before: the two.
+      limits: by the keys `LIMITS`.
+      several: whether an image holds as many classes as its objects or pixels are of.
+    """
+    found = checks.drift(latest.statistics, before.statistics, limits)
+    if several:
+        found.append(checks.shares("drift", latest.summary, before.summary, limits))
+    return found
 
 
 def _count(number: int, what: str) -> str:

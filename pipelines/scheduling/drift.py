@@ -11,10 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tensorflow_metadata.proto.v0 import statistics_pb2
-
 from components.ingest import sources
-from components.validate import checks, facts
+from components.validate import checks, facts, verdict
 from pipelines import inspection
 from pipelines.recipe import Recipe
 
@@ -23,15 +21,13 @@ def main(request_path: str) -> int:
     """Answers a request, see `pipelines.scheduling.looks.measured`; returns the exit code."""
     request = json.loads(Path(request_path).read_text(encoding="utf-8"))
     recipe = Recipe.from_json(request["recipe"])
-    before = statistics_pb2.DatasetFeatureStatisticsList.FromString(
-        Path(request["verdict"]).with_name("statistics.pb").read_bytes()
-    )
+    before = verdict.Training.read(str(Path(request["verdict"]).parent))
     source, *_ = sources.window(recipe.dataset, 1, recipe.task)
     with tempfile.TemporaryDirectory() as folder:
         inspection.ingest(sources.prepare(source), folder, recipe.ingest)
         found = facts.read(folder)
-    train = checks.statistics(found[found["split"] == "train"])
-    distances = checks.drift(train, before, recipe.validation)
+    latest = verdict.Training.of(found)
+    distances = verdict.drift(latest, before, recipe.validation, checks.has_several(found))
     answer = [dataclasses.asdict(each) for each in distances]
     Path(request["answer"]).write_text(json.dumps(answer), encoding="utf-8")
     return 0

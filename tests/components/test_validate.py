@@ -54,6 +54,9 @@ def ingest(folder: Path, to: Path) -> standard_artifacts.Examples:
     return artifact
 
 
+training = verdict.Training.of
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
@@ -76,11 +79,6 @@ def judge(table, names=("cat", "coffee"), before=None, **limits) -> verdict.Verd
     return verdict.judge(table, list(names), {**LIMITS, **limits}, before)
 
 
-def before(table) -> verdict.Training:
-    train = table[table["split"] == "train"]
-    return verdict.Training(checks.summary(train), checks.statistics(train))
-
-
 def test_the_facts_are_those_of_the_images(table, photos):
     assert len(table) == 120
     assert set(table["split"]) == {"train", "test"}
@@ -91,7 +89,7 @@ def test_the_facts_are_those_of_the_images(table, photos):
 
 
 def test_good_data_pass(table):
-    found = judge(table, before=before(table))
+    found = judge(table, before=training(table))
     assert found.problems == []
     assert {(each.check, each.feature) for each in found.distances} == {
         ("skew", "label"),
@@ -120,7 +118,7 @@ def test_a_class_without_images_in_a_split_stops(table, split):
 
 def test_a_class_that_the_data_before_had_is_missed(table):
     now = table[table["label"] == "cat"]
-    (problem,) = judge(now, ["cat"], before(table), drift=1.0, image_drift=1.0).problems
+    (problem,) = judge(now, ["cat"], training(table), drift=1.0, image_drift=1.0).problems
     cut = table[(table["split"] == "train") & (table["label"] == "coffee")]
     assert f"class coffee is gone: the data before had {len(cut)} training images" in problem.text
 
@@ -151,7 +149,7 @@ def test_a_difference_that_chance_explains_stops_nothing(table):
 def test_drift_of_labels_and_images_stops(table):
     now = repeated(table, "coffee", "train", 20)
     now = now.assign(brightness=now["brightness"] / 2, height=SIDE * 2)
-    found = judge(now, before=before(table), skew=1.0)
+    found = judge(now, before=training(table), skew=1.0)
     texts = " / ".join(problem.text for problem in found.problems)
     assert "the labels have drifted: class c" in texts
     assert "the height of the images has drifted: 48 pixels in the mean" in texts
@@ -160,11 +158,11 @@ def test_drift_of_labels_and_images_stops(table):
     settings = dict(each.split("=") for each in found.settings)
     assert settings.keys() == {"validation.drift", "validation.image_drift"}
     limits = {key.partition(".")[2]: float(value) for key, value in settings.items()}
-    assert judge(now, before=before(table), skew=1.0, **limits).problems == []
+    assert judge(now, before=training(table), skew=1.0, **limits).problems == []
 
 
 def test_data_without_classes_are_judged_by_their_images(table):
-    found = judge(table.assign(label=None), [], before(table.assign(label=None)))
+    found = judge(table.assign(label=None), [], training(table.assign(label=None)))
     assert {each.feature for each in found.distances} == {"height", "width", "brightness"}
     found.check()
 
@@ -177,7 +175,7 @@ def with_objects(table):
 
 def test_images_that_hold_several_classes_are_counted_by_class(table):
     several = with_objects(table)
-    found = judge(several, ["cup", "eye"], before(several))
+    found = judge(several, ["cup", "eye"], training(several))
     counts = [found.splits[split]["classes"] for split in ("train", "test")]
     assert {name: sum(each[name] for each in counts) for name in ("cup", "eye")} == {
         "cup": 60,
@@ -224,7 +222,7 @@ def test_shares_of_images_that_hold_a_class_skew_and_drift(table):
     assert "and in 100.0% of the" in problem.text
     eyes = several.assign(classes=[("cup", "eye")] * len(several))
     now = pd.concat([eyes] * 4)
-    (problem,) = judge(now, ["cup", "eye"], before(pd.concat([several] * 4))).problems
+    (problem,) = judge(now, ["cup", "eye"], training(pd.concat([several] * 4))).problems
     assert "the labels have drifted: class eye is in 100.0% of the" in problem.text
     assert "and was in 3" in problem.text
     assert problem.setting.startswith("validation.drift=")
@@ -242,7 +240,7 @@ def test_classes_are_named_and_pixels_that_are_not_counted_are_none(tmp_path):
 
 
 def test_a_split_without_images_is_a_problem_that_no_setting_solves(table):
-    found = judge(table[table["split"] == "train"], before=before(table))
+    found = judge(table[table["split"] == "train"], before=training(table))
     (problem,) = found.problems
     assert problem.text.startswith("the test split has no images (")
     with pytest.raises(verdict.UnfitData) as raised:
@@ -371,7 +369,11 @@ def test_a_window_is_trained_on_whole_and_its_newest_span_is_compared(table):
     older = table.assign(brightness=table["brightness"] / 3)
     train = older[older["split"] == "train"]
     found = verdict.judge(
-        pd.concat([table, train]), ["cat", "coffee"], LIMITS, before(older), newest=table
+        pd.concat([table, train]),
+        ["cat", "coffee"],
+        LIMITS,
+        training(older),
+        newest=table,
     )
     assert found.splits["train"]["images"] == 2 * len(train)
     assert found.newest.summary["images"] == len(train)

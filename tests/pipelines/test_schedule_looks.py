@@ -117,7 +117,8 @@ def test_a_bucket_that_fails_now_and_then_is_asked_again(make, clock, monkeypatc
 def served(tmp_path):
     """A root whose served version was trained on grey images."""
     from components.ingest import sources
-    from components.validate import checks, facts
+    from components.validate import facts
+    from components.validate.verdict import Training
     from pipelines import inspection, runs
 
     photos(tmp_path / "span-1")
@@ -128,9 +129,9 @@ def served(tmp_path):
     found = facts.read(str(examples))
     verdict = tmp_path / "verdict" / "verdict.json"
     verdict.parent.mkdir()
-    verdict.write_text("{}")
-    train = checks.statistics(found[found["split"] == "train"])
-    verdict.with_name("statistics.pb").write_bytes(train.SerializeToString())
+    train = Training.of(found)
+    verdict.write_text(json.dumps({"newest": train.summary}))
+    verdict.with_name("statistics.pb").write_bytes(train.statistics.SerializeToString())
     root = tmp_path / "root"
     (root / "serving" / "lenet-relu" / "7").mkdir(parents=True)
     (root / "runs").mkdir()
