@@ -32,7 +32,7 @@ TASKS = (
 IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
 CSV_FILE = "labels.csv"
 # Folders of class folders that were split beforehand, the first that is there.
-_SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}
+SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}
 # Says what a folder's files are where they do not say it themselves.
 DESCRIPTION = "dataset.json"
 _DESCRIPTION_KEYS = {
@@ -119,16 +119,21 @@ def _class_folders(folder: Path) -> tuple[tuple[str, str], ...]:
 def _split_folders(folder: Path) -> dict[str, str]:
     """The folder of class folders of each split; none where they are not for both."""
     found = {}
-    for split, names in _SPLIT_FOLDERS.items():
+    for split, names in SPLIT_FOLDERS.items():
         for name in names:
             if (folder / name).is_dir() and _classes_with(folder / name, IMAGE_SUFFIXES):
                 found.setdefault(split, name)
-    return found if found.keys() == _SPLIT_FOLDERS.keys() else {}
+    return found if found.keys() == SPLIT_FOLDERS.keys() else {}
 
 
 def _split_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
     names = _split_folders(folder)
     _check_classes(folder, _classes_with(folder / names["train"], IMAGE_SUFFIXES))
+    return split_patterns(names)
+
+
+def split_patterns(names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The patterns of a folder per split, from the folders' names by split."""
     return tuple((split, f"{name}/*/*") for split, name in names.items())
 
 

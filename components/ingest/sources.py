@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.resources
+import itertools
 import os
 import re
 from collections.abc import Collection
@@ -18,12 +19,14 @@ from typing import Any
 from components.ingest import spans
 from components.ingest.layouts import (
     CSV_FILE,
+    SPLIT_FOLDERS,
     SPLITS,
     Source,
     SourceError,
     class_names,
     idx_patterns,
     recognised,
+    split_patterns,
 )
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "window",
 ]
 
+_ASKED = 3  # entries of a folder in a bucket, whether they are folders
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
 # Data sets of recipes that their makers give out on request, and TFDS does not have.
@@ -189,7 +193,7 @@ def prepare(source: Source) -> Source:
         return _prepared(source)
     if "://" in source.base:
         _check_readable(source.base)
-        return source
+        return _with_splits(source)
     if source.kind in _SEEN_BY_PATTERNS:
         return source
     return replace(source, digest=_digest(source.base))
@@ -207,6 +211,27 @@ def _check_readable(base: str) -> None:
     except tf.errors.OpError as error:
         reason = error.message or type(error).__name__
     raise OSError(f"{base} cannot be read: {reason}")
+
+
+def _with_splits(source: Source) -> Source:
+    """The source; where its bucket has a folder per split, as such."""
+    names = {
+        split: next((name for name in names if _holds_folders(f"{source.base}/{name}")), "")
+        for split, names in SPLIT_FOLDERS.items()
+    }
+    if not all(names.values()):
+        return source
+    return replace(source, kind="splits", patterns=split_patterns(names))
+
+
+def _holds_folders(path: str) -> bool:
+    import tensorflow as tf
+
+    if not tf.io.gfile.isdir(path):
+        return False
+    # A class of that name would hold thousands of files, each of them a question.
+    first = itertools.islice(tf.io.gfile.listdir(path), _ASKED)
+    return any(tf.io.gfile.isdir(f"{path}/{name}") for name in first)
 
 
 def tfds_builder(name: str) -> Any:

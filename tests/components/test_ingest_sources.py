@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import importlib.resources
+import itertools
 import re
 import shutil
 import struct
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+import tensorflow as tf
 from PIL import Image
 
 from components.ingest.contract import Record
@@ -148,6 +150,27 @@ def test_data_of_another_task_are_refused():
 def test_a_bucket_is_a_folder_per_class():
     source = resolve("gs://bucket/photos/", "classification")
     assert (source.kind, source.base) == ("folder", "gs://bucket/photos")
+
+
+@pytest.mark.parametrize("test", ["test", "val"])
+def test_a_bucket_may_hold_a_folder_per_split(test):
+    bucket = f"ram://splits-{test}/photos"
+    for split, name in itertools.product(("train", test), ("cats", "dogs")):
+        tf.io.gfile.makedirs(f"{bucket}/{split}/{name}")
+        tf.io.gfile.GFile(f"{bucket}/{split}/{name}/1.png", "wb").write(b"a file")
+    tf.io.gfile.GFile(f"{bucket}/README.txt", "w").write("no folder")
+    source = prepare(resolve(bucket))
+    assert source.kind == "splits"
+    assert source.patterns == (("train", "train/*/*"), ("test", f"{test}/*/*"))
+    assert reader(source).labels == ["cats", "dogs"]
+
+
+def test_classes_in_a_bucket_may_be_called_as_splits():
+    for name in ("train", "test"):
+        tf.io.gfile.makedirs(f"ram://vehicles/{name}")
+        tf.io.gfile.GFile(f"ram://vehicles/{name}/1.png", "wb").write(b"a file")
+    source = resolve("ram://vehicles")
+    assert prepare(source) == source
 
 
 @pytest.mark.parametrize("bucket", ["ram://nowhere/photos", "nocloud://bucket/photos"])

@@ -65,4 +65,6 @@ def _remote_folders(base: str) -> list[str]:
     from tfx.dsl.io import fileio
 
     names = (name.rstrip("/") for name in fileio.listdir(base))
-    return sorted(name for name in names if name[:1] not in ("", ".") and fileio.isdir(base))
+    return sorted(
+        name for name in names if name[:1] not in ("", ".") and fileio.isdir(f"{base}/{name}")
+    )
