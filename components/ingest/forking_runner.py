@@ -33,6 +33,8 @@ from components.ingest import worker_relay
 # A thread of gRPC's core, as Linux cuts its name; all of them end with gRPC's last object.
 _GRPC_THREAD = "grpc_global_tim"
 _STANDARD_FILES = 3
+# A socket's address has 107 bytes; the rest is for the folder in this one and for the name.
+_LONGEST_FOLDER = 80
 # What becomes a worker, of each `forked` that has been entered.
 _commands: list[str] = []
 
@@ -57,9 +59,10 @@ class ForkingRunner(FnApiRunner):
 def forked() -> Iterator[None]:
     """In it, workers are forked from this process as it is at the beginning.
 
-    Where gRPC runs in this process already, it makes no difference.
+    Where gRPC runs in this process already, or the folder for temporary files has a very long name,
+    it makes no difference.
     """
-    if not can_fork():
+    if not can_fork() or len(os.fsencode(tempfile.gettempdir())) > _LONGEST_FOLDER:
         yield
         return
     with tempfile.TemporaryDirectory() as folder:
