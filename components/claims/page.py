@@ -7,20 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
 from components.claims import runs, verdicts
 from components.claims.claim import Claim, Figure, Plot
 from components.claims.verdicts import Finding
 from components.report import pictures
+from components.report.pages import PAGES
 
-_PAGE = jinja2.Environment(
-    loader=jinja2.PackageLoader("components.report"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-)
 _LOOKS = {verdicts.HOLDS: "yes", verdicts.FAILS: "no", verdicts.UNDECIDED: "not"}
 
 
@@ -96,7 +88,7 @@ def write(results: Iterable[Result], root: Path) -> Path:
     """Writes the page about all claims; returns its path."""
     path = root / "claims" / "index.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    template = _PAGE.get_template("claims.html")
+    template = PAGES.get_template("claims.html")
     text = template.render(claims=list(results), fewest=verdicts.FEWEST_SEEDS)
     path.write_text(text, encoding="utf-8")
     return path

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-import jinja2
 import keras
 import numpy as np
 from tfx import types
@@ -21,6 +20,7 @@ from components import examples, model_run, progress
 from components.evaluate.verdict import told
 from components.judge import results
 from components.report import augmentation, mistakes, pictures, probes, trials
+from components.report.pages import PAGES
 
 _STAGE = "Report"
 _MISTAKES = 24
@@ -28,14 +28,6 @@ _CLASSES = 40
 _CONFUSIONS = 10
 _DEAD_LETTERS = 10
 _BAR_REM = 6.0
-
-_PAGE = jinja2.Environment(
-    loader=jinja2.PackageLoader("components.report"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -141,7 +133,7 @@ def render(
     facts = _facts(recipe, judgement, history, model.count_params(), date)
     if verdict_uri:
         facts.append(("Data check", _read_json(verdict_uri, "verdict.json")["line"]))
-    page = _PAGE.get_template("index.html").render(
+    page = PAGES.get_template("index.html").render(
         recipe={"summary": "", **recipe},
         recipe_json=json.dumps(recipe, indent=2, ensure_ascii=False),
         judgement=judgement,
