@@ -1,12 +1,19 @@
-"""A stand-in for the pipeline's process: a real child that writes what the runner writes.
+"""A stand-in for the pipeline's process: a real child that writes what the runner writes; and a
+scheduler whose runs are such children.
+
 
 The road itself, with TFX, is tested in test_road.py.
 """
 
+import random
 import sys
 import textwrap
 
 import pytest
+
+from pipelines.scheduling.definition import Definition
+from pipelines.scheduling.scheduler import Scheduler
+from tests.pipelines.scheduled import REPLACED, HandClock
 
 # What every stand-in can say; `body` follows.
 _PRELUDE = """
@@ -45,3 +52,21 @@ def stand_in(tmp_path):
         return [sys.executable, str(script)]
 
     return make
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+@pytest.fixture
+def make(tmp_path, clock, stand_in):
+    """A scheduler on a root with one schedule, whose runs are what `body` does."""
+
+    def made(body=REPLACED, **values):
+        scheduler = Scheduler(tmp_path / "root", clock, stand_in(body), random.Random(0))
+        timed = {} if "every" in values else {"cron": "0 3 * * *", "timezone": "UTC"}
+        scheduler.define(Definition(**{"name": "daily", "recipe": "lenet", **timed, **values}))
+        return scheduler
+
+    return made

@@ -2,7 +2,6 @@
 
 import datetime
 import os
-import random
 import sqlite3
 import subprocess
 import sys
@@ -14,28 +13,10 @@ from pipelines import process
 from pipelines.scheduling import scheduler as scheduling
 from pipelines.scheduling.definition import Definition
 from pipelines.scheduling.scheduler import Scheduler
-from tests.pipelines.scheduled import FAILED, REPLACED, START, HandClock, at, reasons, states
+from tests.pipelines.scheduled import FAILED, REPLACED, START, at, reasons, states
 
 TREE = Path(__file__).parents[2]
 DAY = datetime.timedelta(days=1)
-
-
-@pytest.fixture
-def clock():
-    return HandClock()
-
-
-@pytest.fixture
-def make(tmp_path, clock, stand_in):
-    """A scheduler on a root with one schedule, whose runs are what `body` does."""
-
-    def made(body=REPLACED, **values):
-        scheduler = Scheduler(tmp_path / "root", clock, stand_in(body), random.Random(0))
-        timed = {} if "every" in values else {"cron": "0 3 * * *", "timezone": "UTC"}
-        scheduler.define(Definition(**{"name": "daily", "recipe": "lenet", **timed, **values}))
-        return scheduler
-
-    return made
 
 
 class TestTimes:

@@ -1,7 +1,6 @@
 """Who is told of what, and which schedules there cannot be."""
 
 import json
-import random
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -9,26 +8,7 @@ import pytest
 
 from pipelines.recipe import RecipeError
 from pipelines.scheduling.definition import Definition, ScheduleError
-from pipelines.scheduling.scheduler import Scheduler
-from tests.pipelines.scheduled import FAILED, KEPT, REPLACED, HandClock, at
-
-
-@pytest.fixture
-def clock():
-    return HandClock()
-
-
-@pytest.fixture
-def make(tmp_path, clock, stand_in):
-    """A scheduler on a root with one schedule, whose runs are what `body` does."""
-
-    def made(body=REPLACED, **values):
-        scheduler = Scheduler(tmp_path / "root", clock, stand_in(body), random.Random(0))
-        timed = {} if "every" in values else {"cron": "0 3 * * *", "timezone": "UTC"}
-        scheduler.define(Definition(**{"name": "daily", "recipe": "lenet", **timed, **values}))
-        return scheduler
-
-    return made
+from tests.pipelines.scheduled import FAILED, KEPT, at
 
 
 class _Hook(BaseHTTPRequestHandler):

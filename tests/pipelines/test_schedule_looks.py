@@ -30,11 +30,6 @@ def photos(folder: Path, age: float = 3600.0, bright: int = 100, seed: int = 0) 
 
 
 @pytest.fixture
-def clock():
-    return HandClock()
-
-
-@pytest.fixture
 def make(tmp_path, clock, stand_in):
     def made(body=REPLACED, **values):
         scheduler = Scheduler(tmp_path / "root", clock, stand_in(body), random.Random(0))
