@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich import box
 from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
@@ -54,6 +55,14 @@ _STOPPING = "stopping the run; press Ctrl-C again to end it at once"
 def work(stage: str) -> str:
     """What a stage does, in a few words."""
     return WORK.get(stage.partition(_OF_A_SPAN)[0], "")
+
+
+def table_of(*columns: str) -> Table:
+    """A table with these headings, whose cells go on in further lines where they are long."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from rich.text import Text
 from components.ingest import sources
 from components.ingest.sources import Source, SourceError
 from pipelines.beam import Beam
+from pipelines.display import table_of
 from pipelines.recipe import VALIDATION, near_matches
 
 _CLASSES = 20
@@ -177,7 +177,7 @@ def _counts(found: Inspection) -> Table:
     splits = found.verdict.splits
     # An image holds one class, or as many as its objects and pixels are of.
     several = found.source.task in _SEVERAL_CLASSES
-    table = _table("class, images that hold it" if several else "class", *splits)
+    table = table_of("class, images that hold it" if several else "class", *splits)
     for column in table.columns[1:]:
         column.justify = "right"
     named = sorted({name for each in splits.values() for name in each["classes"]})
@@ -195,26 +195,19 @@ def _counts(found: Inspection) -> Table:
 
 
 def _ranges(ranges: Mapping[str, tuple[float, float, float]]) -> Table:
-    table = _table("", "least", "median", "greatest")
+    table = table_of("", "least", "median", "greatest")
     for name, values in ranges.items():
         table.add_row(name, *(f"{value:,.0f}" for value in values))
     return table
 
 
 def _listed(title: str, columns: Iterable[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = _table(*columns)
+    table = table_of(*columns)
     table.title, table.title_justify, table.title_style = title, "left", "bold"
     for row in rows[:_SHOWN]:
         table.add_row(*row)
     if len(rows) > _SHOWN:
         table.add_row(f"and {len(rows) - _SHOWN:,} more")
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
     return table
 
 

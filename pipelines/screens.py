@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -17,7 +16,7 @@ from rich.text import Text
 
 from components.judge import benchmarks
 from components.judge.results import COUNTS, METRICS, SCALES, figure_text, judged_table, row_text
-from pipelines.display import duration, work
+from pipelines.display import duration, table_of, work
 from pipelines.recipe import IDENTITY, Recipe
 
 if TYPE_CHECKING:
@@ -39,13 +38,6 @@ def nearby(path: str | Path) -> str:
     """A path as it is shortest to type: relative to the current folder where it lies below."""
     path = Path(path)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
 
 
 def recipes_screen(recipes: Mapping[str, Mapping[str, Recipe]]) -> Group:
@@ -73,7 +65,7 @@ def _year(paper: str) -> str:
 
 def recipe_screen(recipe: Recipe) -> Group:
     """One recipe in full, with the published figures that its result is set beside."""
-    values = _table("key", "value")
+    values = table_of("key", "value")
     for key, value in json.loads(recipe.to_json()).items():
         if key in (*IDENTITY, "benchmarks"):
             continue
@@ -82,7 +74,7 @@ def recipe_screen(recipe: Recipe) -> Group:
                 values.add_row(f"{key}.{part}", _value(inner))
         else:
             values.add_row(key, _value(value))
-    figures = _table("published", "where", "protocol", "metric", "value", "note")
+    figures = table_of("published", "where", "protocol", "metric", "value", "note")
     rows = [row for row in benchmarks.find(recipe.benchmarks) if row.metric not in COUNTS]
     for row in rows:
         figures.add_row(
@@ -110,7 +102,7 @@ def _value(value: Any) -> Text:
 def layers_table(cost: NetworkCost) -> Table:
     """A network's costs, a line a layer: the values of its output, and how many pixels a unit
     sees, with how many from one unit to the next."""
-    table = _table("layer", "output", "parameters", "mult-adds", "values", "sees /step")
+    table = table_of("layer", "output", "parameters", "mult-adds", "values", "sees /step")
     for column in table.columns:
         column.justify = "right"
         column.no_wrap = True
@@ -131,7 +123,7 @@ def layers_table(cost: NetworkCost) -> Table:
 def cost_screen(cost: NetworkCost, published: Sequence[PublishedCount]) -> Group:
     """What a network costs in total, and the paper's own counts beside it."""
     total = cost.total
-    values = _table("count", "")
+    values = table_of("count", "")
     values.show_header = False
     values.add_row("parameters", f"{total.parameters:,}")
     if cost.auxiliary_parameters:
@@ -160,7 +152,7 @@ def parts_screen(parts: Sequence[PublishedCount]) -> Group:
 
 
 def _counts(published: Iterable[PublishedCount]) -> Table:
-    table = _table("published", "count", "paper", "ours", "where", "note")
+    table = table_of("published", "count", "paper", "ours", "where", "note")
     for row in published:
         figure = row.figure
         table.add_row(
@@ -217,7 +209,7 @@ def _figures(paper: str, *columns: str) -> Table:
 
 
 def _titled(paper: str, *columns: str) -> Table:
-    table = _table("published", *columns)
+    table = table_of("published", *columns)
     table.title = Text(f"\n{paper}", style="not italic")
     table.title_justify = "left"
     for column in table.columns:
@@ -394,7 +386,7 @@ def answers_table(
     by_rest: Sequence[tuple[str, float]] | None = None,
 ) -> Table:
     """What the server takes each image for, and with which score; over one API or both."""
-    table = _table("image", "answer", "score", *(("over REST", "score") if by_rest else ()))
+    table = table_of("image", "answer", "score", *(("over REST", "score") if by_rest else ()))
     for row in zip(images, by_grpc, *([by_rest] if by_rest else []), strict=True):
         image, *answers = row
         cells = [cell for label, score in answers for cell in (Text(label, "bold"), f"{score:.4f}")]

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.display import table_of
 from pipelines.lineage import Data, Version, changes
 
 _STYLES = {"served": "green", "taken back": "yellow", "gone": "dim"}
@@ -18,9 +18,7 @@ _CHANGES = 8
 
 def history_screen(versions: Sequence[Version]) -> Table:
     """A row a version, the newest first, with what its recipe changed in the one before."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("version", "pushed", "data", "recipe", "code", "test error"):
-        table.add_column(column, overflow="fold")
+    table = table_of("version", "pushed", "data", "recipe", "code", "test error")
     for version, before in zip(versions, [*versions[1:], None], strict=True):
         table.add_row(
             Text.assemble(version.version, "\n", (version.state, _STYLES.get(version.state, ""))),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines import claims, served
-from pipelines.commands.common import console, root_option, user_errors
+from pipelines.commands.common import INTERRUPTED, console, root_option, user_errors
 from pipelines.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from components.claims.page import Result
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-# 128 + SIGINT, as shells count it.
-_INTERRUPTED = 130
 _LOOKS = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
 
@@ -78,7 +76,7 @@ def try_claims(name: str | None, budget: float | None, root: Path) -> None:
                 _show(screen, page.result(claim, root))
         except KeyboardInterrupt:
             screen.print("stopped; the same command goes on from where this run came to")
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
         every = [page.result(claim, root) for claim in claims.all_claims().values()]
         screen.print(f"All claims: {page.write(every, root)}")
 

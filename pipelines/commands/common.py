@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 DEFAULT_ROOT = Path("runs")
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it.
 
 root_option = click.option(
     "--root",

@@ -16,6 +16,7 @@ from pipelines import bases, served
 from pipelines.beam import Beam, beam_options
 from pipelines.commands.common import (
     DEFAULT_ROOT,
+    INTERRUPTED,
     beam_of,
     console,
     recipe_of,
@@ -29,8 +30,6 @@ from pipelines.recipe import Recipe, RecipeError
 if TYPE_CHECKING:
     from rich.console import Console
 
-# 128 + SIGINT, as shells count it.
-_INTERRUPTED = 130
 _ON_THIS_MACHINE = Beam()
 
 
@@ -111,7 +110,7 @@ def run(
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         screen.print("stopped; the same command goes on from where this run came to")
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     summary = process.outcome(this, plain, code, board.rows())
     summary["seconds"] = summary["seconds"] or board.seconds
     screen.print(screens.end_screen(summary, _next_commands(summary, root), this.log))

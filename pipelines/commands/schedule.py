@@ -16,6 +16,7 @@ import click
 
 from pipelines import served
 from pipelines.commands.common import (
+    INTERRUPTED,
     console,
     root_option,
     settings_option,
@@ -26,7 +27,6 @@ from pipelines.commands.common import (
 if TYPE_CHECKING:
     from pipelines.scheduling.store import Store
 
-_INTERRUPTED = 130
 _FORMATS = ("systemd", "cronjob", "kfp")
 _IMAGE = "convnets:latest"
 
@@ -186,7 +186,7 @@ def _once(scheduler: Any, name: str) -> int:
         with _errors():
             outcome = scheduler.once(name)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     entry = scheduler.store.entry(name)
     console().print(f"{outcome.state}: {outcome.text}" if outcome else entry.looked or "missed")
     return 1 if outcome and outcome.failed else 0
@@ -199,7 +199,7 @@ def _serve(scheduler: Any) -> None:
             scheduler.serve()
     except KeyboardInterrupt:
         console().print("stopped; `convnets schedule start` goes on")
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
 
 
 @schedule.command("start")

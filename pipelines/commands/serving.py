@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
 
+_images_argument = click.argument(
+    "images",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+_model_option = click.option(
+    "--model", help="Its name; needed where more than one has been pushed."
+)
+
 
 @click.command("serve")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
@@ -77,15 +88,9 @@ def serve(
 
 
 @click.command("predict")
-@click.argument(
-    "images",
-    nargs=-1,
-    required=True,
-    metavar="IMAGE...",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
+@_images_argument
 @root_option
-@click.option("--model", help="Its name; needed where more than one has been pushed.")
+@_model_option
 @click.option(
     "--server",
     metavar="HOST:PORT",
@@ -110,15 +115,9 @@ def predict(images: Sequence[Path], root: Path, model: str | None, server: str |
 
 
 @click.command("load-test")
-@click.argument(
-    "images",
-    nargs=-1,
-    required=True,
-    metavar="IMAGE...",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
+@_images_argument
 @root_option
-@click.option("--model", help="Its name; needed where more than one has been pushed.")
+@_model_option
 @click.option(
     "--server",
     metavar="HOST:PORT",

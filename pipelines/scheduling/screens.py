@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Sequence
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.display import duration
+from pipelines.display import duration, table_of
 from pipelines.scheduling.store import Attempt, Entry
 
 _STYLES = {
@@ -29,7 +28,7 @@ def schedules_screen(entries: Iterable[Entry], history: Sequence[Attempt]) -> Ta
       entries: the schedules.
       history: what was run, the newest first.
     """
-    table = _table("schedule", "recipe", "when", "next", "last")
+    table = table_of("schedule", "recipe", "when", "next", "last")
     for entry in entries:
         last = next((each for each in history if each.schedule == entry.name), None)
         recipe = Text.assemble(entry.definition.recipe, *_data(entry))
@@ -39,16 +38,9 @@ def schedules_screen(entries: Iterable[Entry], history: Sequence[Attempt]) -> Ta
 
 def history_screen(history: Iterable[Attempt]) -> Table:
     """A row an attempt, the newest first."""
-    table = _table("schedule", "started", "took", "why", "what came of it")
+    table = table_of("schedule", "started", "took", "why", "what came of it")
     for each in history:
         table.add_row(each.schedule, _time(each.started_at), _took(each), each.reason, _what(each))
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
     return table
 
 
