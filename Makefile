@@ -3,10 +3,10 @@ LOCK := requirements/$(notdir $(shell requirements/venv.sh --lock))
 STAMP := .venv/$(notdir $(LOCK)).installed
 PYTHON_IN := .venv/bin/python
 
-.PHONY: help demo test lint lock wheel bench clean .venv
+.PHONY: help demo test test-slow lint lock wheel bench clean .venv
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv  ## LeNet-5 on MNIST from the first stage to served predictions
 	$(PYTHON_IN) -m pipelines.demo
@@ -14,8 +14,11 @@ demo: .venv  ## LeNet-5 on MNIST from the first stage to served predictions
 # A file's tests share what they set up. A process comes to some gigabytes.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: .venv  ## the whole test suite, on all cores; ARGS are pytest's
-	$(PYTHON_IN) -m pytest $(PARALLEL) $(ARGS)
+test: .venv  ## the tests, on all cores, but for the slow ones; ARGS are pytest's
+	$(PYTHON_IN) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+test-slow: .venv  ## the slow tests: whole roads, trainings and faults
+	$(PYTHON_IN) -m pytest $(PARALLEL) -m slow $(ARGS)
 
 lint: .venv  ## ruff, check and format
 	$(PYTHON_IN) -m ruff check

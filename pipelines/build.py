@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow_model_analysis as tfma
-from tfx import v1 as tfx
+from tfx.components import SchemaGen, StatisticsGen, Trainer, Transform
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.proto.transform_pb2 import SplitsConfig
+from tfx.types.channel import Channel
 from tfx.types.channel_utils import union
+from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
 
 from components.artifacts import DataVerdict
 from components.baseline import ServedModel
@@ -52,7 +60,7 @@ def create_pipeline(
     beam: Beam = _ON_THIS_MACHINE,
     earlier: Sequence[Source] = (),
     fixed: Source | None = None,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """The road from images to a served model.
 
     Args:
@@ -92,10 +100,8 @@ def create_pipeline(
     trained_on = examples.outputs["examples"]
     if others:
         trained_on = union([trained_on, *(other.outputs["examples"] for other in others)])
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
-    schema = tfx.components.SchemaGen(
-        statistics=statistics.outputs["statistics"], infer_feature_shape=True
-    )
+    statistics = StatisticsGen(examples=examples.outputs["examples"])
+    schema = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     previous = [_previous_data(recipe, examples)] if metadata else []
     history = None if metadata else paths.verdicts(recipe.name)
     validator = _validator(recipe, trained_on, statistics, schema, history, *previous)
@@ -136,10 +142,8 @@ def create_pipeline(
         model=trainer.outputs["model"],
         model_blessing=_all_of(evaluators, "blessing"),
         infra_blessing=canary.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(
-                base_directory=paths.served(recipe.name)
-            )
+        push_destination=PushDestination(
+            filesystem=PushDestination.Filesystem(base_directory=paths.served(recipe.name))
         ),
     )
     components = [
@@ -161,7 +165,7 @@ def create_pipeline(
         canary,
         pusher,
     ]
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=recipe.name,
         pipeline_root=paths.pipeline(recipe.name),
         components=components,
@@ -172,7 +176,7 @@ def create_pipeline(
 
 
 def _sqlite(path: str):
-    return tfx.orchestration.metadata.sqlite_metadata_connection_config(path)
+    return sqlite_metadata_connection_config(path)
 
 
 def _ingest(source: Source, encoding: Encoding, metadata: bool):
@@ -197,10 +201,10 @@ def _data_identity(recipe: Recipe) -> str:
 
 
 def _previous_data(recipe: Recipe, examples):
-    return tfx.dsl.Resolver(
+    return Resolver(
         strategy_class=PreviousData,
         config={"dataset": _data_identity(recipe)},
-        verdict=tfx.dsl.Channel(type=DataVerdict),
+        verdict=Channel(type=DataVerdict),
         examples=examples.outputs["examples"],
     ).with_id("PreviousData")
 
@@ -231,11 +235,11 @@ def _transform(recipe: Recipe, examples, schema):
     # A network that was trained on other images goes on to see their mean subtracted.
     base = {"base": recipe.transfer["transform_graph"]} if recipe.transfer else {}
     axes = {"axes": True} if steps.uses(recipe.augment, "pca_colour") else {}
-    return tfx.components.Transform(
+    return Transform(
         examples=examples,
         schema=schema.outputs["schema"],
         preprocessing_fn="components.preprocess.transform.preprocessing_fn",
-        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=[]),
+        splits_config=SplitsConfig(analyze=["train"], transform=[]),
         # The images stay encoded on disk; the trainer applies the graph as it reads them.
         materialize=False,
         disable_statistics=True,
@@ -248,22 +252,22 @@ def _tuner(recipe: Recipe, paths: Paths, examples, transform):
         tuner_fn="components.tune.search.tuner_fn",
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        train_args=TrainArgs(splits=["train"]),
         # A part of the training split is held out: the test split is not for choosing.
-        eval_args=tfx.proto.EvalArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["train"]),
         custom_config=_training_config(recipe, paths, tune=recipe.tune),
     )
 
 
 def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform, tuner=None):
     best = {"hyperparameters": tuner.outputs["best_hyperparameters"]} if tuner else {}
-    return tfx.components.Trainer(
+    return Trainer(
         run_fn="components.train.run.run_fn",
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["test"]),
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["test"]),
         custom_config=_training_config(recipe, paths),
         **best,
     )
@@ -285,11 +289,11 @@ def _training_config(recipe: Recipe, paths: Paths, **more: Any) -> dict[str, str
 
 
 def _baseline(trainer):
-    return tfx.dsl.Resolver(
+    return Resolver(
         strategy_class=ServedModel,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-        pushed=tfx.dsl.Channel(type=tfx.types.standard_artifacts.PushedModel),
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+        pushed=Channel(type=PushedModel),
         candidate=trainer.outputs["model"],
     )
 

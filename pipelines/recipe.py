@@ -92,8 +92,9 @@ class Recipe:
         to whole images.
       transfer: of a recipe that retrains the top of another's network: `from`, the name of that
         recipe; `layers`, whose features are tried by linear classifiers; `examples_per_class`, of
-        how many training images, ascending. `model_run` and `transform_graph`, the folders that
-        the other recipe's run left, are found when the recipe is run, or given.
+        how many training images, ascending; `benchmarks`, the ids of the published figures by
+        layer and classifier. `model_run` and `transform_graph`, the folders that the other
+        recipe's run left, are found when the recipe is run, or given.
       tune: a search for values before the training, see `pipelines.tuning`; with `trials` 0 it
         waits to be asked for.
     """
@@ -226,7 +227,9 @@ class Recipe:
 _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
 _INGEST = {"shorter_side": None, "format": "keep", "quality": 95}
 _FORMATS = ("keep", "png", "jpeg")
-_TRANSFER_KEYS = ("from", "layers", "examples_per_class", "model_run", "transform_graph")
+_TRANSFER_KEYS = (
+    *("from", "layers", "examples_per_class", "benchmarks", "model_run", "transform_graph"),
+)
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
 
@@ -256,13 +259,16 @@ def _checked_ingest(ingest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked_transfer(transfer: Mapping[str, Any]) -> dict[str, Any]:
-    values = {"model_run": None, "transform_graph": None, **transfer}
+    values = {"benchmarks": {}, "model_run": None, "transform_graph": None, **transfer}
     for key in values:
         check_choice("key", f"transfer.{key}", [f"transfer.{known}" for known in _TRANSFER_KEYS])
     missing = [key for key in _TRANSFER_KEYS if key not in values]
     if missing:
         raise RecipeError(f"transfer needs {' and '.join(missing)}")
     values |= {key: list(values[key]) for key in ("layers", "examples_per_class")}
+    for figures in values["benchmarks"].values():
+        for benchmark in figures.values():
+            check_choice("benchmark", benchmark, all_benchmarks())
     numbers = values["examples_per_class"]
     if not values["layers"]:
         raise RecipeError("transfer.layers must name one layer or more")

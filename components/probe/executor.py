@@ -19,6 +19,8 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components import examples, model_run, progress
+from components.judge import benchmarks
+from components.judge.results import data_name
 from components.probe import classifiers
 from components.probe.features import Taps, labels_of
 
@@ -40,7 +42,8 @@ class Executor(base_executor.BaseExecutor):
         Args:
           input_dict: `examples`, `transform_graph` and `model_run`, one artifact each.
           output_dict: `probes`. Its folder gets `probes.json` (see `probe`, with the recipe's
-            name, dataset, seed and base) and `probes.csv` (its rows).
+            name, dataset, seed and base, and the accuracies `published` for these data, by layer
+            and classifier) and `probes.csv` (its rows).
           exec_properties: `transfer`, JSON: `from`, the name of the base; the rest see `probe`.
 
         Raises:
@@ -64,10 +67,11 @@ class Executor(base_executor.BaseExecutor):
             transfer["examples_per_class"],
             recipe["seed"],
         )
+        published = _published(transfer.get("benchmarks", {}), data_name(recipe["dataset"]))
         named = {key: recipe[key] for key in ("name", "size", "dataset", "seed")}
         _write(
             artifact_utils.get_single_uri(output_dict["probes"]),
-            {**named, "from": transfer["from"], **probed},
+            {**named, "from": transfer["from"], "published": published, **probed},
         )
 
 
@@ -173,6 +177,18 @@ def _split(uri: str, split: str) -> tuple[tf.data.Dataset, np.ndarray]:
     if not len(labels):
         raise ValueError(f"{uri}: the {split} split is empty, there is nothing to try")
     return records, labels
+
+
+def _published(figures: Mapping[str, Mapping[str, str]], data: str) -> dict[str, dict[str, float]]:
+    """The papers' accuracies on these data by layer and classifier, in 0..1."""
+    return {
+        layer: {
+            name: figure.value / 100
+            for name, figure in zip(ids, benchmarks.find(ids.values()), strict=True)
+            if figure.data == data
+        }
+        for layer, ids in figures.items()
+    }
 
 
 def _write(folder: str, probed: Mapping[str, Any]) -> None:

@@ -48,10 +48,18 @@ def section(probed: Mapping[str, Any]) -> Section:
             pictures.accuracies(f"Accuracy of {top}, %", axis, numbers, _series(by_number))
         )
     names = tuple(_CLASSIFIERS.values())
+    published = probed["published"]
+    papers = tuple(f"{name}, paper" for name in names) if any(published.values()) else ()
     tables = [
         Table(
-            ("Layer", "Values", *names),
-            [(row["layer"], f"{row['values']:,}", *_percents(row)) for row in by_layer],
+            ("Layer", "Values", *names, *papers),
+            [
+                (
+                    *(row["layer"], f"{row['values']:,}", *_percents(row)),
+                    *(_percents(published.get(row["layer"], {})) if papers else ()),
+                )
+                for row in by_layer
+            ],
         ),
         Table(
             ("Images of each class", "In all", *names),
@@ -69,4 +77,4 @@ def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
 
 
 def _percents(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(f"{100 * row[key]:.1f} %" for key in _CLASSIFIERS)
+    return tuple(f"{100 * row[key]:.1f} %" if key in row else "" for key in _CLASSIFIERS)

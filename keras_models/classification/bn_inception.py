@@ -67,7 +67,8 @@ def BNInception(
     Layers are named conv1, pool1, conv2_reduce, conv2, pool2, inception_3a_1x1, ...,
     inception_3a_double_3x3_2, ..., inception_3a (the concatenation), ..., pool5; behind each
     convolution come ..._bn and ..._relu (or ..._sigmoid). The paper gives no initialisation;
-    this is He's.
+    this is He's. Section 4.2 speaks of 13.6 million parameters; the rows of Figure 5 come to 11.2
+    million, and the paper does not say what the others are.
 
     Args:
         input_shape: height, width and channels, each side at least 32 (4 with the "cifar" stem).

@@ -5,7 +5,9 @@ covariate shift. ICML 2015. The nets of Figures 2 and 3 and the changes of train
 4.2.1: a higher learning rate, no dropout, an L2 penalty five times smaller, a decay six times
 faster, no response normalisation. The penalty and the decay of the baseline are not printed; they
 are 4e-5 and GoogLeNet's 4 % every 8 epochs. "Reduce the photometric distortions", which it says of
-the faster nets, has no number either: here they are half as strong.
+the faster nets, has no number either: here they are half as strong. "Shuffle training examples more
+thoroughly" asks that the images of a shard should not always come in one batch together: here the
+images of all shards are drawn anew in every epoch, for every one of the nets.
 """
 
 from dataclasses import replace

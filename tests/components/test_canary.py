@@ -4,8 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx import v1 as tfx
+from tfx.components import Pusher
 from tfx.components.pusher.executor import Executor as PusherExecutor
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
@@ -156,24 +161,22 @@ def test_ways_that_disagree_are_named():
 
 @pytest.mark.parametrize("good", [True, False])
 def test_the_pusher_listens_to_the_canary(good, digits_run, nan_model, tmp_path):
-    model = tfx.dsl.Importer(digits_run.model if good else nan_model, standard_artifacts.Model)
-    examples = tfx.dsl.Importer(digits_run.examples, standard_artifacts.Examples)
+    model = Importer(digits_run.model if good else nan_model, standard_artifacts.Model)
+    examples = Importer(digits_run.examples, standard_artifacts.Examples)
     canary = Canary(model=model.outputs["result"], examples=examples.outputs["result"])
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=model.outputs["result"],
         infra_blessing=canary.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(
-                base_directory=str(tmp_path / "serving")
-            )
+        push_destination=PushDestination(
+            filesystem=PushDestination.Filesystem(base_directory=str(tmp_path / "serving"))
         ),
     )
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
+    LocalDagRunner().run(
+        Pipeline(
             pipeline_name="canary",
             pipeline_root=str(tmp_path / "root"),
             components=[model.with_id("model"), examples.with_id("examples"), canary, pusher],
-            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            metadata_connection_config=sqlite_metadata_connection_config(
                 str(tmp_path / "metadata.sqlite")
             ),
         )

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx import types
-from tfx import v1 as tfx
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
 from components import progress
@@ -188,9 +191,9 @@ def test_runs_in_a_pipeline(digits_run, tmp_path):
     history = [{"epoch": 1, "val_accuracy": 0.8, "steps": 23.0}]
     (tmp_path / "model_run").mkdir()
     (tmp_path / "model_run" / "history.json").write_text(json.dumps(history))
-    model_run = tfx.dsl.Importer(str(tmp_path / "model_run"), standard_artifacts.ModelRun)
-    examples = tfx.dsl.Importer(digits_run.examples, standard_artifacts.Examples)
-    model = tfx.dsl.Importer(digits_run.model, standard_artifacts.Model)
+    model_run = Importer(str(tmp_path / "model_run"), standard_artifacts.ModelRun)
+    examples = Importer(digits_run.examples, standard_artifacts.Examples)
+    model = Importer(digits_run.model, standard_artifacts.Model)
     judge = Judge(
         examples=examples.outputs["result"],
         model=model.outputs["result"],
@@ -199,8 +202,8 @@ def test_runs_in_a_pipeline(digits_run, tmp_path):
         recipe=digits_run.recipe,
         model_run=model_run.outputs["result"],
     )
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
+    LocalDagRunner().run(
+        Pipeline(
             pipeline_name="judging",
             pipeline_root=str(tmp_path / "root"),
             components=[
@@ -209,7 +212,7 @@ def test_runs_in_a_pipeline(digits_run, tmp_path):
                 model_run.with_id("model_run"),
                 judge,
             ],
-            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            metadata_connection_config=sqlite_metadata_connection_config(
                 str(tmp_path / "metadata.sqlite")
             ),
         )

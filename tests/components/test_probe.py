@@ -158,10 +158,14 @@ def test_the_component_writes_both_files(probed, mnist_examples, transformed, ne
     }
     outputs = {"probes": artifact(Probes, tmp_path)}
     transfer = {"from": "other", "layers": LAYERS, "examples_per_class": [1, 8]}
+    figures = {"svm": "wan2013-mnist-crop-dropout", "softmax": "zeiler2014-caltech101-softmax7"}
+    transfer["benchmarks"] = {LAYERS[-1]: figures}
     Executor().Do(inputs, outputs, {"transfer": json.dumps(transfer)})
     written = json.loads((tmp_path / "probes.json").read_text())
     assert written["rows"] == probed["rows"]
     assert (written["name"], written["from"]) == ("tiny", "other")
+    # That of Caltech's pictures is none of MNIST's.
+    assert written["published"] == {LAYERS[-1]: {"svm": 0.0039}}
     table = list(csv.DictReader(io.StringIO((tmp_path / "probes.csv").read_text())))
     assert [float(row["svm"]) for row in table] == [row["svm"] for row in probed["rows"]]
 

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix
-from tfx import v1 as tfx
+from tfx.dsl.components.common.importer import Importer
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
 from components.artifacts import Judgement
 from components.judge import benchmarks, metrics, results
-from components.report import executor, mistakes, pictures
+from components.report import executor, mistakes, pictures, probes
 from components.report.component import Report
 
 NOON = datetime.datetime(2026, 3, 1, 12, 0)
@@ -248,7 +251,7 @@ def test_the_first_convolution_is_found_inside_another_model():
 def test_runs_in_a_pipeline(digits_run, digits, tmp_path):
     _write_judgement(tmp_path / "judgement", digits_run, digits)
     imported = {
-        name: tfx.dsl.Importer(uri, kind).with_id(name)
+        name: Importer(uri, kind).with_id(name)
         for name, uri, kind in (
             ("examples", digits_run.examples, standard_artifacts.Examples),
             ("model_run", digits_run.model_run, standard_artifacts.ModelRun),
@@ -256,12 +259,12 @@ def test_runs_in_a_pipeline(digits_run, digits, tmp_path):
         )
     }
     report = Report(**{name: node.outputs["result"] for name, node in imported.items()})
-    tfx.orchestration.LocalDagRunner().run(
-        tfx.dsl.Pipeline(
+    LocalDagRunner().run(
+        Pipeline(
             pipeline_name="reporting",
             pipeline_root=str(tmp_path / "root"),
             components=[*imported.values(), report],
-            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            metadata_connection_config=sqlite_metadata_connection_config(
                 str(tmp_path / "metadata.sqlite")
             ),
         )
@@ -273,6 +276,7 @@ def test_runs_in_a_pipeline(digits_run, digits, tmp_path):
 PROBED = {
     "from": "other-net",
     "test_examples": 1200,
+    "published": {},
     "rows": [
         {"layer": layer, "values": 64, "examples_per_class": n, "examples": 10 * n}
         | {"svm": 0.3 + n / 100, "softmax": 0.2 + n / 100}
@@ -293,5 +297,12 @@ def test_the_layers_of_another_network(digits_run, digits, tmp_path):
     assert "Accuracy by layer, % at conv1, top" in page
     for cells in (["conv1", "64", "35.0 %", "25.0 %"], ["1", "10", "31.0 %", "21.0 %"]):
         assert " ".join(cells) in " ".join(text.split())
-    assert _Page(page).fetched == []
+    assert _Page(page).fetched == [] and "SVM, paper" not in text
     assert "What each layer knows" not in executor.render(*folders, NOON)
+
+
+def test_the_papers_figures_stand_beside_those_of_the_layers():
+    of_layers, by_number = probes.section({**PROBED, "published": {"top": {"svm": 0.855}}}).tables
+    assert of_layers.columns[-2:] == ("linear SVM, paper", "softmax, paper")
+    assert [row[-2:] for row in of_layers.rows] == [("", ""), ("85.5 %", "")]
+    assert len(by_number.columns) == 4

@@ -10,6 +10,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from components.judge.benchmarks import all_benchmarks
 from pipelines import recipes
 from pipelines.build import create_pipeline
 from pipelines.paths import Paths
@@ -26,6 +27,16 @@ FEW += ["thresholds.accuracy=0"]
 def test_only_transfer_recipes_are_probed():
     assert stages(recipes.find("lenet")) == STAGES
     assert set(stages(RECIPE)) == {*STAGES, "Probe"}
+
+
+@pytest.mark.parametrize("data", ["caltech101", "caltech256"])
+def test_table_7_stands_beside_the_layers_of_the_paper_size_alone(data):
+    paper, small = (recipes.find(f"transfer-zfnet-{data}", size) for size in ("paper", "small"))
+    figures = [one for each in paper.transfer["benchmarks"].values() for one in each.values()]
+    table = [each.id for each in all_benchmarks().values() if each.table == "Table 7"]
+    assert sorted(figures) == sorted(one for one in table if f"zeiler2014-{data}" in one)
+    assert set(paper.transfer["benchmarks"]) < set(paper.transfer["layers"])
+    assert small.transfer["benchmarks"] == {}
 
 
 def test_without_the_folders_of_the_base_there_is_no_pipeline(tmp_path):
