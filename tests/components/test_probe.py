@@ -165,7 +165,7 @@ def test_the_component_writes_both_files(probed, mnist_examples, transformed, ne
     assert written["rows"] == probed["rows"]
     assert (written["name"], written["from"]) == ("tiny", "other")
     # That of Caltech's pictures is none of MNIST's.
-    assert written["published"] == {LAYERS[-1]: {"svm": 0.0039}}
+    assert written["published"] == {LAYERS[-1]: {"svm": 0.39 / 100}}
     table = list(csv.DictReader(io.StringIO((tmp_path / "probes.csv").read_text())))
     assert [float(row["svm"]) for row in table] == [row["svm"] for row in probed["rows"]]
 
