@@ -1,6 +1,7 @@
 """Paper beside ours: the rows of a judgement as plain data, for tables on any surface."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +29,8 @@ METRICS = {
     "steps_to_72.2_accuracy": "steps to 72.2 % accuracy",
     **COUNTS,
 }
+# What the archives of data that TFDS does not have unpack to.
+_FOLDERS = {"256_ObjectCategories": "caltech256"}
 # What a metric is multiplied by to be in a figure's unit: rates are measured as fractions.
 SCALES = {"%": 100.0, "": 1.0, "nats": 1.0, "k": 1e-3, "M": 1e-6, "G": 1e-9}
 COLUMNS = (
@@ -72,9 +75,10 @@ def compare(
 
 
 def data_name(dataset: str) -> str:
-    """The name in the tables of what a recipe calls `dataset`: that TFDS has it is no matter."""
+    """The name in the tables of what a recipe calls `dataset`: that TFDS has it, or where it was
+    unpacked, is no matter."""
     if not dataset.startswith("tfds:"):
-        return dataset
+        return _FOLDERS.get(os.path.basename(dataset.rstrip("/")), dataset)
     return dataset.removeprefix("tfds:").partition(":")[0]
 
 

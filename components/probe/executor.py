@@ -67,7 +67,7 @@ class Executor(base_executor.BaseExecutor):
             transfer["examples_per_class"],
             recipe["seed"],
         )
-        published = _published(transfer.get("benchmarks", {}), data_name(recipe["dataset"]))
+        published = _published(transfer["benchmarks"], data_name(recipe["dataset"]))
         named = {key: recipe[key] for key in ("name", "size", "dataset", "seed")}
         _write(
             artifact_utils.get_single_uri(output_dict["probes"]),

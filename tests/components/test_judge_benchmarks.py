@@ -284,3 +284,17 @@ def test_tables_are_read_without_tensorflow():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("mnist", "mnist"),
+        ("tfds:caltech101:3.0.1", "caltech101"),
+        ("256_ObjectCategories", "caltech256"),
+        ("/mnt/256_ObjectCategories/", "caltech256"),
+        ("/mnt/photos", "/mnt/photos"),
+    ],
+)
+def test_data_have_the_name_that_they_have_in_the_tables(dataset, name):
+    assert results.data_name(dataset) == name

@@ -11,6 +11,7 @@ import skimage.data
 from PIL import Image
 
 from components.judge.benchmarks import all_benchmarks
+from components.judge.results import data_name
 from pipelines import recipes
 from pipelines.build import create_pipeline
 from pipelines.paths import Paths
@@ -37,6 +38,7 @@ def test_table_7_stands_beside_the_layers_of_the_paper_size_alone(data):
     assert sorted(figures) == sorted(one for one in table if f"zeiler2014-{data}" in one)
     assert set(paper.transfer["benchmarks"]) < set(paper.transfer["layers"])
     assert small.transfer["benchmarks"] == {}
+    assert data_name(paper.dataset) == data
 
 
 def test_without_the_folders_of_the_base_there_is_no_pipeline(tmp_path):
