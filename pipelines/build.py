@@ -170,13 +170,11 @@ def create_pipeline(
         pipeline_root=paths.pipeline(recipe.name),
         components=components,
         enable_cache=True,
-        metadata_connection_config=_sqlite(paths.metadata) if metadata else None,
+        metadata_connection_config=(
+            sqlite_metadata_connection_config(paths.metadata) if metadata else None
+        ),
         beam_pipeline_args=beam.stages(),
     )
-
-
-def _sqlite(path: str):
-    return sqlite_metadata_connection_config(path)
 
 
 def _ingest(source: Source, encoding: Encoding, metadata: bool):

@@ -20,7 +20,7 @@ from tfx.utils import io_utils
 
 from components import examples, model_run, progress
 from components.judge import benchmarks
-from components.judge.results import data_name
+from components.judge.results import SCALES, data_name
 from components.probe import classifiers
 from components.probe.features import Taps, labels_of
 
@@ -183,7 +183,7 @@ def _published(figures: Mapping[str, Mapping[str, str]], data: str) -> dict[str,
     """The papers' accuracies on these data by layer and classifier, in 0..1."""
     return {
         layer: {
-            name: figure.value / 100
+            name: figure.value / SCALES[figure.unit]
             for name, figure in zip(ids, benchmarks.find(ids.values()), strict=True)
             if figure.data == data
         }

@@ -49,6 +49,7 @@ def section(probed: Mapping[str, Any]) -> Section:
         )
     names = tuple(_CLASSIFIERS.values())
     published = probed["published"]
+    unpublished = dict.fromkeys(_CLASSIFIERS)
     papers = tuple(f"{name}, paper" for name in names) if any(published.values()) else ()
     tables = [
         Table(
@@ -56,7 +57,7 @@ def section(probed: Mapping[str, Any]) -> Section:
             [
                 (
                     *(row["layer"], f"{row['values']:,}", *_percents(row)),
-                    *(_percents(published.get(row["layer"], {})) if papers else ()),
+                    *(_percents(unpublished | published.get(row["layer"], {})) if papers else ()),
                 )
                 for row in by_layer
             ],
@@ -77,4 +78,5 @@ def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
 
 
 def _percents(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(f"{100 * row[key]:.1f} %" if key in row else "" for key in _CLASSIFIERS)
+    accuracies = (row[key] for key in _CLASSIFIERS)
+    return tuple("" if value is None else f"{100 * value:.1f} %" for value in accuracies)
