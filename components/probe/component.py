@@ -12,6 +12,9 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from components.artifacts import Probes
 from components.probe import executor
 
+# Not the base's folders: what is probed is the retrained network.
+_OF_TRANSFER = ("from", "layers", "examples_per_class", "benchmarks")
+
 
 class ProbeSpec(types.ComponentSpec):
     """Interface of `Probe`."""
@@ -44,9 +47,9 @@ class Probe(base_component.BaseComponent):
           transform_graph: of the Transform component, as the images of `model_run` went through.
           model_run: of the Trainer; of a retrained network all layers but the last are the base's.
           transfer: plain data: `from`, the name of the base's recipe; `layers`;
-            `examples_per_class`.
+            `examples_per_class`; `benchmarks`, the published figures' ids.
         """
-        wanted = {key: transfer[key] for key in ("from", "layers", "examples_per_class")}
+        wanted = {key: transfer[key] for key in _OF_TRANSFER}
         super().__init__(
             spec=ProbeSpec(
                 examples=examples,

@@ -12,10 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
-from tfx.types import standard_artifacts
+from tfx.types import channel_utils, standard_artifacts
 
 from components.artifacts import Probes
 from components.probe import classifiers
+from components.probe.component import Probe
 from components.probe.executor import Executor, probe
 from components.probe.features import LARGEST, Taps, tapped
 
@@ -158,9 +159,12 @@ def test_the_component_writes_both_files(probed, mnist_examples, transformed, ne
     }
     outputs = {"probes": artifact(Probes, tmp_path)}
     transfer = {"from": "other", "layers": LAYERS, "examples_per_class": [1, 8]}
+    transfer["model_run"] = "of the base"
     figures = {"svm": "wan2013-mnist-crop-dropout", "softmax": "zeiler2014-caltech101-softmax7"}
     transfer["benchmarks"] = {LAYERS[-1]: figures}
-    Executor().Do(inputs, outputs, {"transfer": json.dumps(transfer)})
+    channels = {key: channel_utils.as_channel(each) for key, each in inputs.items()}
+    component = Probe(**channels, transfer=transfer)
+    Executor().Do(inputs, outputs, component.exec_properties)
     written = json.loads((tmp_path / "probes.json").read_text())
     assert written["rows"] == probed["rows"]
     assert (written["name"], written["from"]) == ("tiny", "other")
