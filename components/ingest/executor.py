@@ -39,6 +39,8 @@ _FORKING = "--runner=components.ingest.forking_runner.ForkingRunner"
 # What one process takes, as benchmarks/ingestion.py has it for thumbnails and JPEG decoders need
 # for photographs. A worker takes some seconds to start, and next to none where it is forked.
 _SECONDS_A_FILE, _SECONDS_A_BYTE = 3e-4, 3e-8
+# Thousands of thumbnails to a file, and perhaps not compressed.
+_SECONDS_A_BYTE_OF = {"idx": 4e-7}
 _WORTH_SECONDS, _WORTH_SECONDS_FORKED = 12.0, 3.0
 
 
@@ -63,7 +65,7 @@ class Executor(BaseBeamExecutor):
         _write_lines(os.path.join(artifact.uri, "labels.txt"), reader.labels)
         fingerprint = exec_properties.get(FINGERPRINT_PROPERTY_NAME, "")
         self._beam_pipeline_args += direct_arguments(
-            self._beam_pipeline_args, fingerprint, source.kind not in readers.USE_TENSORFLOW
+            self._beam_pipeline_args, fingerprint, source.kind
         )
         with self._make_beam_pipeline() as pipeline:
             shards = [
@@ -84,21 +86,20 @@ class Executor(BaseBeamExecutor):
         _describe(artifact, counts, exec_properties)
 
 
-def direct_arguments(
-    beam_arguments: Sequence[str], fingerprint: str, forks: bool = True
-) -> list[str]:
+def direct_arguments(beam_arguments: Sequence[str], fingerprint: str, kind: str) -> list[str]:
     """Arguments for the direct runner to use all cores, where that pays.
 
     Args:
       beam_arguments: so far; whoever names a number of workers in them has decided.
       fingerprint: what TFX's driver says of the files, their number and bytes among it.
-      forks: whether the workers may be forked.
+      kind: of source, a key of `readers.READERS`.
     """
     names = {argument.partition("=")[0] for argument in beam_arguments}
     # The pipeline's come first, then the component's; the last one counts.
     runners = [argument for argument in beam_arguments if argument.startswith("--runner=")]
     if runners[-1:] != [_DIRECT]:
         return []
+    forks = kind not in readers.USE_TENSORFLOW
     runner = [_FORKING] if forks else []
     if "--direct_num_workers" in names:
         return runner
@@ -108,7 +109,8 @@ def direct_arguments(
     )
     cores = len(os.sched_getaffinity(0))
     worth = _WORTH_SECONDS_FORKED if forks else _WORTH_SECONDS
-    if cores < 2 or files * _SECONDS_A_FILE + size * _SECONDS_A_BYTE < worth:
+    seconds_a_byte = _SECONDS_A_BYTE_OF.get(kind, _SECONDS_A_BYTE)
+    if cores < 2 or files * _SECONDS_A_FILE + size * seconds_a_byte < worth:
         return runner
     more = ["--direct_running_mode=multi_processing", f"--direct_num_workers={cores}"]
     return runner + more

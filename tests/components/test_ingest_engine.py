@@ -449,25 +449,29 @@ FINGERPRINT = "split:all,num_files:{},total_bytes:{},xor_checksum:1,sum_checksum
 
 
 @pytest.mark.parametrize(
-    ("files", "size", "arguments", "forks", "more"),
+    ("files", "size", "arguments", "kind", "more"),
     [
-        (100, 10**6, (), True, False),
-        (1_000_000, 10**9, (), True, True),
-        (20_000, 10**8, (), True, True),
-        (20_000, 10**8, (), False, False),
-        (50_000, 6 * 10**9, (), False, True),
-        (1_000_000, 10**9, ("--direct_num_workers=1",), True, False),
+        (100, 10**6, (), "folder", False),
+        (1_000_000, 10**9, (), "folder", True),
+        (20_000, 10**8, (), "folder", True),
+        (20_000, 10**8, (), "tfds", False),
+        (50_000, 6 * 10**9, (), "tfds", True),
+        # MNIST, as it comes and not compressed; a hundredth of it.
+        (4, 11_594_722, (), "idx", True),
+        (4, 54_950_048, (), "idx", True),
+        (4, 549_552, (), "idx", False),
+        (1_000_000, 10**9, ("--direct_num_workers=1",), "folder", False),
     ],
 )
-def test_more_processes_where_they_pay(files, size, arguments, forks, more):
+def test_more_processes_where_they_pay(files, size, arguments, kind, more):
     fingerprint = FINGERPRINT.format(files, size)
-    found = direct_arguments(Beam("direct", arguments).ingest(), fingerprint, forks)
+    found = direct_arguments(Beam("direct", arguments).ingest(), fingerprint, kind)
     processes = "--direct_running_mode=multi_processing" in found
     assert processes == (more and len(os.sched_getaffinity(0)) > 1)
-    assert any("ForkingRunner" in argument for argument in found) == forks
+    assert any("ForkingRunner" in argument for argument in found) == (kind != "tfds")
 
 
 @pytest.mark.parametrize("name", ["flink", "dask"])
 def test_a_cluster_has_its_own_workers(name):
     arguments = [*Beam().stages(), *Beam(name).ingest()]
-    assert not direct_arguments(arguments, FINGERPRINT.format(10**6, 10**9))
+    assert not direct_arguments(arguments, FINGERPRINT.format(10**6, 10**9), "folder")
