@@ -12,9 +12,6 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from components.artifacts import Probes
 from components.probe import executor
 
-# Not the base's folders: what is probed is the retrained network.
-_OF_TRANSFER = ("from", "layers", "examples_per_class", "benchmarks")
-
 
 class ProbeSpec(types.ComponentSpec):
     """Interface of `Probe`."""
@@ -46,16 +43,14 @@ class Probe(base_component.BaseComponent):
           examples: Examples with a train and a test split.
           transform_graph: of the Transform component, as the images of `model_run` went through.
           model_run: of the Trainer; of a retrained network all layers but the last are the base's.
-          transfer: plain data: `from`, the name of the base's recipe; `layers`;
-            `examples_per_class`; `benchmarks`, the published figures' ids.
+          transfer: plain data, the recipe's `transfer`.
         """
-        wanted = {key: transfer[key] for key in _OF_TRANSFER}
         super().__init__(
             spec=ProbeSpec(
                 examples=examples,
                 transform_graph=transform_graph,
                 model_run=model_run,
                 probes=types.Channel(type=Probes),
-                transfer=json.dumps(wanted, sort_keys=True),
+                transfer=json.dumps(transfer, sort_keys=True),
             )
         )

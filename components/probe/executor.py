@@ -44,7 +44,8 @@ class Executor(base_executor.BaseExecutor):
           output_dict: `probes`. Its folder gets `probes.json` (see `probe`, with the recipe's
             name, dataset, seed and base, and the accuracies `published` for these data, by layer
             and classifier) and `probes.csv` (its rows).
-          exec_properties: `transfer`, JSON: `from`, the name of the base; the rest see `probe`.
+          exec_properties: `transfer`, the recipe's as JSON: of it `from`, `layers`,
+            `examples_per_class` and `benchmarks`.
 
         Raises:
           ValueError: a layer that the network does not have, or an empty split.

@@ -159,7 +159,6 @@ def test_the_component_writes_both_files(probed, mnist_examples, transformed, ne
     }
     outputs = {"probes": artifact(Probes, tmp_path)}
     transfer = {"from": "other", "layers": LAYERS, "examples_per_class": [1, 8]}
-    transfer["model_run"] = "of the base"
     figures = {"svm": "wan2013-mnist-crop-dropout", "softmax": "zeiler2014-caltech101-softmax7"}
     transfer["benchmarks"] = {LAYERS[-1]: figures}
     channels = {key: channel_utils.as_channel(each) for key, each in inputs.items()}
