@@ -54,7 +54,9 @@ RUNNERS = {
 }
 # One process: of data that fits on one machine's disk, TFX' own stages compute little, and each
 # process that they start imports TensorFlow. Ingestion decides by the amount (its executor).
-_DIRECT = ("--direct_running_mode=in_memory",)
+# No worker looks for an image here, but where one is named TFX does not pack itself for workers
+# elsewhere, a second of each stage.
+_DIRECT = ("--direct_running_mode=in_memory", "--sdk_container_image=none")
 # With these, the job server runs elsewhere or is not needed.
 _NO_JAVA = ("--job_endpoint", "--flink_submit_uber_jar", "--spark_submit_uber_jar")
 

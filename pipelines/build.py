@@ -7,8 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow_model_analysis as tfma
-from tfx.components import SchemaGen, StatisticsGen, Trainer, Transform
+from tensorflow_model_analysis import sdk as tfma
+from tfx.components.schema_gen.component import SchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
@@ -28,11 +31,9 @@ from components.ingest.contract import Encoding
 from components.ingest.sources import Source
 from components.judge.component import Judge
 from components.preprocess import steps
-from components.probe.component import Probe
 from components.push.component import Pusher
 from components.push.previous import PreviousModel
 from components.report.component import Report
-from components.tune.component import Tuner
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
 from pipelines import judging, tuning
@@ -221,6 +222,8 @@ def _validator(recipe: Recipe, examples, statistics, schema, history, previous=N
 
 
 def _probe(recipe: Recipe, examples, transform, trainer):
+    from components.probe.component import Probe
+
     return Probe(
         examples=examples.outputs["examples"],
         transform_graph=transform.outputs["transform_graph"],
@@ -246,6 +249,8 @@ def _transform(recipe: Recipe, examples, schema):
 
 
 def _tuner(recipe: Recipe, paths: Paths, examples, transform):
+    from components.tune.component import Tuner
+
     return Tuner(
         tuner_fn="components.tune.search.tuner_fn",
         examples=examples,

@@ -48,7 +48,7 @@ _MARKS = {
 }
 # Where nobody sees a bar move, a long stage says now and then that it is alive.
 _PLAIN_PROGRESS_SECONDS = 20.0
-_STARTING = "starting TFX, about half a minute"
+_STARTING = "starting TFX, some ten seconds"
 _STOPPING = "stopping the run; press Ctrl-C again to end it at once"
 
 

@@ -16,7 +16,7 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 from pipelines.paths import Paths
 
 _WAIT_SECONDS = 60.0
-_PUSHER = "tfx.components.pusher.component.Pusher"
+_PUSHER = "components.push.component.Pusher"
 _PARTIAL = ".{}.partial"
 _LOG = logging.getLogger(__name__)
 

@@ -11,6 +11,8 @@ import contextlib
 import datetime
 import errno
 import json
+import logging
+import os
 import re
 import sys
 import time
@@ -18,10 +20,10 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from components import progress
-from pipelines import process, tuning
+from pipelines import finished, process, tuning
 from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe
@@ -45,6 +47,7 @@ STAGES = (
 
 # What ML Metadata says when it has tried for some seconds to write.
 _CONTENTION = "Concurrent writes aborted"
+RESOLVERS = ("PreviousData", "Baseline")
 EVALUATORS = ("Evaluator", "Evaluator-fixed")
 
 
@@ -71,6 +74,9 @@ class _Run:
     stages: list[dict[str, Any]] = field(default_factory=list)
     # Output artifacts (ML Metadata protos) by stage and output type.
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # The folders of the data, and a digest of all that the run is made from.
+    folders: list[str] = field(default_factory=list)
+    made_from: str | None = None
     error: str | None = None
     hopeless: bool = False
 
@@ -83,8 +89,11 @@ def main(request_path: str) -> int:
     run = _Run(recipe, request["run_id"], Beam.from_plain(request.get("beam", {})))
     started, clock = datetime.datetime.now(), time.monotonic()
     progress.emit({"event": "stages", "stages": stages(recipe)})
+    summary = None
     try:
-        _run_stages(run, paths)
+        summary = _repeated(run, paths)
+        if summary is None:
+            _run_stages(run, paths)
     except Exception as error:
         with contextlib.suppress(OSError):  # The log's disk may be the full one.
             traceback.print_exc()
@@ -94,21 +103,42 @@ def main(request_path: str) -> int:
             progress.emit(
                 {"event": "stage", "stage": STAGES[0], "state": "failed", "error": run.error}
             )
-    summary = _summary(run) | {
+    repeated = summary is not None
+    summary = (summary or _summary(run)) | {
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.monotonic() - clock,
     }
     try:
         Path(paths.runs).mkdir(parents=True, exist_ok=True)
         Path(paths.runs, f"{run.run_id}.json").write_text(json.dumps(summary, indent=1))
+        if not repeated and not run.error:
+            _note(run, paths, summary)
     except OSError as error:
         # Nothing can be told in a file any more.
         return process.DISK_FULL if error.errno == errno.ENOSPC else 1
     return 1 if run.error else 0
 
 
+def _repeated(run: _Run, paths: Paths) -> dict[str, Any] | None:
+    """The summary, where the last run of the recipe was the same and nothing has changed since."""
+    known = finished.find(paths, run.recipe, run.beam)
+    if known is None:
+        return None
+    record = _recorder(run)
+    for stage in known["stages"]:
+        # A resolver computes nothing, so that there is nothing to take from the cache.
+        state = "done" if stage["stage"] in RESOLVERS else "cached"
+        record(stage["stage"], state)
+    return known | {"run_id": run.run_id, "stages": run.stages}
+
+
+def _note(run: _Run, paths: Paths, summary: dict[str, Any]) -> None:
+    artifacts = {each.uri for found in run.artifacts.values() for each in found.values()}
+    finished.note(paths, summary, run.made_from, run.folders, artifacts)
+
+
 def _run_stages(run: _Run, paths: Paths) -> None:
-    from pipelines import costs
+    from pipelines import costs, imports
 
     last = None
     if run.recipe.strategy == "multi_worker":
@@ -117,19 +147,22 @@ def _run_stages(run: _Run, paths: Paths) -> None:
         # The workers have to meet before the stages ahead of the Trainer compute anything. Only
         # the chief has a model then.
         last = None if is_chief(strategy("multi_worker")) else "Trainer"
+    imports.load("keras")
     # Before TFX is loaded, and any image read.
     costs.check(run.recipe)
-    from components.ingest.sources import prepare, resolve, window
+    imports.load(*imports.TFX)
+    from components.ingest.sources import prepare
     from pipelines import recovery
     from pipelines.build import create_pipeline
     from pipelines.local_runner import LocalRunner
 
     Path(paths.root).mkdir(parents=True, exist_ok=True)
-    data = window(run.recipe.dataset, run.recipe.window, run.recipe.task)
-    source, *earlier = map(prepare, data)
-    fixed = None
-    if run.recipe.fixed is not None:
-        fixed = prepare(resolve(run.recipe.fixed, run.recipe.task))
+    wanted = finished.sources(run.recipe)
+    prepared = [prepare(each) for each in wanted]
+    run.folders = [each.base for each in prepared]
+    run.made_from = finished.inputs(run.recipe, run.beam, wanted, run.folders)
+    fixed = prepared.pop() if run.recipe.fixed is not None else None
+    source, *earlier = prepared
     pipeline = create_pipeline(
         run.recipe, source, paths, beam=run.beam, earlier=earlier, fixed=fixed
     )
@@ -285,5 +318,14 @@ def _verdict(run: _Run) -> tuple[bool | None, list[str]]:
     return found["blessed"], found["reasons"]
 
 
+def end(code: int) -> NoReturn:
+    """Ends the process at once; TensorFlow and TFX would take seconds to end by themselves."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    end(main(sys.argv[1]))

@@ -1,12 +1,57 @@
 """Evaluator: TFX's own, with an executor that looks at the classes first."""
 
-from tfx.components.evaluator import component
-from tfx.dsl.components.base import executor_spec
+from __future__ import annotations
 
-from components.evaluate.executor import Executor
+from collections.abc import Sequence
+
+from tensorflow_model_analysis import sdk as tfma
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import standard_artifacts, standard_component_specs
+from tfx.utils import json_utils
 
 
-class Evaluator(component.Evaluator):
-    """Measures a model beside another on the same examples; see TFX's Evaluator."""
+class _Named(executor_spec.BeamExecutorSpec):
+    """An executor that is imported where it runs: all of TFMA comes with it."""
 
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    @property
+    def class_path(self) -> str:
+        return self.executor_class
+
+
+class Evaluator(base_beam_component.BaseBeamComponent):
+    """Measures a model beside another on the same examples, as TFX's Evaluator does."""
+
+    SPEC_CLASS = standard_component_specs.EvaluatorSpec
+    EXECUTOR_SPEC = _Named("components.evaluate.executor.Executor")
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        baseline_model: types.BaseChannel,
+        example_splits: Sequence[str],
+        eval_config: tfma.EvalConfig,
+    ):
+        """Makes the component.
+
+        Args:
+          examples: Examples.
+          model: the Model that may be blessed.
+          baseline_model: the Model beside which it is measured, if there is one.
+          example_splits: the splits that are measured on.
+          eval_config: metrics and thresholds.
+        """
+        super().__init__(
+            spec=standard_component_specs.EvaluatorSpec(
+                examples=examples,
+                model=model,
+                baseline_model=baseline_model,
+                example_splits=json_utils.dumps(list(example_splits)),
+                eval_config=eval_config,
+                # As TFX's own component has it where nothing is said.
+                fairness_indicator_thresholds=json_utils.dumps(None),
+                evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),
+                blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+            )
+        )

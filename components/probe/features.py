@@ -63,6 +63,7 @@ class Taps:
             rows = {name: np.asarray(value, np.float32) for name, value in values.items()}
             yield rows, labels.numpy()
 
+    @tf.autograph.experimental.do_not_convert
     def _network_input(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         parsed = tf.io.parse_example(batch, _SPEC)
         stored = self._transform({"image/encoded": parsed["image/encoded"]})

@@ -20,6 +20,8 @@ _DECODE_BATCH = 256
 _MEMORY_BYTES = 2 * 2**30
 _SHUFFLE_BYTES = 2**30
 _PREFETCHED = 8
+# To rewrite Python's control flow, tf.Transform's too, would take longer than a small training.
+_as_it_is = tf.autograph.experimental.do_not_convert
 
 
 class Share(NamedTuple):
@@ -112,6 +114,7 @@ class Images:
     def _transformed(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._layer(tf.io.parse_example(records, self._spec))
 
+    @_as_it_is
     def _decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = self._transformed(records)
         return tf.cast(features[PIXELS], tf.uint8), tf.squeeze(features[LABEL], axis=1)
@@ -119,7 +122,7 @@ class Images:
 
 def _records(paths: Sequence[str]) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string)).interleave(
-        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP"),
+        _as_it_is(lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP")),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
@@ -216,6 +219,7 @@ def _from_memory(images: Images, recipe: Mapping[str, Any], first_epoch: int) ->
     steps = steps_per_epoch(images, recipe)
     batch_size = min(recipe["batch_size"], images.count)
 
+    @_as_it_is
     def epoch_places(epoch: tf.Tensor) -> tf.data.Dataset:
         seed = tf.stack([tf.constant(recipe["seed"], tf.int64), epoch])
         places = tf.range(images.count, dtype=tf.int64)
@@ -226,6 +230,7 @@ def _from_memory(images: Images, recipe: Mapping[str, Any], first_epoch: int) ->
     # The copies have been distorted once and for all.
     network_input = _network_input(images, {**recipe, "augment": ()} if copies else recipe)
 
+    @_as_it_is
     def load(step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         seed = tf.stack([tf.constant(recipe["seed"], tf.int64), step])
         return network_input(tf.gather(sets, places), seed), tf.gather(
@@ -244,6 +249,7 @@ def _distorted(
     """A copy of all images with the recipe's `augment` steps applied, the same for its number."""
     seed = tf.constant([recipe["seed"], number], tf.int64)
 
+    @_as_it_is
     def distort(chunk: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
         chunk_seed = tf.random.experimental.stateless_fold_in(seed, chunk)
         distorted = augment(part, recipe["augment"], chunk_seed, axes)
@@ -277,6 +283,7 @@ def _from_files(
         # The files of one worker may hold less than its part of an epoch.
         return order.repeat().take(an_epoch)
 
+    @_as_it_is
     def load(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded, label = images.parse(record)
         number = number * share.workers + share.worker
@@ -298,6 +305,7 @@ def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
     preprocess = recipe["preprocess"]
     mean = centre(images.mean, preprocess)
 
+    @_as_it_is
     def network_input(pixels: tf.Tensor, labels: tf.Tensor):
         return normalize(centre(pixels, preprocess), mean, preprocess), labels
 

@@ -60,7 +60,8 @@ class ServedModel(tf.Module):
         # The variables themselves, because a loader of graphs alone (TensorFlow Serving is one)
         # does not find those that a Keras 3 model keeps behind its own objects.
         self._variables = [variable.value for variable in model.variables]
-        self._transform = transform.transform_features_layer()
+        # A method, not the layer itself: tf.Module would save the layer with a trace of its own.
+        self._transform = transform.transform_features_layer().call
         self._preprocess = recipe["preprocess"]
         self._mean = centre(tf.constant(mean), self._preprocess)
         self._labels_file = tf.saved_model.Asset(_labels_file(labels))
@@ -87,12 +88,12 @@ class ServedModel(tf.Module):
         _split_classify(folder)
         return [*signatures, _REGRESS]
 
-    @tf.function
+    @tf.function(autograph=False)
     def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialised tf.Examples or encoded images, string [N], to scores and classes."""
         return self.predict(self._pixels(examples))
 
-    @tf.function
+    @tf.function(autograph=False)
     def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialised tf.Examples or encoded images, string [N], for two signatures.
 
@@ -103,12 +104,12 @@ class ServedModel(tf.Module):
         classes = tf.tile(self._labels[tf.newaxis], [tf.shape(scores)[0], 1])
         return {"classes": classes, "scores": scores, "outputs": tf.reduce_max(scores, axis=1)}
 
-    @tf.function
+    @tf.function(autograph=False)
     def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Pixels 0..255, float32 [N, H, W, C], to scores and classes."""
         return self._answer(self._network(self._normalized(image), training=False))
 
-    @tf.function
+    @tf.function(autograph=False)
     def evaluate_densely(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Pixels 0..255 of images of any size, float32 [N, H, W, C], to scores and classes.
 
@@ -118,7 +119,7 @@ class ServedModel(tf.Module):
         mean = tf.reduce_mean(self._mean, axis=[0, 1])
         return self._answer(self._dense(normalize(image, mean, self._preprocess), training=False))
 
-    @tf.function
+    @tf.function(autograph=False)
     def tap(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialised tf.Examples or encoded images, string [N], to the tapped layers' outputs."""
         outputs = self._taps(self._normalized(self._pixels(examples)), training=False)

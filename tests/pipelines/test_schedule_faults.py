@@ -282,7 +282,7 @@ def metadata(tmp_path):
     config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     store = metadata_store.MetadataStore(config)
     kind = store.put_execution_type(
-        proto.ExecutionType(name="tfx.components.pusher.component.Pusher")
+        proto.ExecutionType(name="components.push.component.Pusher")
     )
     running = proto.Execution(type_id=kind, last_known_state=proto.Execution.RUNNING)
     done = proto.Execution(type_id=kind, last_known_state=proto.Execution.COMPLETE)

@@ -1,0 +1,137 @@
+"""What a finished run left behind, by which the same run once more is known before TFX is loaded.
+
+A run is the same if nothing that could change its outcome has changed: recipe, Beam's arguments,
+code, libraries, the files of the data (names, sizes, times), ML Metadata's file, and the files of
+all artifacts and pushed versions. Whatever cannot be told from here, a bucket for instance, counts
+as changed: TFX then decides stage by stage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.ingest.layouts import Source
+from components.ingest.sources import resolve, window
+from pipelines import revision
+from pipelines.beam import Beam
+from pipelines.paths import Paths
+from pipelines.recipe import Recipe
+
+_LIBRARIES = ("apache-beam", "keras", "ml-metadata", "numpy", "tensorflow", "tfx")
+_RECORD = "finished.json"
+
+
+def sources(recipe: Recipe) -> list[Source]:
+    """The sources of a recipe's data, the newest first, the fixed ones last; not prepared.
+
+    Raises:
+      SourceError: see `components.ingest.sources`.
+    """
+    found = window(recipe.dataset, recipe.window, recipe.task)
+    return [*found, resolve(recipe.fixed, recipe.task)] if recipe.fixed is not None else found
+
+
+def inputs(
+    recipe: Recipe, beam: Beam, wanted: Sequence[Source], folders: Sequence[str]
+) -> str | None:
+    """A digest of all that a run is made from; None where that cannot be told.
+
+    Args:
+      recipe, beam: of the run.
+      wanted: what `sources` says.
+      folders: where they are, once prepared.
+    """
+    if recipe.strategy == "multi_worker" or any("://" in folder for folder in folders):
+        return None
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    made_from = [
+        json.loads(recipe.to_json()),
+        dataclasses.asdict(beam),
+        [revision.version(), versions],
+        [dataclasses.asdict(source) for source in wanted],
+        [[folder, _files(folder)] for folder in folders],
+    ]
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def note(
+    paths: Paths,
+    summary: dict[str, Any],
+    made_from: str | None,
+    folders: Sequence[str],
+    artifacts: Iterable[str],
+) -> None:
+    """Notes a run that has ended well; ML Metadata must be closed by now.
+
+    Args:
+      paths: of its root.
+      summary: of the run.
+      made_from: what `inputs` gave before the data were read.
+      folders: as it was given them.
+      artifacts: the folders of all artifacts.
+    """
+    record = Path(paths.pipeline(summary["recipe"]), _RECORD)
+    record.unlink(missing_ok=True)
+    if made_from is None:
+        return
+    left = sorted(artifacts)
+    content = {
+        "inputs": made_from,
+        "folders": list(folders),
+        "artifacts": left,
+        "state": _state(paths, summary["recipe"], left),
+        "summary": summary,
+    }
+    partial = record.with_name(f".{record.name}")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(record)
+
+
+def find(paths: Paths, recipe: Recipe, beam: Beam) -> dict[str, Any] | None:
+    """The summary of the last run of this recipe, if the same once more would change nothing."""
+    record = Path(paths.pipeline(recipe.name), _RECORD)
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        known = json.loads(record.read_text(encoding="utf-8"))
+        same = known["inputs"] == inputs(recipe, beam, sources(recipe), known["folders"])
+        if same and known["state"] == _state(paths, recipe.name, known["artifacts"]):
+            return known["summary"]
+    return None
+
+
+def _state(paths: Paths, recipe: str, artifacts: Iterable[str]) -> list[str]:
+    """Digests of the metadata, of each artifact and of what is served."""
+    return [_file(paths.metadata), *map(_files, [*artifacts, paths.served(recipe)])]
+
+
+def _file(path: str) -> str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return "unreadable"
+    # The time of the last change of any kind is set by no tool: by it a copy that keeps the other
+    # time is told apart, and so are two files that have exchanged their names.
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _files(folder: str) -> str:
+    """Of the names, sizes and times of all files below a folder; links are followed."""
+    digest, walked = hashlib.sha256(), set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        walked.add(os.path.realpath(place))
+        # A link to a folder above would have no end.
+        folders[:] = sorted(
+            each for each in folders if os.path.realpath(f"{place}/{each}") not in walked
+        )
+        for name in sorted(names):
+            path = os.path.join(place, name)
+            text = f"{os.path.relpath(path, folder)}\0{_file(path)}\n"
+            digest.update(os.fsencode(text))
+    return digest.hexdigest()

@@ -1,0 +1,78 @@
+"""Imports TFX without what no run uses of it and of the libraries below it.
+
+TFX imports every component that it has, Kubernetes' client for one of them; TensorFlow and Keras
+bring JAX, scikit-learn and IPython where they are installed. Together that takes as long as
+TensorFlow itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+import threading
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+# Their `__init__.py` imports all that is below them. What is used of them has names of its own.
+_PACKAGES = ("tfx.components", "tensorflow_model_analysis")
+# The libraries do without these where they are not installed, and so does a run.
+_OPTIONAL = ("IPython", "jax", "pymongo", "sklearn")
+# What every run needs of TFX.
+TFX = (
+    "tfx.orchestration.portable.launcher",
+    "tfx.components.statistics_gen.component",
+    "tfx.components.transform.component",
+)
+
+
+class _Package(ModuleType):
+    """A package whose `__init__.py` waits until somebody asks for what only it can give."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        spec = importlib.util.find_spec(name)
+        self.__spec__, self.__loader__ = spec, spec.loader
+        self.__file__, self.__path__ = spec.origin, spec.submodule_search_locations
+        self.__package__ = name
+        self._initialised = threading.RLock(), []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        path = f"{self.__name__}.{name}"
+        with contextlib.suppress(ModuleNotFoundError):
+            if importlib.util.find_spec(path):
+                return importlib.import_module(path)
+        lock, done = self._initialised
+        with lock:
+            if not done:
+                done.append(True)
+                self.__loader__.exec_module(self)
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
+
+
+def load(*modules: str) -> None:
+    """Imports libraries without what no run uses; afterwards all can be imported as ever."""
+    with _lean():
+        for module in modules:
+            importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def _lean() -> Iterator[None]:
+    for name in _PACKAGES:
+        if name not in sys.modules:
+            sys.modules[name] = _Package(name)
+    left_out = [name for name in _OPTIONAL if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(left_out))
+    try:
+        yield
+    finally:
+        for name in left_out:
+            del sys.modules[name]
