@@ -329,7 +329,9 @@ def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
     )
     metrics = [
         tfma.MetricConfig(class_name="ExampleCount"),
-        tfma.MetricConfig(class_name="SparseCategoricalAccuracy", threshold=threshold),
+        tfma.MetricConfig(
+            class_name="Accuracy", module="components.evaluate.accuracy", threshold=threshold
+        ),
     ]
     return tfma.EvalConfig(
         model_specs=[

@@ -138,7 +138,8 @@ def _note(run: _Run, paths: Paths, summary: dict[str, Any]) -> None:
 
 
 def _run_stages(run: _Run, paths: Paths) -> None:
-    from pipelines import costs, imports
+    from components import imports
+    from pipelines import costs
 
     last = None
     if run.recipe.strategy == "multi_worker":

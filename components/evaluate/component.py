@@ -10,20 +10,14 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts, standard_component_specs
 from tfx.utils import json_utils
 
-
-class _Named(executor_spec.BeamExecutorSpec):
-    """An executor that is imported where it runs: all of TFMA comes with it."""
-
-    @property
-    def class_path(self) -> str:
-        return self.executor_class
+from components.evaluate.executor import Executor
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
     """Measures a model beside another on the same examples, as TFX's Evaluator does."""
 
     SPEC_CLASS = standard_component_specs.EvaluatorSpec
-    EXECUTOR_SPEC = _Named("components.evaluate.executor.Executor")
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(
         self,

@@ -281,9 +281,7 @@ def metadata(tmp_path):
     config.sqlite.filename_uri = str(tmp_path / "metadata.sqlite")
     config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     store = metadata_store.MetadataStore(config)
-    kind = store.put_execution_type(
-        proto.ExecutionType(name="components.push.component.Pusher")
-    )
+    kind = store.put_execution_type(proto.ExecutionType(name="components.push.component.Pusher"))
     running = proto.Execution(type_id=kind, last_known_state=proto.Execution.RUNNING)
     done = proto.Execution(type_id=kind, last_known_state=proto.Execution.COMPLETE)
     numbers = store.put_executions([running, done])

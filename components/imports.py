@@ -8,6 +8,7 @@ TensorFlow itself.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import sys
@@ -17,7 +18,11 @@ from types import ModuleType
 from typing import Any
 
 # Their `__init__.py` imports all that is below them. What is used of them has names of its own.
-_PACKAGES = ("tfx.components", "tensorflow_model_analysis")
+_PACKAGES = (
+    "tfx.components",
+    "tensorflow_model_analysis",
+    "tensorflow_model_analysis.view",
+)
 # The libraries do without these where they are not installed, and so does a run.
 _OPTIONAL = ("IPython", "jax", "pymongo", "sklearn")
 # What every run needs of TFX.
@@ -58,10 +63,19 @@ class _Package(ModuleType):
 
 
 def load(*modules: str) -> None:
-    """Imports libraries without what no run uses; afterwards all can be imported as ever."""
-    with _lean():
-        for module in modules:
-            importlib.import_module(module)
+    """Imports libraries without what no run uses; afterwards all can be imported as ever.
+
+    What is there then stays for as long as the process lasts: the garbage collector, which would go
+    through all of it again and again, leaves it out.
+    """
+    gc.disable()
+    try:
+        with _lean():
+            for module in modules:
+                importlib.import_module(module)
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager
