@@ -1,9 +1,12 @@
 """What has to hold before a model is measured."""
 
+import numpy as np
+import pandas as pd
 import pytest
+import tensorflow_model_analysis as tfma
+from tfx.components.evaluator import executor
 from tfx.types import standard_artifacts
 
-from components.evaluate import executor
 from components.evaluate.executor import Executor, OtherClasses, model_labels
 
 
@@ -28,9 +31,7 @@ def examples(folder, *names) -> standard_artifacts.Examples:
 def measured(monkeypatch):
     """What would be measured with what."""
     seen = []
-    monkeypatch.setattr(
-        executor.executor.Executor, "Do", lambda self, inputs, *_: seen.append(inputs)
-    )
+    monkeypatch.setattr(executor.Executor, "Do", lambda self, inputs, *_: seen.append(inputs))
     return seen
 
 
@@ -68,3 +69,38 @@ def test_a_model_without_names_has_none(tmp_path):
     artifact = standard_artifacts.Model()
     artifact.uri = str(tmp_path)
     assert model_labels(artifact) is None
+
+
+def measure(scores, labels, *metrics) -> dict[str, float]:
+    """What TFMA says of some answers, by metric."""
+    frame = pd.DataFrame({"prediction": list(scores), "label": labels})
+    config = tfma.EvalConfig(
+        model_specs=[tfma.ModelSpec(label_key="label", prediction_key="prediction")],
+        slicing_specs=[tfma.SlicingSpec()],
+        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+    )
+    found = tfma.analyze_raw_data(frame, config).get_metrics_for_slice()
+    return {name: each["doubleValue"] for name, each in found.items()}
+
+
+OURS = tfma.MetricConfig(class_name="Accuracy", module="components.evaluate.accuracy")
+
+
+def test_accuracy_is_that_of_keras():
+    random = np.random.default_rng(0)
+    # Few values, so that scores are equal now and then.
+    scores = random.integers(0, 4, (500, 5)) / 4
+    labels = random.integers(0, 5, 500)
+    theirs = tfma.MetricConfig(
+        class_name="SparseCategoricalAccuracy", config='{"name": "of_keras"}'
+    )
+    found = measure(scores, labels, OURS, theirs)
+    assert found["sparse_categorical_accuracy"] == pytest.approx(found["of_keras"], abs=1e-7)
+    right = scores.argmax(axis=1) == labels
+    assert found["sparse_categorical_accuracy"] == pytest.approx(right.mean(), abs=1e-12)
+
+
+def test_an_answer_that_is_not_finite_is_a_wrong_one():
+    scores = np.array([[0.9, 0.1], [np.nan, np.nan], [np.inf, 0.0], [0.2, 0.8]])
+    found = measure(scores, [0, 0, 0, 1], OURS)
+    assert found["sparse_categorical_accuracy"] == 0.5

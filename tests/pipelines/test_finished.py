@@ -1,0 +1,147 @@
+"""The same run once more is known by what the last one left; anything that changed is seen."""
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pipelines import finished, recipes
+from pipelines.beam import Beam
+from pipelines.paths import Paths
+from tests.pipelines.forge import photos
+
+BEAM = Beam()
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A root where a run has ended, and its data beside it."""
+    photos(tmp_path / "data")
+    root = tmp_path / "root"
+    paths = Paths(str(root))
+    for folder in (f"{paths.pipeline('lenet-relu')}/Trainer/model/7", paths.served("lenet-relu")):
+        (Path(folder) / "17").mkdir(parents=True)
+        (Path(folder) / "17" / "saved_model.pb").write_bytes(b"model")
+    with sqlite3.connect(paths.metadata) as metadata:
+        metadata.execute("CREATE TABLE Execution (id INTEGER)")
+    recipe = recipe_of(tmp_path)
+    sources = finished.sources(recipe)
+    folders = [source.base for source in sources]
+    summary = {"recipe": recipe.name, "run_id": "run-1", "stages": []}
+    made_from = finished.inputs(recipe, BEAM, sources, folders)
+    finished.note(paths, summary, made_from, folders, [f"{paths.pipeline(recipe.name)}/Trainer"])
+    return root
+
+
+def recipe_of(folder: Path, *settings: str):
+    return recipes.find("lenet-relu").on_data(str(folder / "data")).override(settings)
+
+
+def found(root: Path, *settings: str, beam: Beam = BEAM):
+    return finished.find(Paths(str(root)), recipe_of(root.parent, *settings), beam)
+
+
+def test_the_same_run_is_found(root):
+    assert found(root) == {"recipe": "lenet-relu", "run_id": "run-1", "stages": []}
+
+
+def test_another_recipe_or_beam_is_another_run(root):
+    assert found(root, "epochs=3") is None
+    assert found(root, beam=Beam(arguments=("--direct_num_workers=2",))) is None
+
+
+def write_metadata(root):
+    with sqlite3.connect(root / "metadata.sqlite") as metadata:
+        metadata.execute("INSERT INTO Execution VALUES (1)")
+
+
+def exchange_two(root):
+    """Two files of the same size exchange their names, and keep their times."""
+    one, other = root.parent / "data/cat/0.png", root.parent / "data/coffee/0.png"
+    size = max(one.stat().st_size, other.stat().st_size)
+    for path in (one, other):
+        path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+        os.utime(path, ns=(1, 1))
+    settle(root)
+    between = one.with_suffix(".tmp")
+    one.rename(between)
+    other.rename(one)
+    between.rename(other)
+
+
+def rewrite_at_the_same_time(root):
+    path = root.parent / "data/cat/0.png"
+    before = path.stat()
+    path.write_bytes(bytes(before.st_size))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def settle(root):
+    """Notes the run anew on the data as they are."""
+    recipe, paths = recipe_of(root.parent), Paths(str(root))
+    sources = finished.sources(recipe)
+    made_from = finished.inputs(recipe, BEAM, sources, [source.base for source in sources])
+    summary = {"recipe": recipe.name}
+    folders = [source.base for source in sources]
+    finished.note(paths, summary, made_from, folders, [f"{paths.pipeline(recipe.name)}/Trainer"])
+    assert found(root) == summary
+
+
+CHANGES = {
+    "a file moved to another class": lambda root: (root.parent / "data/cat/0.png").rename(
+        root.parent / "data/coffee/moved.png"
+    ),
+    "a class renamed": lambda root: (root.parent / "data/cat").rename(root.parent / "data/dog"),
+    "a file added": lambda root: (root.parent / "data/cat/more.png").touch(),
+    "two files exchanged": exchange_two,
+    "a file rewritten": rewrite_at_the_same_time,
+    "another run on the root": write_metadata,
+    "the metadata deleted": lambda root: (root / "metadata.sqlite").unlink(),
+    "an artifact deleted": lambda root: shutil.rmtree(root / "pipelines/lenet-relu/Trainer"),
+    "a version taken back": lambda root: (root / "serving/lenet-relu/17").rename(
+        root / "serving/lenet-relu/.17"
+    ),
+    "a record cut short": lambda root: (root / "pipelines/lenet-relu/finished.json").write_text(
+        "{"
+    ),
+    "the data gone": lambda root: shutil.rmtree(root.parent / "data"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_what_has_changed_is_seen(change, root):
+    change(root)
+    assert found(root) is None
+
+
+def test_other_code_or_libraries_are_seen(root, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(finished.revision, "version", lambda: "sources 000000000000")
+        assert found(root) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(finished.importlib.metadata, "version", lambda name: "0.0")
+        assert found(root) is None
+    assert found(root)
+
+
+def test_links_are_followed_and_may_lead_nowhere_or_back(root):
+    folder = root.parent / "data" / "cat"
+    elsewhere = root.parent / "elsewhere.png"
+    elsewhere.write_bytes((folder / "0.png").read_bytes())
+    (folder / "linked.png").symlink_to(elsewhere)
+    (folder / "broken.png").symlink_to(root.parent / "nowhere")
+    (folder / "up").symlink_to(root.parent / "data")
+    settle(root)
+    elsewhere.write_bytes((folder / "1.png").read_bytes())
+    assert found(root) is None
+
+
+def test_a_bucket_and_a_cluster_are_never_the_same(root):
+    recipe = recipe_of(root.parent)
+    assert finished.inputs(recipe, BEAM, [], ["gs://bucket/data"]) is None
+    several = recipe_of(root.parent, "strategy=multi_worker")
+    assert finished.inputs(several, BEAM, [], []) is None
+    finished.note(Paths(str(root)), {"recipe": "lenet-relu"}, None, [], [])
+    assert found(root) is None
