@@ -13,14 +13,14 @@ from keras_models.optimizers import (
 )
 
 
-def fit(rate: float, bad: int | None = None) -> None:
+def fit(rate: float, bad: int | None = None) -> keras.callbacks.History:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(rate), "mse")
     x = np.random.default_rng(0).standard_normal((40, 4)).astype("float32")
     if bad is not None:
         x[bad] = np.nan
-    model.fit(
+    return model.fit(
         x,
         x[:, :1],
         batch_size=8,
@@ -42,7 +42,8 @@ def test_a_rate_that_is_too_large_is_told():
 
 
 def test_a_finite_loss_goes_on():
-    fit(0.01)
+    losses = fit(0.01).history["loss"]
+    assert len(losses) == 3 and losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize(

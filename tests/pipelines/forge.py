@@ -15,7 +15,10 @@ TREE = Path(__file__).parents[2]
 PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 _FORGE = """
 import functools, json, os, random, sys, threading
-import tensorflow as tf, tensorflow_model_analysis
+from components import imports
+imports.load("keras")
+imports.load(*imports.TFX, "tfx.components.evaluator.executor")
+import tensorflow as tf
 from tfx.dsl.io import fileio
 from components.train import run as training
 from pipelines import build, local_runner, recovery, run_local

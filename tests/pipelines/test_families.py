@@ -1,6 +1,8 @@
-"""Every family of networks on the whole road, with a few steps on a few real images.
+"""Every family of networks is trained, exported and judged, in a few steps on a few real images.
 
-LeNet's road is that of test_road.py, and that of the residual nets for CIFAR of test_transfer.py.
+Three go the whole pipeline: a plain net, one with auxiliary outputs, one that is evaluated fully
+convolutionally. LeNet's run is that of test_road.py, and that of the residual nets for CIFAR of
+test_transfer.py.
 """
 
 import json
@@ -13,8 +15,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from components import model_run
 from components.ingest.sources import resolve
-from pipelines import recipes, run_local
+from components.judge.executor import judge
+from pipelines import judging, recipes, run_local
 from pipelines.build import create_pipeline
 from pipelines.local_runner import LocalRunner
 from pipelines.paths import Paths
@@ -50,6 +54,8 @@ FAMILIES = [
     ("resnet18", "small", ()),
     ("highway-mnist", "small", ()),
 ]
+WHOLE = ("stochastic-pooling", "googlenet", "vgg16")
+FEW = ("epochs=1", "batch_size=8", "steps_per_execution=1", "distorted_copies=0")
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +88,52 @@ def ingested(photos, tmp_path_factory) -> str:
     return paths.metadata
 
 
+def families(whole: bool):
+    """The parameters of the families that go the whole pipeline, or of the others."""
+    chosen = [each for each in FAMILIES if (each[0] in WHOLE) is whole]
+    names = [f"{name}-{size}" for name, size, _ in chosen]
+    return pytest.mark.parametrize(("name", "size", "changes"), chosen, ids=names)
+
+
+def recipe_of(name, size, changes, photos):
+    recipe = replace(recipes.find(name, size).on_data(str(photos)), name=NAME)
+    return recipe.override([*FEW, *changes])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "size", "changes"), FAMILIES, ids=[f"{name}-{size}" for name, size, _ in FAMILIES]
-)
+@families(whole=False)
+def test_it_trains_and_is_judged(name, size, changes, photos, ingested, tmp_path):
+    shutil.copy(ingested, tmp_path)
+    recipe = recipe_of(name, size, changes, photos)
+    uris = {}
+
+    def record(stage, state, artifacts=None, **_):
+        uris.update({(stage, kind): each.uri for kind, each in (artifacts or {}).items()})
+
+    pipeline = create_pipeline(recipe, resolve(recipe.dataset), Paths(str(tmp_path)))
+    LocalRunner(record, last="Trainer").run(pipeline)
+    judged = judge(
+        [f"{uris['Trainer', 'Model']}/Format-Serving"],
+        uris["ImageExampleGen", "Examples"],
+        recipe.protocol,
+        recipe.benchmarks,
+        judging.judged(recipe),
+        model_run.history(uris["Trainer", "ModelRun"]),
+    )
+    check(judged.judgement, recipe)
+    assert np.isfinite(judged.scores).all()
+
+
+def check(judgement, recipe):
+    assert judgement["protocol"] == recipe.protocol
+    assert not any(row["comparable"] for row in judgement["rows"])
+
+
+@pytest.mark.slow
+@families(whole=True)
 def test_it_trains_is_judged_and_pushed(name, size, changes, photos, ingested, tmp_path):
     shutil.copy(ingested, tmp_path)
-    recipe = replace(recipes.find(name, size).on_data(str(photos)), name=NAME)
-    few = ("epochs=1", "batch_size=8", "steps_per_execution=1", "distorted_copies=0")
-    recipe = recipe.override([*few, *changes])
+    recipe = recipe_of(name, size, changes, photos)
     request = {"run_id": "few", "recipe": json.loads(recipe.to_json()), "root": str(tmp_path)}
     (tmp_path / "request.json").write_text(json.dumps(request))
     code = run_local.main(str(tmp_path / "request.json"))
@@ -102,6 +145,5 @@ def test_it_trains_is_judged_and_pushed(name, size, changes, photos, ingested, t
         **dict.fromkeys(("PreviousData", *STAGES[place:]), "done"),
     }
     judgement = json.loads(Path(run["judgement"]).read_text())
-    assert judgement["protocol"] == recipe.protocol
-    assert not any(row["comparable"] for row in judgement["rows"])
+    check(judgement, recipe)
     assert (Path(run["pushed"]) / "saved_model.pb").exists()

@@ -21,28 +21,27 @@ from components.ingest.sources import SourceError
 from components.validate.verdict import UnfitData
 from pipelines import cli, lineage, process, recipes, recovery
 from pipelines.paths import Paths
-from pipelines.run_local import readable, stages
+from pipelines.run_local import readable
 from pipelines.scheduling.definition import Definition
 from pipelines.scheduling.scheduler import POLL_SECONDS, Scheduler
 from tests.pipelines.forge import Forge, new_run
 from tests.pipelines.forge import photos as forge_photos
 from tests.pipelines.scheduled import REPLACED, START
 
-KILLS = 20
-# Where a run writes, in the order of its stages.
-WRITING = (
-    "ImageExampleGen",
-    "StatisticsGen",
-    "SchemaGen",
-    "ExampleValidator",
-    "Transform",
-    "Trainer",
-    "Canary",
-    "Judge",
-    "Evaluator",
-    "Pusher",
-    "Report",
-)
+# Where a run writes, in the order of its stages, and about how many seconds each takes at least.
+WRITING = {
+    "ImageExampleGen": 0.3,
+    "StatisticsGen": 1.0,
+    "SchemaGen": 0.02,
+    "ExampleValidator": 0.05,
+    "Transform": 1.5,
+    "Trainer": 2.0,
+    "Canary": 1.0,
+    "Judge": 0.2,
+    "Evaluator": 1.0,
+    "Pusher": 0.02,
+    "Report": 0.3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -121,24 +120,24 @@ def kill_at(run, child, stage: str, after: float) -> bool:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_anywhere_is_gone_on_with(forge, photos, tmp_path):
+def test_a_run_that_is_killed_in_any_stage_is_gone_on_with(forge, photos, tmp_path):
     chance = random.Random(5)
     root = tmp_path / "root"
-    killed = finished = 0
-    while killed < KILLS:
-        recipe = recipe_of(photos, seed=finished)
+    recipe = recipe_of(photos)
+    killed = []
+    for stage, seconds in WRITING.items():
         run = new_run(root)
         child = forge.start(run, recipe)
-        kill_at(run, child, chance.choice(stages(recipe)), chance.uniform(0, 2))
+        kill_at(run, child, stage, chance.uniform(0, seconds))
         code = forge.end()
         assert code in (0, -signal.SIGKILL), run.log.read_text()[-3000:]
-        killed += code != 0
-        # A run that came to its end is followed by one with another seed: there is more to kill.
-        finished += code == 0
+        killed += [stage] if code else []
         check_served(root)
         check_lineage(root)
+    # A stage that a kill came too late for is cached by then.
+    assert len(killed) >= len(WRITING) - 2, killed
     run = new_run(root)
-    forge.start(run, recipe_of(photos, seed=finished))
+    forge.start(run, recipe)
     assert forge.end() == 0, run.log.read_text()[-3000:]
     check_served(root)
     executions = check_lineage(root)
@@ -152,7 +151,6 @@ def test_a_run_that_is_killed_anywhere_is_gone_on_with(forge, photos, tmp_path):
         path.name for path in served(root)
     }
     assert known[0].state == "served"
-    assert known[0].recipe["seed"] == finished
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from serving.tensors import to_proto
 from .conftest import SIZE
 
 # Requests of each of the two kinds of test in the default and in the slow suite.
-CHEAP, MANY = 150, 5200
+# In each run of the tests, and in `make soak`.
+CHEAP, MANY = 1500, 20_000
 LIMIT = 1 << 20
 EXPECTED = {
     "OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED",
@@ -235,7 +236,7 @@ def test_any_grpc_request(channel, alive):
     fuzz_grpc(channel, alive, CHEAP)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_any_grpc_request_by_the_thousand(channel, alive):
     fuzz_grpc(channel, alive, MANY)
 
@@ -308,7 +309,7 @@ def test_any_rest_request(target, alive):
     fuzz_rest(target, alive, CHEAP)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_any_rest_request_by_the_thousand(target, alive):
     fuzz_rest(target, alive, MANY)
 
