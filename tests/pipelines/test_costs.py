@@ -134,7 +134,7 @@ def test_a_retrained_network_costs_what_its_base_does_with_the_new_classes():
 @pytest.mark.parametrize(
     ("name", "assignment", "words"),
     [
-        ("lenet", "model_args.clasifier=softmax", "'model_args.clasifier': did you mean"),
+        ("resnet50", "model_args.shortcut=D", "shortcut must be one of"),
         ("cifar-resnet20", "model_args.depth=21", "6n[+]2"),
         ("vgg16", "preprocess.size=[16,16]", "at least 32"),
     ],

@@ -1,4 +1,4 @@
-"""What the server takes from TensorFlow. That it need not load it whole: tests/serving/test_server.py."""
+"""What the server takes from TensorFlow; test_server.py shows that it does not load it whole."""
 
 import pytest
 
@@ -13,9 +13,7 @@ def test_without_plugins():
     assert not runtime._has_plugins()
 
 
-@pytest.mark.parametrize(
-    "name", ["TF_PLUGGABLE_DEVICE_LIBRARY_PATH", "TF_USE_MODULAR_FILESYSTEM"]
-)
+@pytest.mark.parametrize("name", ["TF_PLUGGABLE_DEVICE_LIBRARY_PATH", "TF_USE_MODULAR_FILESYSTEM"])
 def test_plugins_by_the_environment(name, monkeypatch):
     monkeypatch.setenv(name, "1")
     assert runtime._has_plugins()
