@@ -46,10 +46,10 @@ def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -
     screen = console()
     screen.print(screens.recipe_screen(chosen))
     served.quiet_libraries()
-    with user_errors(), screen.status("loading Keras and counting"):
-        from pipelines import costs
+    with user_errors(), screen.status("counting") as status:
+        from pipelines import cost_cache, costs
 
-        cost = costs.count(chosen)
+        cost = cost_cache.count(chosen, lambda: status.update("loading Keras and counting"))
     if layers:
         screen.print(screens.layers_table(cost), screens.parts_screen(costs.parts(chosen, cost)))
     screen.print(screens.cost_screen(cost, costs.published(chosen, cost)))

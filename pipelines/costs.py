@@ -80,11 +80,7 @@ def count(recipe: Recipe) -> NetworkCost:
     Raises:
       ValueError: the network cannot be built as the recipe says, or not be counted.
     """
-    if recipe.transfer:
-        # The same network but for the classes, which follow the data.
-        base = recipes.find(recipe.transfer["from"], recipe.size)
-        recipe = replace(base, dataset=recipe.dataset)
-    input_shape, classes, model = _network(recipe)
+    input_shape, classes, model = _network(_counted(recipe))
     import keras
 
     layer_costs = objects.load("keras_models.analysis:layer_costs")
@@ -100,6 +96,29 @@ def count(recipe: Recipe) -> NetworkCost:
         units=_counts(layers)["units"],
         auxiliary_parameters=total_cost(layer_costs(model)).parameters - total.parameters,
     )
+
+
+def network_of(recipe: Recipe) -> dict[str, Any]:
+    """What decides which network `count` builds, as plain data."""
+    recipe = _counted(recipe)
+    return {
+        "model": recipe.model,
+        "model_args": dict(recipe.model_args),
+        "size": list(recipe.preprocess["size"]),
+        "channels": recipe.preprocess["channels"],
+        "data": _data(recipe),
+    }
+
+
+def _counted(recipe: Recipe) -> Recipe:
+    """The recipe whose network is counted: of one that retrains another's, the other.
+
+    It is the same network but for the classes, which follow the data.
+    """
+    if not recipe.transfer:
+        return recipe
+    base = recipes.find(recipe.transfer["from"], recipe.size)
+    return replace(base, dataset=recipe.dataset)
 
 
 def check(recipe: Recipe) -> None:
@@ -122,7 +141,8 @@ def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int, Any]:
     """The shape of its input, its classes, and the network."""
     parameters = inspect.signature(objects.load(recipe.model)).parameters
     known = [f"model_args.{name}" for name in parameters if name not in ("input_shape", "classes")]
-    for name in recipe.model_args:
+    takes_others = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    for name in () if takes_others else recipe.model_args:
         check_choice("key", f"model_args.{name}", known)
     classes = _CLASSES.get(_data(recipe), parameters["classes"].default)
     input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])

@@ -17,7 +17,7 @@ from components.judge.benchmarks import all_benchmarks
 from components.judge.protocols import PROTOCOLS
 from components.preprocess import steps
 from components.settings import RecipeError, assign, check_choice, near_matches, parse
-from pipelines import tuning
+from pipelines import recipe_objects, tuning
 from pipelines.optimizers import named
 
 __all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
@@ -208,7 +208,8 @@ class Recipe:
             `model_args.classifier=softmax`; a value is JSON, or a plain string where it is not.
 
         Raises:
-          RecipeError: an unknown key (near matches named) or a value of the wrong type.
+          RecipeError: an unknown key (near matches named), a value of the wrong type, or an object
+            that is not there or does not take its arguments (`recipe_objects`).
         """
         values = dataclasses.asdict(self)
         for assignment in assignments:
@@ -221,7 +222,15 @@ class Recipe:
                     "--size and --data choose another"
                 )
             assign(values, path.strip(), parse(text.strip()))
-        return Recipe(**values)
+        changed = Recipe(**values)
+        recipe_objects.check(
+            changed.model,
+            changed.model_args,
+            changed.loss,
+            changed.optimizer,
+            is_transfer=changed.transfer is not None,
+        )
+        return changed
 
 
 _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))

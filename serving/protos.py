@@ -18,7 +18,8 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def _without_loading_tensorflow() -> Iterator[None]:
+def without_loading_tensorflow() -> Iterator[None]:
+    """Lets modules of TensorFlow be imported, while it lasts, without its `__init__.py`."""
     spec = None if "tensorflow" in sys.modules else importlib.util.find_spec("tensorflow")
     if spec is None or spec.submodule_search_locations is None:
         yield
@@ -33,7 +34,7 @@ def _without_loading_tensorflow() -> Iterator[None]:
             del sys.modules["tensorflow"]
 
 
-with _without_loading_tensorflow():
+with without_loading_tensorflow():
     from tensorflow.core.example import example_pb2
     from tensorflow.core.framework import tensor_pb2, types_pb2
     from tensorflow.core.protobuf import (
@@ -85,4 +86,5 @@ __all__ = [
     "session_service_pb2",
     "tensor_pb2",
     "types_pb2",
+    "without_loading_tensorflow",
 ]

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import grpc
 import numpy as np
-import tensorflow as tf
 
 from serving import warmup
 from serving.errors import ServingError, status_code
 from serving.protos import config_pb2, meta_graph_pb2, types_pb2
+from serving.runtime import tf
 from serving.signature import METHODS, Input, Signature
 from serving.tensors import numpy_dtype
 
@@ -43,12 +43,12 @@ class SavedModel:
         ValueError).
         """
         self.path = path
-        config = tf.compat.v1.ConfigProto()
+        config = config_pb2.ConfigProto()
         config.gpu_options.allow_growth = True
-        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
+        self._session = tf.Session(graph=tf.Graph(), config=config)
         try:
             with self._session.graph.as_default():
-                meta_graph = tf.compat.v1.saved_model.load(self._session, ["serve"], path)
+                meta_graph = tf.load(self._session, ["serve"], path)
             self.signature_def: dict[str, meta_graph_pb2.SignatureDef] = dict(
                 meta_graph.signature_def
             )
@@ -117,7 +117,7 @@ class SavedModel:
         signature = self.signature(name)
         try:
             values = self._calls[name](*(inputs[alias] for alias in signature.inputs))
-        except tf.errors.OpError as error:
+        except tf.OpError as error:
             raise ServingError(status_code(error.error_code), error.message) from error
         return dict(zip(signature.outputs, map(np.asarray, values), strict=True))
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from serving.protos import saved_model_pb2
+from serving.runtime import tf
 
 Listing = tuple[tuple[str, int, int], ...]
 
 
 def find_versions(base_path: str) -> list[tuple[int, str]]:
     """(version, path) of the directories in `base_path` whose name is a number, newest first."""
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(base_path))
+    names = (name.rstrip("/") for name in tf.listdir(base_path))
     numbers = {int(name): name for name in names if re.fullmatch("[0-9]{1,19}", name)}
     return [
         (version, os.path.join(base_path, numbers[version])) for version in sorted(numbers)[::-1]
@@ -25,10 +25,10 @@ def find_versions(base_path: str) -> list[tuple[int, str]]:
 def listing(path: str) -> Listing:
     """(name, bytes, modified in ns) of every file and folder below `path`."""
     entries = []
-    for folder, folders, files in tf.io.gfile.walk(path):
+    for folder, folders, files in tf.walk(path):
         for name in [".", *folders, *files]:
             full = os.path.join(folder, name)
-            stat = tf.io.gfile.stat(full)
+            stat = tf.stat(full)
             size = 0 if stat.is_directory else stat.length
             entries.append((os.path.relpath(full, path), size, stat.mtime_nsec))
     return tuple(sorted(entries))
@@ -41,7 +41,7 @@ def missing(path: str, files: Listing) -> str:
         return "there is no saved_model.pb"
     proto = saved_model_pb2.SavedModel()
     try:
-        with tf.io.gfile.GFile(os.path.join(path, "saved_model.pb"), "rb") as file:
+        with tf.GFile(os.path.join(path, "saved_model.pb"), "rb") as file:
             proto.ParseFromString(file.read())
     except DecodeError:
         return "saved_model.pb is cut off or no SavedModel"

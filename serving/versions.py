@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 
 import grpc
 import numpy as np
-import tensorflow as tf
 
 from serving.errors import ServingError, invalid, not_found, status_code
 from serving.model_config import ModelConfig
 from serving.protos import get_model_status_pb2
+from serving.runtime import tf
 from serving.saved_model import SavedModel
 from serving.version_files import Listing, find_versions, listing, missing
 
@@ -214,7 +214,7 @@ class ModelVersions:
         base_path = self.config.base_path
         try:
             found = find_versions(base_path)
-        except (OSError, tf.errors.OpError) as error:
+        except (OSError, tf.OpError) as error:
             # A base path that is away for a moment is no reason to stop serving.
             self.problem = f"Could not read base path {base_path}: {_first_line(error)}"
             _log.warning("%s", self.problem)
@@ -250,7 +250,7 @@ class ModelVersions:
             if self._failed.get(version) == files:
                 return False
             reason = missing(path, files)
-        except (OSError, tf.errors.OpError) as error:
+        except (OSError, tf.OpError) as error:
             files, reason = (), _first_line(error)  # removed or changed under our eyes
         if not self._settled(version, files) and not reason:
             reason = "its files have changed a moment ago"
@@ -346,7 +346,7 @@ class ModelVersions:
 def _explain(error: Exception) -> tuple[grpc.StatusCode, str]:
     if isinstance(error, ServingError):
         return error.code, _one_line(error.message)
-    if isinstance(error, tf.errors.OpError):
+    if isinstance(error, tf.OpError):
         return status_code(error.error_code), _one_line(error.message)
     return grpc.StatusCode.UNKNOWN, _one_line(f"{type(error).__name__}: {error}")
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import grpc
 import numpy as np
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from serving import inference, tensors
 from serving.errors import ServingError, invalid
 from serving.protos import prediction_log_pb2
+from serving.runtime import tf
 
 WARMUP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _MAX_RECORDS = 1000
@@ -45,11 +45,11 @@ def replay(path: str, predict: Predict) -> int:
 
 
 def _records(file: str) -> Iterator[bytes]:
-    if not tf.io.gfile.exists(file):
+    if not tf.exists(file):
         return
     try:
-        yield from tf.compat.v1.io.tf_record_iterator(file)
-    except tf.errors.DataLossError as error:
+        yield from tf.records(file)
+    except tf.DataLossError as error:
         raise ServingError(grpc.StatusCode.DATA_LOSS, f"{file}: {error.message}") from error
 
 

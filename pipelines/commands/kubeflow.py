@@ -132,7 +132,7 @@ def submit(
     given = {"overrides": list(settings), "data": data, "root": root, "webhook": webhook}
     parameters = {name: value for name, value in given.items() if value}
     with user_errors():
-        submitting.read(pipeline, parameters)
+        submitting.check_settings(submitting.read(pipeline, parameters), settings)
         if cron:
             with_seconds(cron)
         place = submitting.Endpoint(endpoint, token, namespace)

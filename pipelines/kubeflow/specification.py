@@ -96,6 +96,17 @@ def with_plan(spec: Spec, recipe: Recipe, paths: Paths, image: str, beam: Beam) 
     return spec
 
 
+def recipe_of(spec: Spec) -> Recipe:
+    """The recipe that a specification made by `with_plan` runs if not told otherwise.
+
+    Raises:
+      KeyError: the specification is another one.
+      RecipeError: another version of this package made it.
+    """
+    task = spec["components"][ROAD]["dag"]["tasks"][PLAN]
+    return Recipe.from_json(task["inputs"]["parameters"]["recipe"]["runtimeValue"]["constant"])
+
+
 def ask_for(spec: Spec, resources: Mapping[str, Resources]) -> None:
     """Writes what steps ask of the cluster into the specification; others get the default."""
     for step, container in _containers(spec):

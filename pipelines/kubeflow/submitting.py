@@ -11,13 +11,14 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.kubeflow import KubeflowMissing
 from pipelines.kubeflow.cron import check_parameters, with_seconds
+from pipelines.kubeflow.specification import recipe_of
 
 # kfp's own wait_for_run_completion waits forever for a run that was cancelled.
 ENDED = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
@@ -230,6 +231,21 @@ def read(path: Path, parameters: Mapping[str, Any] | None = None) -> dict[str, A
     except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SubmitError(f"{path} is no pipeline that `convnets compile` wrote") from error
     return specification
+
+
+def check_settings(specification: Mapping[str, Any], settings: Sequence[str]) -> None:
+    """Whether the pipeline's recipe can be set so; the cluster would say it minutes later.
+
+    Pipelines of another version of this package are left to it.
+
+    Raises:
+      RecipeError: it cannot.
+    """
+    try:
+        recipe = recipe_of(specification)
+    except (KeyError, ValueError):
+        return
+    recipe.override(settings)
 
 
 def _check_reached(url: str) -> None:

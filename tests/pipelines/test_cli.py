@@ -162,7 +162,50 @@ def test_tables_need_no_tensorflow(arguments, tmp_path):
     subprocess.run([sys.executable, "-c", script, *arguments, *root], cwd=TREE, check=True)
 
 
+def test_what_a_recipe_cannot_be_set_to_is_told_before_anything_starts(tmp_path):
+    script = (
+        "import sys, click\n"
+        "from pipelines.cli import main\n"
+        "for setting in ('model_args.foo=1', 'model=nomod:Net', 'model_args.classifier=rfb'):\n"
+        "    try:\n"
+        "        main([*sys.argv[1:], '--set', setting], standalone_mode=False)\n"
+        "    except click.ClickException as error:\n"
+        "        print(error.message)\n"
+        "assert not {'tensorflow', 'tfx', 'apache_beam', 'keras'} & set(sys.modules)\n"
+    )
+    root = tmp_path / "runs"
+    ran = subprocess.run(
+        [sys.executable, "-c", script, "run", "lenet", "--root", str(root)],
+        cwd=TREE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    of_argument, of_module, of_value = ran.stdout.splitlines()
+    assert of_argument.startswith("unknown key 'model_args.foo': did you mean model_args.")
+    assert of_module == "model: there is no module 'nomod'"
+    assert of_value == "unknown model_args.classifier 'rfb': did you mean rbf?"
+    assert not root.exists()
+
+
 class TestRecipes:
+    @pytest.fixture(autouse=True)
+    def own_cache(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def test_show_needs_no_keras_where_the_network_was_counted_before(self, convnets):
+        counted = convnets("show", "lenet", "--layers")
+        script = (
+            "import sys\n"
+            "from pipelines.cli import main\n"
+            "main(['show', 'lenet', '--layers'], standalone_mode=False)\n"
+            "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+        )
+        again = subprocess.run(
+            [sys.executable, "-c", script], cwd=TREE, capture_output=True, text=True, check=True
+        )
+        assert again.stdout == counted
+
     def test_list(self, convnets):
         text = convnets("list")
         assert "lenet" in text

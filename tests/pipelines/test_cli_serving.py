@@ -79,6 +79,7 @@ def running(root):
     for line in process.stdout:
         lines.append(line)
         if address := re.search(r"gRPC on (\S+);", line):
+            assert "h5py" not in Path(f"/proc/{process.pid}/maps").read_text()  # Keras loads it
             yield lines, address[1]
             break
     process.send_signal(signal.SIGINT)

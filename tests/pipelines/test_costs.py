@@ -1,11 +1,14 @@
 """The cost of a recipe's network, with and without classifiers for training alone."""
 
+import inspect
 from dataclasses import replace
 
 import pytest
 
-from pipelines import costs, recipes, screens
+from components.train import objects
+from pipelines import costs, recipes, screens, source_code
 from pipelines.commands.common import console
+from pipelines.optimizers import OPTIMIZERS
 from pipelines.recipe import Recipe
 
 NET = Recipe(
@@ -134,7 +137,7 @@ def test_a_retrained_network_costs_what_its_base_does_with_the_new_classes():
 @pytest.mark.parametrize(
     ("name", "assignment", "words"),
     [
-        ("lenet", "model_args.clasifier=softmax", "'model_args.clasifier': did you mean"),
+        ("resnet50", "model_args.shortcut=D", "shortcut must be one of"),
         ("cifar-resnet20", "model_args.depth=21", "6n[+]2"),
         ("vgg16", "preprocess.size=[16,16]", "at least 32"),
     ],
@@ -143,6 +146,30 @@ def test_a_network_that_cannot_be_built_is_refused_before_anything_runs(name, as
     recipe = recipes.find(name).override([assignment])
     with pytest.raises(ValueError, match=words):
         costs.check(recipe)
+
+
+def import_paths(value):
+    if isinstance(value, dict):
+        own = {value["class"]} if "class" in value else set()
+        return own.union(*map(import_paths, value.values()))
+    return set()
+
+
+def test_sources_say_what_the_objects_themselves_do():
+    every = [recipe for sizes in recipes.all_recipes().values() for recipe in sizes.values()]
+    parts = [part for recipe in every for part in (recipe.loss, recipe.optimizer)]
+    paths = {recipe.model for recipe in every}.union(
+        *map(import_paths, [*parts, *map(dict, OPTIMIZERS.values())])
+    )
+    for path in paths:
+        found = source_code.arguments(path)
+        parameters = inspect.signature(objects.load(path)).parameters.values()
+        names = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
+        required = [each.name for each in parameters if each.default is each.empty]
+        assert list(found.names[: len(names)]) == names
+        if len(names) == len(parameters):
+            assert list(found.names) == names
+            assert list(found.required) == required
 
 
 def test_every_small_network_can_be_built():

@@ -7,6 +7,7 @@ import yaml
 
 from pipelines.kubeflow import compiling, resources
 from pipelines.kubeflow.compiling import compile_recipe
+from pipelines.recipe import RecipeError
 from pipelines.recipes import find
 from pipelines.run_local import STAGES
 
@@ -103,6 +104,15 @@ def test_it_asks_for_nothing_that_kubeflows_driver_does_not_know(specification):
             (kind,) = parameter
             assert kind in ("runtimeValue", "taskOutputParameter", "componentInputParameter")
             assert kind != "runtimeValue" or list(parameter[kind]) == ["constant"]
+
+
+def test_what_its_recipe_cannot_be_set_to_is_told_before_it_is_submitted(specification):
+    from pipelines.kubeflow.submitting import check_settings
+
+    check_settings(specification, ["epochs=2", "model_args.classifier=softmax"])
+    with pytest.raises(RecipeError, match=r"did you mean model_args\.classifier"):
+        check_settings(specification, ["model_args.clasifier=softmax"])
+    check_settings({**specification, "components": {}}, ["of.another=version"])
 
 
 def test_every_stage_is_a_step_after_the_plan(specification):

@@ -158,8 +158,8 @@ def test_unknown_recipe_or_size_names_the_near_ones(name, size, words):
         (" epochs = 3 ", "epochs", 3),
         ("mixed_precision=true", "mixed_precision", True),
         ("jit_compile=True", "jit_compile", True),
-        ("model=a.b:C=d", "model", "a.b:C=d"),
-        ("model=7", "model", "7"),
+        ("fixed=a.b:C=d", "fixed", "a.b:C=d"),
+        ("model_args={}", "model_args", {}),
         ("features=[]", "features", ()),
         ('augment=[{"step": "flip"}]', "augment", ({"step": "flip"},)),
     ],
@@ -177,13 +177,13 @@ def test_set_reaches_inside_and_changes_nothing_else():
         [
             "optimizer.learning_rate.initial_learning_rate=0.01",
             "model_args.classifier=softmax",
-            "model_args.anything=1",
+            "model_args.name=ours",
             "thresholds.accuracy=1",
             "preprocess.size=[28, 28]",
         ]
     )
     assert changed.optimizer["learning_rate"]["initial_learning_rate"] == 0.01
-    assert changed.model_args == {**LENET.model_args, "classifier": "softmax", "anything": 1}
+    assert changed.model_args == {**LENET.model_args, "classifier": "softmax", "name": "ours"}
     assert changed.thresholds == {"accuracy": 1, "change": LENET.thresholds["change"]}
     assert changed.preprocess["size"] == [28, 28]
     assert LENET.to_json() == before
@@ -330,7 +330,7 @@ def test_optimizers_go_by_name():
         ("vgg16", ["model_args.configuration=D"], []),
         ("vgg16", ["model_args.configuration=A"], ["configuration=A instead of D"]),
         ("resnet50", ['model_args={"shortcut": "A"}'], ["shortcut=A instead of the default"]),
-        ("lenet", ["model=keras_models.classification.lenet:LeNet5ReLU"],
+        ("lenet", ["model=keras_models.classification.lenet:LeNet5ReLU", "model_args={}"],
          ["keras_models.classification.lenet:LeNet5ReLU instead of "
           "keras_models.classification.lenet:LeNet5"]),
         ("lenet", ["preprocess.size=[28, 28]"],

@@ -1,0 +1,137 @@
+"""The objects that a recipe names by import path, checked by their source before Keras is loaded.
+
+What the source does not say (see `source_code`) is found when the network is built, which a run
+does before anything else.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.settings import RecipeError, check_choice, near_matches
+from pipelines import source_code
+from pipelines.source_code import Arguments
+
+# What the run gives to the network.
+_OF_THE_RUN = ("input_shape", "classes")
+# Of an optimizer, what goes to a callback of this class instead.
+_CALLBACKS = {"divide_on_plateau": "keras_models.optimizers:DivideOnPlateau"}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    **dict.fromkeys(("tuple", "list", "Sequence", "Collection", "Iterable"), (list, tuple)),
+    **dict.fromkeys(("dict", "Mapping"), (Mapping,)),
+}
+
+
+def check(
+    model: str,
+    model_args: Mapping[str, Any],
+    loss: Any,
+    optimizer: Any,
+    is_transfer: bool = False,
+) -> None:
+    """Whether these entries of a recipe name what there is, with arguments that it takes.
+
+    Args:
+      model, model_args, loss, optimizer: the recipe's.
+      is_transfer: whether the run gives the network more arguments than to others.
+
+    Raises:
+      RecipeError: an unknown module, name or argument (the near matches are named), a missing
+        argument, or a value of another type or choice than the source states.
+    """
+    of_the_model = _arguments("model", model)
+    if of_the_model is not None:
+        absent = [name for name in _OF_THE_RUN if name not in of_the_model.names]
+        if absent:
+            raise RecipeError(f"model: {model} takes no {' and no '.join(absent)}")
+        given = () if is_transfer else _OF_THE_RUN
+        _check_values("model_args", model_args, of_the_model, given, not is_transfer)
+    _check_spec("loss", loss)
+    callbacks = {key: value for key, value in optimizer.items() if key in _CALLBACKS}
+    _check_spec("optimizer", {k: v for k, v in optimizer.items() if k not in callbacks})
+    for key, value in callbacks.items():
+        if isinstance(value, Mapping):
+            _check_spec(f"optimizer.{key}", {"class": _CALLBACKS[key], **value})
+
+
+def _check_spec(where: str, spec: Any) -> None:
+    """Of `{"class": path, ...arguments}`."""
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("class"), str):
+        raise RecipeError(f'{where} must be {{"class": "MODULE:NAME", ...}}, not {spec!r}')
+    values = {key: value for key, value in spec.items() if key != "class"}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and "class" in value:
+            _check_spec(f"{where}.{key}", value)
+    found = _arguments(f"{where}.class", spec["class"])
+    if found is not None:
+        _check_values(where, values, found)
+
+
+def _arguments(where: str, path: str) -> Arguments | None:
+    """Of the object at a path; None where its source does not say."""
+    module, _, name = path.partition(":")
+    if not module or not name:
+        raise RecipeError(f"{where} must be package.module:Name, not {path!r}")
+    try:
+        return source_code.arguments(path)
+    except source_code.Undecided:
+        return None
+    except source_code.Missing as error:
+        what = f"module {error.name!r}" if error.what == "module" else f"{name!r} in {module}"
+        near = f": {near_matches(error.name, error.known)}" if error.known else ""
+        raise RecipeError(f"{where}: there is no {what}{near}") from error
+
+
+def _check_values(
+    where: str,
+    values: Mapping[str, Any],
+    found: Arguments,
+    given: Sequence[str] = (),
+    is_whole: bool = True,
+) -> None:
+    known = [f"{where}.{name}" for name in found.names if name not in _OF_THE_RUN]
+    for name, value in values.items():
+        check_choice("key", f"{where}.{name}", known)
+        if name in found.choices and isinstance(value, str):
+            check_choice(f"{where}.{name}", value, found.choices[name])
+        annotation = found.annotations.get(name)
+        if annotation is not None and not _fits(value, annotation):
+            raise RecipeError(f"{where}.{name} takes {ast.unparse(annotation)}, not {value!r}")
+    missing = [name for name in found.required if name not in (*values, *given)]
+    if missing and is_whole:
+        raise RecipeError(f"{where} needs {' and '.join(missing)}")
+
+
+def _fits(value: Any, annotation: ast.expr) -> bool:
+    """Whether a value may be of a type; of types that are not known here, it may."""
+    stands_for_another = isinstance(value, str) and value.startswith("$")
+    if stands_for_another or (isinstance(value, Mapping) and "class" in value):
+        return True
+    match annotation:
+        case ast.Constant(value=None):
+            return value is None
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _fits(value, left) or _fits(value, right)
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=parts)):
+            return _is_sequence(value, parts)
+        case ast.Subscript(value=kind):
+            return _fits(value, kind)
+        case ast.Name(id=name) if name in _TYPES:
+            types = _TYPES[name]
+            return isinstance(value, types) and (bool in types or not isinstance(value, bool))
+    return True
+
+
+def _is_sequence(value: Any, parts: Sequence[ast.expr]) -> bool:
+    """Of `tuple[int, int]` and `tuple[int, ...]`."""
+    if not isinstance(value, list | tuple):
+        return False
+    if isinstance(parts[-1], ast.Constant) and parts[-1].value is ...:
+        parts = [parts[0]] * len(value)
+    return len(value) == len(parts) and all(map(_fits, value, parts))
