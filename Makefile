@@ -3,7 +3,7 @@ LOCK := requirements/$(notdir $(shell requirements/venv.sh --lock))
 STAMP := .venv/$(notdir $(LOCK)).installed
 PYTHON_IN := .venv/bin/python
 
-.PHONY: help demo test test-slow lint lock wheel bench clean .venv
+.PHONY: help demo test test-slow test-all soak lint lock wheel bench clean .venv
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,12 +13,19 @@ demo: .venv  ## LeNet-5 on MNIST from the first stage to served predictions
 
 # A file's tests share what they set up. A process comes to some gigabytes.
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST = $(PYTHON_IN) -m pytest $(PARALLEL)
 
 test: .venv  ## the tests, on all cores, but for the slow ones; ARGS are pytest's
-	$(PYTHON_IN) -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not soak" $(ARGS)
 
-test-slow: .venv  ## the slow tests: whole roads, trainings and faults
-	$(PYTHON_IN) -m pytest $(PARALLEL) -m slow $(ARGS)
+test-slow: .venv  ## the slow tests: whole runs, trainings and faults
+	$(PYTEST) -m slow $(ARGS)
+
+test-all: .venv  ## both in one session
+	$(PYTEST) -m "not soak" $(ARGS)
+
+soak: .venv  ## thousands of random requests to the server
+	$(PYTEST) -m soak $(ARGS)
 
 lint: .venv  ## ruff, check and format
 	$(PYTHON_IN) -m ruff check

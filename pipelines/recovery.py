@@ -37,7 +37,7 @@ def recover(paths: Paths) -> None:
     path = Path(paths.metadata)
     if not path.exists():
         return
-    wait_until_writable(path)
+    wait_until_writable(path, _WAIT_SECONDS)
     config = proto.ConnectionConfig()
     config.sqlite.filename_uri = str(path)
     config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READWRITE
@@ -61,7 +61,7 @@ def recover(paths: Paths) -> None:
     store.put_executions(left)
 
 
-def wait_until_writable(path: Path, seconds: float = _WAIT_SECONDS) -> None:
+def wait_until_writable(path: Path, seconds: float) -> None:
     """Returns once an SQLite file can be written.
 
     Raises:

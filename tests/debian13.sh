@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run tests on Debian 13, that is on the lock file for glibc 2.39 and newer, from an older Debian.
 #
-#   tests/debian13.sh [PYTEST ARGUMENTS]        default: the road's test
+#   tests/debian13.sh [PYTEST ARGUMENTS]        default: a pipeline run, nets, layers
 #
 # A Debian 13 root is made once by debootstrap (apt-get install debootstrap; needs root and a Debian
 # mirror) and kept in $CONVNETS_DEBIAN13, by default ~/.cache/convnets/debian13. The tree is copied
@@ -18,7 +18,8 @@ fail() {
 }
 
 cd "$(dirname "$0")/.."
-(($#)) || set -- tests/pipelines/test_road.py
+(($#)) || set -- tests/pipelines/test_road.py::test_ones_own_images \
+    tests/keras_models/test_every_net.py tests/keras_models/test_layers*.py
 ((EUID == 0)) || fail "a Debian 13 root is made and entered by root only."
 [[ $root == /* ]] || fail "CONVNETS_DEBIAN13 must be an absolute path, not '$root'."
 mkdir -p "$(dirname "$root")"
