@@ -63,17 +63,13 @@ class _Package(ModuleType):
 
 
 def load(*modules: str) -> None:
-    """Imports libraries without what no run uses; afterwards all can be imported as ever.
-
-    What is there then stays for as long as the process lasts: the garbage collector, which would go
-    through all of it again and again, leaves it out.
-    """
+    """Imports libraries without what no run uses; afterwards all can be imported as ever."""
+    # Hardly anything of them is garbage, and all of it would be gone through again and again.
     gc.disable()
     try:
         with _lean():
             for module in modules:
                 importlib.import_module(module)
-        gc.freeze()
     finally:
         gc.enable()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
+import gc
 import json
 import logging
 import os
@@ -157,6 +158,8 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     from pipelines.build import create_pipeline
     from pipelines.local_runner import LocalRunner
 
+    # What is there by now stays: the garbage collector need not go through it again.
+    gc.freeze()
     Path(paths.root).mkdir(parents=True, exist_ok=True)
     wanted = finished.sources(run.recipe)
     prepared = [prepare(each) for each in wanted]

@@ -17,8 +17,8 @@ PAGE = ROOT / "tests" / "README.md"
 _ROW = re.compile(r"^\| `(tests/[^`]+)` \| \d+ \| (\d+) \|")
 _HEAD = """# Tests
 
-`make test` and `make test-slow`, or both in one session: `make test-all`; `make soak` asks the server
-thousands of random requests. A test of one file: `make test ARGS=tests/serving/test_rest.py`.
+`make test` and `make test-slow`, or both in one session: `make test-all`; `make soak` asks the
+server thousands of random requests. One file: `make test ARGS=tests/serving/test_rest.py`.
 
 - A task or a family of networks goes the whole pipeline in one test at most. What is asked of it
   otherwise is asked of its stages, in the test's own process.
