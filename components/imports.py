@@ -11,6 +11,8 @@ import contextlib
 import gc
 import importlib
 import importlib.util
+import os
+import platform
 import sys
 import threading
 from collections.abc import Iterator
@@ -62,8 +64,19 @@ class _Package(ModuleType):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
 
 
+def prefer_onednn() -> None:
+    """Has TensorFlow, imported later, take oneDNN's operations on any processor of x86.
+
+    By itself it takes them on the newest alone; on the others a step of GoogLeNet or ResNet-50
+    takes twice as long (benchmarks/onednn.py). Whoever has set the variable has decided.
+    """
+    if platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
 def load(*modules: str) -> None:
     """Imports libraries without what no run uses; afterwards all can be imported as ever."""
+    prefer_onednn()
     # Hardly anything of them is garbage, and all of it would be gone through again and again.
     gc.disable()
     try:

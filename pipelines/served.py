@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from components import imports
 from pipelines.paths import Paths
 from pipelines.recipe import near_matches
 
@@ -62,6 +63,7 @@ def only_model(root: Path) -> str:
 def quiet_libraries() -> None:
     """Keeps what the libraries say as they are imported off the screen: nothing in it is news."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    imports.prefer_onednn()
     warnings.simplefilter("ignore")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 

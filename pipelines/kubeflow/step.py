@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components import imports
 from pipelines.kubeflow.inputs import united
 
 # As the launcher of Kubeflow Pipelines has it.
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> None:
         if "://" not in artifact["uri"]:
             os.makedirs(artifact["uri"], exist_ok=True)
     known.json_serialized_invocation_args = json.dumps(executor_input)
+    imports.prefer_onednn()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
     kubeflow_v2_run_executor.main((known, beam))

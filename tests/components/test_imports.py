@@ -1,16 +1,20 @@
 """What is imported of TFX, and what is not."""
 
+import os
 import subprocess
 import sys
 
+from components import imports
+
 LEAN = """
-import sys
+import os, sys
 from components import imports
 
 imports.load("keras")
 imports.load(*imports.TFX)
 import pipelines.build
 
+assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
 found = {name for name in sys.argv[1:] if name in sys.modules}
 assert not found, found
 
@@ -35,8 +39,15 @@ else:
 LEFT_OUT = ("IPython", "jax", "kubernetes", "nltk", "pymongo", "sklearn")
 
 
-def test_a_run_imports_what_it_uses():
+def test_a_run_imports_what_it_uses(monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", LEAN, *LEFT_OUT], capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+def test_whoever_has_decided_on_onednn_is_left_to_it(monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    imports.prefer_onednn()
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
