@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import tensorflow_data_validation as tfdv
 from tensorflow_model_analysis import sdk as tfma
 from tfx.components.schema_gen.component import SchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -51,6 +52,10 @@ _OTHER_STAGES_KEYS = (
     "fixed",
 )
 _ON_THIS_MACHINE = Beam()
+# Without sketches every distinct value, the images' bytes among them, goes through Beam's shuffle.
+# With them features of up to 1,000 distinct values are counted exactly, and a schema's domain has
+# 100 at the most.
+_SKETCHES = tfdv.StatsOptions(use_sketch_based_topk_uniques=True)
 
 
 def create_pipeline(
@@ -101,7 +106,7 @@ def create_pipeline(
     trained_on = examples.outputs["examples"]
     if others:
         trained_on = union([trained_on, *(other.outputs["examples"] for other in others)])
-    statistics = StatisticsGen(examples=examples.outputs["examples"])
+    statistics = StatisticsGen(examples=examples.outputs["examples"], stats_options=_SKETCHES)
     schema = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     previous = [_previous_data(recipe, examples)] if metadata else []
     history = None if metadata else paths.verdicts(recipe.name)
