@@ -47,7 +47,9 @@ def page(reports: list[str]) -> str:
     seconds, tests = Counter(), Counter()
     for report in reports:
         for case in ElementTree.parse(report).iter("testcase"):
-            file = f"{case.get('classname').replace('.', '/')}.py"
+            # A class of tests is named behind its file.
+            names = [part for part in case.get("classname").split(".") if part[0].islower()]
+            file = f"{'/'.join(names)}.py"
             seconds[file] += float(case.get("time"))
             tests[file] += 1
     rows = [

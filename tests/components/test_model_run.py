@@ -32,9 +32,7 @@ def test_a_very_deep_network_is_read(deep, tmp_path):
 
 
 def test_a_very_deep_network_is_served_with_its_features(deep):
-    transform = SimpleNamespace(
-        transform_features_layer=lambda: SimpleNamespace(call=None)
-    )
+    transform = SimpleNamespace(transform_features_layer=lambda: SimpleNamespace(call=None))
     recipe = {"features": ["pool"], "dense": False, "preprocess": {"size": [2, 2]}}
     with pytest.raises(RecursionError):
         keras.Model(deep.input, deep.output)
