@@ -31,7 +31,7 @@ from serving.protos import (
 )
 from serving.saved_model import DEFAULT_SIGNATURE
 from serving.settings import BatchingParameters
-from serving.versions import LoadedVersion, ModelVersions, VersionStatus
+from serving.versions import SETTLE_SECONDS, LoadedVersion, ModelVersions, VersionStatus
 
 # Requests beyond are taken apart in threads, so that they do not hold up the others.
 _LARGE_BYTES = 256 << 10
@@ -56,7 +56,9 @@ class Models:
         max_message_bytes: int,
         batching: BatchingParameters | None = None,
         max_image_pixels: int = MAX_IMAGE_PIXELS,
+        settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
+        self._settle_seconds = settle_seconds
         self.wake = threading.Event()
         self.max_message_bytes = max_message_bytes
         self.metrics = Metrics()
@@ -262,7 +264,7 @@ class Models:
             )
 
     def _new(self, config: ModelConfig) -> ModelVersions:
-        return ModelVersions(config, self.wake.set)
+        return ModelVersions(config, self.wake.set, self._settle_seconds)
 
     def _called(self, lent: LoadedVersion, signature: str, seconds: float, rows: int) -> None:
         self.metrics.call(lent.name, signature or DEFAULT_SIGNATURE, seconds, rows)

@@ -26,6 +26,7 @@ from serving.settings import (
     BatchingParameters,
     TlsSettings,
 )
+from serving.versions import SETTLE_SECONDS
 
 # Requests still running at the stop have this long to end.
 _GRACE_SECONDS = 10.0
@@ -57,6 +58,7 @@ class Server:
         tls: TlsSettings | None = None,
         metrics_path: str | None = METRICS_PATH,
         rest_timeout: float = REST_TIMEOUT,
+        settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         """Takes the settings; nothing is started yet.
 
@@ -70,6 +72,7 @@ class Server:
           tls: of the gRPC port; REST has none, as in TensorFlow Serving.
           metrics_path: where REST shows its metrics; None for nowhere.
           rest_timeout: seconds that a REST request may take.
+          settle_seconds: how long the files of a version must have been left alone.
         """
         self.host = host
         self.grpc_port = grpc_port
@@ -77,7 +80,9 @@ class Server:
         self._poll_seconds = poll_seconds
         self._tls = tls
         configs = by_path(models) if isinstance(models, Mapping) else models
-        self._models = Models(configs, max_message_bytes, batching, max_image_pixels)
+        self._models = Models(
+            configs, max_message_bytes, batching, max_image_pixels, settle_seconds
+        )
         self._rest = RestServer(self._models, metrics_path, rest_timeout)
         self._grpc: GrpcServer | None = None
         self._stopping = False

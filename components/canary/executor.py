@@ -181,7 +181,8 @@ def _serve(path: str) -> Iterator[Server]:
             os.symlink(os.path.abspath(path), version)
         else:
             io_utils.copy_dir(path, version)
-        with Server({_STAGE: base}, grpc_port=0, rest_port=0) as server:
+        # The Trainer has ended: nobody writes to the model any more.
+        with Server({_STAGE: base}, grpc_port=0, rest_port=0, settle_seconds=0.0) as server:
             server.wait_until_available(_STAGE, _LOADING_SECONDS)
             yield server
 
