@@ -37,7 +37,7 @@ from components.push.previous import PreviousModel
 from components.report.component import Report
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
-from pipelines import judging, tuning
+from pipelines import judging, revision, tuning
 from pipelines.beam import Beam
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe, RecipeError
@@ -290,9 +290,12 @@ def _training_config(recipe: Recipe, paths: Paths, **more: Any) -> dict[str, str
     if recipe.transfer:
         values["model_args"]["base"] = f"{recipe.transfer['model_run']}/model.keras"
     kept = {key: values[key] for key in values if key not in _OTHER_STAGES_KEYS}
+    modules = revision.own_modules(kept)
     return {
         "recipe": json.dumps(kept | more),
         "checkpoints": f"{paths.pipeline(recipe.name)}/checkpoints",
+        # With other sources nothing comes from the cache, and no training is gone on with.
+        **({"modules": json.dumps(modules)} if modules else {}),
     }
 
 

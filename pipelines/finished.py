@@ -26,6 +26,7 @@ from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 
 _LIBRARIES = ("apache-beam", "keras", "ml-metadata", "numpy", "tensorflow", "tfx")
+_LIBRARIES += ("tensorflow-datasets",)
 _RECORD = "finished.json"
 
 
@@ -52,10 +53,11 @@ def inputs(
     if recipe.strategy == "multi_worker" or any("://" in folder for folder in folders):
         return None
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    plain = json.loads(recipe.to_json())
     made_from = [
-        json.loads(recipe.to_json()),
+        plain,
         dataclasses.asdict(beam),
-        [revision.version(), versions],
+        [revision.version(), versions, revision.own_modules(plain)],
         [dataclasses.asdict(source) for source in wanted],
         [[folder, _files(folder)] for folder in folders],
     ]

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.machinery
 import importlib.metadata
+import importlib.util
+import re
 import subprocess
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 _ROOMS = ("components", "keras_models", "pipelines", "serving")
 _SHOWN = 12
+_OBJECT = re.compile(r"(\w+)[\w.]*:\w+")
+# Whose version is known otherwise.
+_LIBRARIES = {*_ROOMS, "keras", "tensorflow"}
 
 
 @functools.cache
@@ -27,13 +35,47 @@ def version() -> str:
     return ", ".join([package, *_commit(place), f"sources {_digest(place)}"])
 
 
+def own_modules(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the user's own modules and packages whose objects a recipe names.
+
+    Args:
+      recipe: as plain data.
+
+    Returns:
+      a hash of the sources by the name of the module, or of the package that it is in.
+    """
+    tops = {found[1] for text in _texts(recipe) if (found := _OBJECT.fullmatch(text))}
+    specs = {name: importlib.util.find_spec(name) for name in sorted(tops - _LIBRARIES)}
+    return {name: _sources(spec) for name, spec in specs.items() if spec is not None}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
+
+
+def _sources(spec: importlib.machinery.ModuleSpec) -> str:
+    folders = spec.submodule_search_locations
+    if folders is None:
+        return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+    return _hash(path for folder in folders for path in sorted(Path(folder).rglob("*.py")))
+
+
 def _digest(place: Path) -> str:
+    files = (path for room in _ROOMS for path in sorted((place / room).rglob("*.py")))
+    return _hash(files, place)[:_SHOWN]
+
+
+def _hash(paths: Iterable[Path], place: Path | None = None) -> str:
+    """Of the names and contents of files; the names below `place`, if there is one."""
     digest = hashlib.sha256()
-    for room in _ROOMS:
-        for path in sorted((place / room).rglob("*.py")):
-            digest.update(f"{path.relative_to(place)}\0".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:_SHOWN]
+    for path in paths:
+        digest.update(f"{path.relative_to(place) if place else path}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _commit(place: Path) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines import finished, recipes
 from pipelines.beam import Beam
+from pipelines.build import _training_config
 from pipelines.paths import Paths
 from tests.pipelines.forge import photos
 
@@ -145,3 +146,37 @@ def test_a_bucket_and_a_cluster_are_never_the_same(root):
     assert finished.inputs(several, BEAM, [], []) is None
     finished.note(Paths(str(root)), {"recipe": "lenet-relu"}, None, [], [])
     assert found(root) is None
+
+
+NETWORK = """
+import keras
+
+def Net(input_shape, classes, weights=None):
+    image = keras.Input(input_shape)
+    return keras.Model(image, keras.layers.Dense(classes)(keras.layers.Flatten()(image)))
+"""
+
+
+@pytest.mark.parametrize("place", ["ones_own.py", "ones_own/nets/flat.py"])
+def test_a_change_of_ones_own_network_is_seen(place, root, tmp_path, monkeypatch):
+    source = tmp_path / "code" / place
+    source.parent.mkdir(parents=True)
+    for folder in (
+        each for each in source.parents if each.is_relative_to(tmp_path / "code/ones_own")
+    ):
+        (folder / "__init__.py").touch()
+    source.write_text(NETWORK)
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    model = f"{place.removesuffix('.py').replace('/', '.')}:Net"
+    own = recipe_of(root.parent, f"model={model}", "model_args={}")
+    config = _training_config(own, Paths(str(root)))
+    made_from = finished.inputs(own, BEAM, [], [])
+    assert (config, made_from) == (
+        _training_config(own, Paths(str(root))),
+        finished.inputs(own, BEAM, [], []),
+    )
+    source.write_text(NETWORK.replace("Dense", "Dense  "))
+    assert _training_config(own, Paths(str(root))) != config
+    assert finished.inputs(own, BEAM, [], []) != made_from
+    # What is in the package is known by its version.
+    assert "modules" not in _training_config(recipe_of(root.parent), Paths(str(root)))
