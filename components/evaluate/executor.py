@@ -50,12 +50,21 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         kept = [each for each in baselines if model_labels(each) == names]
         if len(kept) < len(baselines):
             logging.warning("The served model knows other classes and is not compared with")
-        # Here, because all of TFMA comes with it.
-        imports.load("tfx.components.evaluator.executor")
-        from tfx.components.evaluator import executor
-
-        own = executor.Executor(self._context)
+        own = _tfx_executor()(self._context)
         own.Do({**input_dict, "baseline_model": kept}, output_dict, exec_properties)
+
+
+def _tfx_executor() -> type[base_beam_executor.BaseBeamExecutor]:
+    """TFX's own; imported here, because all of TFMA comes with it."""
+    imports.load("tfx.components.evaluator.executor")
+    import tensorflow_model_analysis as tfma
+    from tfx import components
+    from tfx.components.evaluator import executor
+
+    if not hasattr(tfma, "EvalConfig"):
+        # TFX 1.21 gives it to TFMA 0.48, which lacks it, once all components are imported.
+        _ = components.Evaluator
+    return executor.Executor
 
 
 def model_labels(model: types.Artifact) -> list[str] | None:
