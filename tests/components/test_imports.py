@@ -21,7 +21,7 @@ assert not found, found
 # TFMA comes whole, without what it draws in notebooks.
 imports.load("tfx.components.evaluator.executor")
 import tensorflow_model_analysis as tfma
-assert tfma.load_eval_result and tfma.metrics.ExampleCount and tfma.EvalConfig
+assert tfma.load_eval_result and tfma.metrics.ExampleCount and tfma.EvalResult
 assert "ipywidgets" not in sys.modules
 
 # Whoever asks for the rest gets it.
