@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 # Side of the picture, pictures a batch.
-_NETWORKS = {"GoogLeNet": (224, 4), "AlexNet": (224, 8), "ResNet50": (96, 8), "VGG16": (96, 4)}
+_NETWORKS = {"GoogLeNet": (224, 4), "AlexNet": (224, 8), "ResNet50": (96, 8)}
 _STEPS = 4
 _STEP = """
 import sys, time
