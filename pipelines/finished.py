@@ -52,6 +52,8 @@ def inputs(
     """
     if recipe.strategy == "multi_worker" or any("://" in folder for folder in folders):
         return None
+    if any(source.kind == "csv" for source in wanted):
+        return None  # Its paths may lead out of the folder.
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     plain = json.loads(recipe.to_json())
     made_from = [
@@ -132,6 +134,7 @@ def _files(folder: str) -> str:
         folders[:] = sorted(
             each for each in folders if os.path.realpath(f"{place}/{each}") not in walked
         )
+        digest.update(os.fsencode(f"{os.path.relpath(place, folder)}\0/\n"))
         for name in sorted(names):
             path = os.path.join(place, name)
             text = f"{os.path.relpath(path, folder)}\0{_file(path)}\n"

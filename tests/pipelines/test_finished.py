@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from components.ingest.layouts import Source
 from pipelines import finished, recipes
 from pipelines.beam import Beam
 from pipelines.build import _training_config
@@ -96,6 +97,7 @@ CHANGES = {
     ),
     "a class renamed": lambda root: (root.parent / "data/cat").rename(root.parent / "data/dog"),
     "a file added": lambda root: (root.parent / "data/cat/more.png").touch(),
+    "an empty class": lambda root: (root.parent / "data/empty").mkdir(),
     "two files exchanged": exchange_two,
     "a file rewritten": rewrite_at_the_same_time,
     "another run on the root": write_metadata,
@@ -142,6 +144,8 @@ def test_links_are_followed_and_may_lead_nowhere_or_back(root):
 def test_a_bucket_and_a_cluster_are_never_the_same(root):
     recipe = recipe_of(root.parent)
     assert finished.inputs(recipe, BEAM, [], ["gs://bucket/data"]) is None
+    table = Source("csv", str(root), ())
+    assert finished.inputs(recipe, BEAM, [table], [str(root)]) is None
     several = recipe_of(root.parent, "strategy=multi_worker")
     assert finished.inputs(several, BEAM, [], []) is None
     finished.note(Paths(str(root)), {"recipe": "lenet-relu"}, None, [], [])
