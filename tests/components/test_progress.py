@@ -52,5 +52,11 @@ def test_lines_of_several_processes_stay_whole(monkeypatch, tmp_path):
 
 
 def test_a_file_that_cannot_be_written_does_not_stop_the_stage(monkeypatch, tmp_path):
-    monkeypatch.setenv(progress.EVENTS, str(tmp_path / "missing" / "events.jsonl"))
+    path = tmp_path / "missing" / "events.jsonl"
+    monkeypatch.setenv(progress.EVENTS, str(path))
     progress.report("Judge", 1, 2)
+    assert not path.parent.exists()
+    # Nor is the next report lost that can be written.
+    path.parent.mkdir()
+    progress.report("Judge", 2, 2)
+    assert [event["done"] for event in _lines(path)] == [2]
