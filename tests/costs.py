@@ -22,8 +22,9 @@ server thousands of random requests. One file: `make test ARGS=tests/serving/tes
 
 - A task or a family of networks goes the whole pipeline in one test at most. What is asked of it
   otherwise is asked of its stages, in the test's own process.
-- Who needs many runs forks them from a process that has imported TFX (`tests/pipelines/forge.py`, the
-  steps of `kubeflow_driver.py`). Where the command line itself is tested, it is started as a user does.
+- Who needs many runs forks them from a process that has imported TFX (`tests/pipelines/forge.py`,
+  the steps of `kubeflow_driver.py`). Where the command line itself is tested, it is started as a
+  user does.
 - What has to be waited for is waited for by what it does, not by the clock; `timeout` in
   `pyproject.toml` ends what hangs.
 
