@@ -66,9 +66,8 @@ def main() -> int:
     parser.add_argument("--networks", nargs="+", choices=_NETWORKS, default=list(_NETWORKS))
     parser.add_argument("--turns", type=int, default=3)
     arguments = parser.parse_args()
-    table = Table(title=f"a training step, medians of {arguments.turns}")
-    for heading in ("", "without, s", "with oneDNN, s", "times as fast"):
-        table.add_column(heading)
+    title = f"a training step, medians of {arguments.turns}"
+    table = Table("", "without, s", "with oneDNN, s", "times as fast", title=title)
     for name in arguments.networks:
         turns = [(step(name, False), step(name, True)) for _ in range(arguments.turns)]
         without, with_it = map(statistics.median, zip(*turns, strict=True))

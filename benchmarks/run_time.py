@@ -114,9 +114,8 @@ def main() -> int:
 
 
 def _commands_table(found: dict[str, list[Taken]]) -> Table:
-    table = Table(title="medians, seconds")
-    for heading in ("", "wall", "processor", "to import", "start", "end"):
-        table.add_column(heading)
+    columns = ("", "wall", "processor", "to import", "start", "end")
+    table = Table(*columns, title="medians, seconds")
     for name, rounds in found.items():
         base = found["import tensorflow"]
         ratio = statistics.median(
@@ -131,9 +130,7 @@ def _commands_table(found: dict[str, list[Taken]]) -> Table:
 
 
 def _stages_table(rounds: Sequence[dict[str, float]]) -> Table:
-    table = Table(title="stages of the fresh run, medians")
-    for heading in ("", "seconds"):
-        table.add_column(heading)
+    table = Table("", "seconds", title="stages of the fresh run, medians")
     for stage in rounds[0]:
         table.add_row(stage, f"{statistics.median(each[stage] for each in rounds):.1f}")
     return table

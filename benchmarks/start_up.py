@@ -109,9 +109,8 @@ def _until_now(pid: int) -> tuple[float, float]:
 
 
 def _table(chosen: Sequence[Case], rounds: Sequence[Sequence[Taken]]) -> Table:
-    table = Table(title=f"start-up, medians of {len(rounds)}")
-    for heading in ("", "wall s", "processor s", "to import", "peak MiB", "to import"):
-        table.add_column(heading)
+    columns = ("", "wall s", "processor s", "to import", "peak MiB", "to import")
+    table = Table(*columns, title=f"start-up, medians of {len(rounds)}")
     for index, case in enumerate(chosen):
         taken = [(each[index], each[0]) for each in rounds]
         wall = statistics.median(mine.wall for mine, _ in taken)

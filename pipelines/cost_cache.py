@@ -21,7 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pipelines import costs
+from pipelines import costs, revision
 from pipelines.costs import NetworkCost
 from pipelines.recipe import Recipe
 
@@ -81,14 +81,11 @@ def _key(network: Mapping[str, Any]) -> str:
 def _environment() -> list[Any]:
     """What a count follows from besides the network."""
     spec = importlib.util.find_spec(_PACKAGE)
-    folders = [Path(folder) for folder in spec.submodule_search_locations]
-    sources = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    digest = hashlib.sha256()
-    for file in [*sources, Path(costs.__file__), Path(__file__)]:
-        digest.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    here = Path(__file__)
     settings = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "keras.json")
     return [
-        digest.hexdigest(),
+        *(revision.package_hash(Path(folder)) for folder in spec.submodule_search_locations),
+        revision.source_hash([Path(costs.__file__), here], here.parent),
         importlib.metadata.version("keras"),
         settings.read_text(encoding="utf-8") if settings.is_file() else None,
         sorted(item for item in os.environ.items() if item[0].startswith("KERAS_")),

@@ -58,24 +58,28 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _sources(spec: importlib.machinery.ModuleSpec) -> str:
-    folders = spec.submodule_search_locations
-    if folders is None:
-        return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
-    return _hash(path for folder in folders for path in sorted(Path(folder).rglob("*.py")))
+    if spec.submodule_search_locations is None:
+        return source_hash([Path(spec.origin)], Path(spec.origin).parent)
+    return " ".join(package_hash(Path(folder)) for folder in spec.submodule_search_locations)
+
+
+def package_hash(folder: Path) -> str:
+    """Of all Python files below a folder."""
+    return source_hash(sorted(folder.rglob("*.py")), folder)
+
+
+def source_hash(paths: Iterable[Path], place: Path) -> str:
+    """Of the contents of files and their names below `place`."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.relative_to(place)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _digest(place: Path) -> str:
     files = (path for room in _ROOMS for path in sorted((place / room).rglob("*.py")))
-    return _hash(files, place)[:_SHOWN]
-
-
-def _hash(paths: Iterable[Path], place: Path | None = None) -> str:
-    """Of the names and contents of files; the names below `place`, if there is one."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.relative_to(place) if place else path}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return source_hash(files, place)[:_SHOWN]
 
 
 def _commit(place: Path) -> list[str]:

@@ -13,7 +13,8 @@ import numpy as np
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto import config_pb2
 
-NAME = "sparse_categorical_accuracy"
+from components.evaluate.verdict import ACCURACY
+
 _Counts = tuple[int, int]  # of right answers, and of all
 
 
@@ -23,7 +24,7 @@ class Accuracy(metric_types.Metric):
     A score that is not finite makes the answer a wrong one. Of equal scores the first counts.
     """
 
-    def __init__(self, name: str = NAME):
+    def __init__(self, name: str = ACCURACY):
         """
         Args:
           name: of the metric in the evaluation.
@@ -35,15 +36,13 @@ metric_types.register_metric(Accuracy)
 
 
 def _computations(
-    name: str = NAME,
+    name: str = ACCURACY,
     eval_config: config_pb2.EvalConfig | None = None,
     model_names: Sequence[str] = ("",),
 ) -> metric_types.MetricComputations:
-    keys = [metric_types.MetricKey(name=name, model_name=model) for model in model_names]
+    keys = (metric_types.MetricKey(name=name, model_name=model) for model in model_names)
     return [
-        metric_types.MetricComputation(
-            keys=[key], preprocessors=None, combiner=_Count(key, eval_config)
-        )
+        metric_types.MetricComputation([key], preprocessors=None, combiner=_Count(key, eval_config))
         for key in keys
     ]
 

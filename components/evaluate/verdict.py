@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tfx.dsl.io import fileio
 
-_ACCURACY = "sparse_categorical_accuracy"
+ACCURACY = "sparse_categorical_accuracy"
 
 
 def evaluation_reasons(folder: str, thresholds: Mapping[str, float], data: str = "") -> list[str]:
@@ -82,4 +82,4 @@ def _verdict(enough: bool) -> str:
 def _accuracy(folder: str, model: str) -> float | None:
     output = tfma.load_eval_result(folder, model_name="" if model == tfma.CANDIDATE_KEY else model)
     metrics = output.get_metrics_for_slice() if output.slicing_metrics else None
-    return metrics[_ACCURACY]["doubleValue"] if metrics else None
+    return metrics[ACCURACY]["doubleValue"] if metrics else None

@@ -126,7 +126,8 @@ def _plateau(recipe: Mapping[str, Any], checkpoint: EpochCheckpoint) -> list[Div
 def _checkpoint_folder(fn_args: FnArgs, recipe: Mapping[str, Any]) -> str:
     """The same for the same recipe, own modules, data and transform, another for any other."""
     identity = [recipe, fn_args.transform_output, fn_args.train_files]
-    identity += [fn_args.custom_config[key] for key in ("modules",) if key in fn_args.custom_config]
+    if "modules" in fn_args.custom_config:
+        identity.append(fn_args.custom_config["modules"])
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return os.path.join(fn_args.custom_config["checkpoints"], key)
 

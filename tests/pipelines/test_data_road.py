@@ -1,4 +1,4 @@
-"""The road as far as the verdict on the data, on spans of real photographs, with TFX's metadata."""
+"""The pipeline up to the verdict on the data, on spans of real photographs, with TFX's metadata."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Who is told of what, and which schedules there cannot be."""
+"""Who is notified of what, and which schedules there cannot be."""
 
 import json
 import threading
