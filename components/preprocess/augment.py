@@ -30,8 +30,16 @@ _OF_BOXES = "objects/"
 
 def flip(pixels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Mirrors each image left to right with probability 1/2."""
-    mirrored = geometry.mirrored(tf.shape(pixels)[0], seed)[:, None, None, None]
-    return tf.where(mirrored, tf.reverse(pixels, [2]), pixels)
+    count, height, width, channels = tf.unstack(tf.shape(pixels))
+    mirrored = geometry.mirrored(count, seed)
+    if pixels.shape[0] == 1:
+        # Along no axis nothing is copied, and rows of pixels are what TensorFlow reverses quickest.
+        rows = tf.reshape(pixels, [height, width, channels])
+        return tf.reshape(tf.reverse(rows, tf.boolean_mask([1], mirrored)), tf.shape(pixels))
+    columns = tf.range(width)
+    return tf.gather(
+        pixels, tf.where(mirrored[:, None], width - 1 - columns, columns), axis=2, batch_dims=1
+    )
 
 
 def pad(pixels: tf.Tensor, seed: tf.Tensor, margin: int) -> tf.Tensor:

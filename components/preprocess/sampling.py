@@ -221,7 +221,8 @@ def resized(pixels: tf.Tensor, shown: Window, size: tuple[int, int]) -> tf.Tenso
         kernel_type="triangle",
         antialias=True,
     )
-    return tf.round(tf.clip_by_value(part[0], 0.0, 255.0))
+    # Means of pixels, which lie between 0 and 255 but for what rounding takes away.
+    return tf.round(part[0])
 
 
 def motion(shown: Window, size: tuple[int, int]) -> Motion:
