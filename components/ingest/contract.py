@@ -130,15 +130,17 @@ def to_example(record: Record, encoding: Encoding) -> tf_example_pb2.Example:
     Boxes and points are parts of the image's size, so that resizing leaves them as they are.
 
     Raises:
-      ImageError, ValueError: see `example_and_decoded`.
+      ImageError, ValueError: see `checked`.
     """
-    return example_and_decoded(record, encoding)[0]
+    return as_example(checked(record, encoding)[0])
 
 
-def example_and_decoded(
-    record: Record, encoding: Encoding
-) -> tuple[tf_example_pb2.Example, images.Decoded]:
-    """`to_example`, and the image (of a video, the first frame) decoded and in its own size.
+def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.Decoded]:
+    """The features of a record's example, and its image decoded and in its own size.
+
+    Returns:
+      The features by their names in `FEATURES`, images encoded as they are stored; and the image,
+      of a video the first frame.
 
     Raises:
       ImageError: the record cannot be used; the text is the dead letter's reason.
@@ -180,20 +182,27 @@ def example_and_decoded(
         pair = _decoded(given["pair/encoded"], "second image of the pair")
         pair_size = _resized(pair.image.size, encoding, pair.image.size)
         given["pair/encoded"] = _encoded(pair, pair_size, encoding)
-    return _example(given), found
+    return given, found
 
 
-def _example(given: Mapping[str, Any]) -> tf_example_pb2.Example:
+def as_example(features: Mapping[str, Any]) -> tf_example_pb2.Example:
+    """The features that `checked` returns, in what tf.train.Example reads."""
     example = tf_example_pb2.Example()
-    features = example.features.feature
-    for name, value in given.items():
-        _fill(features[name], FEATURES[name], value)
+    made = example.features.feature
+    for name, value in features.items():
+        _fill(made[name], FEATURES[name], value)
     return example
 
 
 def _fill(feature: tf_feature_pb2.Feature, kind: str, value: Any) -> None:
-    single = isinstance(value, (str, bytes, int, float)) or np.ndim(value) == 0
-    values = [value] if single else value
+    # Most features are one text, and asking NumPy how many takes longer than writing it.
+    if isinstance(value, bytes):
+        feature.bytes_list.value.append(value)
+        return
+    if isinstance(value, str):
+        feature.bytes_list.value.append(value.encode())
+        return
+    values = [value] if isinstance(value, (int, float)) or np.ndim(value) == 0 else value
     if kind == _INTEGERS:
         feature.int64_list.value.extend(map(int, values))
     elif kind == _FLOATS:

@@ -36,7 +36,6 @@ import numpy as np
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
-from tensorflow_datasets.proto import tf_example_pb2
 
 from components import progress
 from components.ingest import images, likeness, tfrecord
@@ -44,7 +43,8 @@ from components.ingest.contract import (
     DeadLetter,
     Encoding,
     Record,
-    example_and_decoded,
+    as_example,
+    checked,
     unknown_class,
 )
 from components.ingest.images import ImageError
@@ -139,6 +139,8 @@ class _Deal(beam.DoFn):
         _, chunks = keyed
         count = sum(chunk.count(_BETWEEN) + 1 for chunk in chunks)
         shards = math.ceil(count / self._shard_pieces)
+        # Of an odd number one process would write the last while the other waits.
+        shards += shards > 1 and shards % 2
         for chunk in chunks:
             dealt = defaultdict(list)
             for piece in chunk.split(_BETWEEN):
@@ -152,18 +154,17 @@ def _place(piece: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(piece, digest_size=8).digest(), "big")
 
 
-def _classes(example: tf_example_pb2.Example, names: Sequence[str]) -> list[int] | None:
-    """The classes of an example's objects or pixels, ascending; None where the label is all.
+def _classes(features: Mapping[str, Any], names: Sequence[str]) -> list[int] | None:
+    """The classes of the objects or pixels in an image, ascending; None where the label is all.
 
     Raises:
       ImageError: pixels of a class that has no name.
     """
-    features = example.features.feature
     if "objects/label" in features:
-        return sorted(set(features["objects/label"].int64_list.value))
+        return sorted(set(np.ravel(features["objects/label"]).tolist()))
     if "segmentation/encoded" not in features or "label" in features:
         return None
-    numbers = np.unique(images.opened(features["segmentation/encoded"].bytes_list.value[0]))
+    numbers = np.unique(images.opened(features["segmentation/encoded"]))
     classes = [int(number) for number in numbers if number != _NOT_COUNTED]
     if names and classes and classes[-1] >= len(names):
         raise ImageError(unknown_class(classes[-1], len(names)))
@@ -225,19 +226,17 @@ class _WriteShard(beam.DoFn):
         try:
             if isinstance(found, DeadLetter):
                 raise ImageError(found.reason)
-            example, decoded = example_and_decoded(found, self._encoding)
-            classes = _classes(example, self._reader.labels)
+            features, decoded = checked(found, self._encoding)
+            classes = _classes(features, self._reader.labels)
         except ImageError as error:
             letter = {"id": found.identifier, "reason": str(error)}
             shard.dead_letters.append(json.dumps(letter))
             counts["dead_letters"] += 1
             counts[f"dead letter: {reason_class(str(error))}"] += 1
             return
-        features = example.features.feature
-        sha256 = features["image/sha256"].bytes_list.value[0]
-        encoded = features["image/encoded"].bytes_list.value[0]
-        split = split_of(sha256) if self._split == UNSPLIT else self._split
-        content = example.SerializeToString(deterministic=True)
+        sha256, encoded = features["image/sha256"], features["image/encoded"]
+        split = split_of(sha256.encode()) if self._split == UNSPLIT else self._split
+        content = as_example(features).SerializeToString(deterministic=True)
         files[split].write(content)
         looks, brightness = likeness.look(np.asarray(decoded.image.convert("L")))
         fact = {
@@ -245,10 +244,10 @@ class _WriteShard(beam.DoFn):
             "split": split,
             "label": found.features.get("label"),
             "classes": classes,
-            "sha256": sha256.decode(),
+            "sha256": sha256,
             "bytes": len(encoded),
-            "height": features["image/height"].int64_list.value[0],
-            "width": features["image/width"].int64_list.value[0],
+            "height": features["image/height"],
+            "width": features["image/width"],
             "brightness": round(brightness, 2),
             "likeness": looks,
         }

@@ -210,7 +210,8 @@ def test_what_goes_in_comes_out_or_is_a_dead_letter(flawed, survived):
     assert sum(reasons.values()) == len(dead)
     assert reasons["dead letter: empty file"] == PLANTED // len(FAULTS)
     assert counts["bytes"] > 0
-    assert len(list(uri.glob("Split-train/*.gz"))) == 5
+    # Five would do, and two processes would share them unevenly.
+    assert len(list(uri.glob("Split-train/*.gz"))) == 6
 
 
 def test_conversions_are_counted(survived):

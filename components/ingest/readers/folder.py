@@ -56,7 +56,8 @@ class FolderReader:
 
     def _read(self, piece: str) -> bytes:
         path = f"{self._base}/{piece}"
-        with FileSystems.open(path) if self._remote else open(path, "rb") as file:
+        # All of it is read at once: a buffer would be made for nothing.
+        with FileSystems.open(path) if self._remote else open(path, "rb", buffering=0) as file:
             return file.read()
 
 
