@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
+import logging
+
 import grpc
+
+# gRPC takes 8 KiB of status, in which a byte that is no ASCII takes three.
+_MOST_BYTES = 2000
+
+_log = logging.getLogger(__name__)
 
 
 class ServingError(Exception):
-    """A request was refused or failed. `code` is the gRPC status, `message` the server's text."""
+    """A request was refused or failed. `code` is the gRPC status, `message` the server's text.
+
+    The text is cut to what gRPC sends beside an answer, and is always UTF-8.
+    """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(f"{code.name}: {message}")
         self.code = code
-        self.message = message
+        self.message = _sendable(message)
+        super().__init__(f"{code.name}: {self.message}")
 
 
 def invalid(message: str) -> ServingError:
     """An INVALID_ARGUMENT error: the caller has to change the request."""
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def translated(error: Exception) -> ServingError:
+    """What a caller is told of an error; those that no request should cause are logged."""
+    if isinstance(error, ServingError):
+        return error
+    if isinstance(error, (MemoryError, RecursionError)):
+        return ServingError(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            f"the request needs more than there is: {type(error).__name__}",
+        )
+    if isinstance(error, UnicodeError):
+        return invalid(f"a text of the request is no UTF-8: {error}")
+    _log.error("a request failed", exc_info=error)
+    return ServingError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def _sendable(message: str) -> str:
+    # A message may echo what was sent: half a character, or megabytes.
+    content = message.encode(errors="replace")
+    if len(content) <= _MOST_BYTES:
+        return content.decode()
+    return content[:_MOST_BYTES].decode(errors="ignore") + " ..."
 
 
 def not_found(name: str, version: int | None) -> ServingError:

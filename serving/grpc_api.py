@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from serving.errors import ServingError
+from serving.errors import translated
 from serving.models import Models
 from serving.protos import (
     model_service_pb2_grpc,
@@ -28,8 +27,6 @@ _MODEL = "tensorflow.serving.ModelService"
 _SESSION = "tensorflow.serving.SessionService"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-_log = logging.getLogger(__name__)
 
 
 class GrpcServer:
@@ -46,6 +43,8 @@ class GrpcServer:
             ],
         )
         self._health = health.aio.HealthServicer()
+        self._served: set[str] = set()
+        self._whole = False
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             _PredictionService(models), self._server
         )
@@ -74,8 +73,11 @@ class GrpcServer:
         await self._server.stop(grace)
 
     async def set_health(self, available: dict[str, bool]) -> None:
-        """Serving as a whole once every model is; each model by its name, too."""
-        whole = bool(available) and all(available.values())
+        """Serving as a whole once every model is, and while those go on; each by its name, too."""
+        self._served |= {name for name, serving in available.items() if serving}
+        before = [available[name] for name in self._served & available.keys()]
+        whole = self._whole and bool(before) and all(before)
+        self._whole = whole = whole or (bool(available) and all(available.values()))
         services = {"": whole, _PREDICTION: whole, _MODEL: True, **available}
         for name, serving in services.items():
             await self._health.set(name, _SERVING if serving else _NOT_SERVING)
@@ -185,11 +187,9 @@ async def answer(
     try:
         found = method(request)
         return await found if inspect.isawaitable(found) else found
-    except ServingError as error:
-        await context.abort(error.code, error.message)
     except Exception as error:
-        _log.exception("a request failed")
-        await context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+        refusal = translated(error)
+        await context.abort(refusal.code, refusal.message)
 
 
 def _name(code: Any) -> str:

@@ -13,6 +13,12 @@ from serving.protos import example_pb2
 
 # A photograph of the largest common cameras.
 MAX_IMAGE_PIXELS = 64_000_000
+# Of all images of a request: a batch of photographs.
+MAX_PIXELS_IN_SUM = 1_000_000_000
+# Deflate makes a thousand bytes of one. Photographs have up to ten pixels a byte, scanned pages
+# fifty; what has more costs much to decode and nothing to send. Small images may be of one colour.
+MAX_PIXELS_A_BYTE = 100
+_FREE_PIXELS = 4_000_000
 # What tf.io.decode_image reads.
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")
@@ -24,21 +30,32 @@ def check_pixels(name: str, array: np.ndarray, limit: int) -> None:
     Args:
       name: of the input, for the message.
       array: any; only bytes are looked at.
-      limit: pixels, width times height.
+      limit: pixels of an image, width times height.
 
     Raises:
-      ServingError: INVALID_ARGUMENT, an image has more than `limit` pixels.
+      ServingError: INVALID_ARGUMENT, an image has more than `limit` pixels, or far more than a
+        photograph of its bytes has; or all together have more than `MAX_PIXELS_IN_SUM`.
     """
     if not array.dtype.hasobject:
         return
+    total = 0
     for number, value in enumerate(array.flat):
         for encoded in _encoded(value):
-            size = _size(encoded)
-            if size[0] * size[1] > limit:
+            width, height = _size(encoded)
+            pixels = width * height
+            total += pixels
+            if pixels > limit:
                 raise invalid(
-                    f"{name}: image {number} has {size[0]} x {size[1]} pixels, more than the limit "
+                    f"{name}: image {number} has {width} x {height} pixels, more than the limit "
                     f"of {limit}"
                 )
+            if pixels > max(_FREE_PIXELS, MAX_PIXELS_A_BYTE * len(encoded)):
+                raise invalid(
+                    f"{name}: image {number} has {width} x {height} pixels in {len(encoded)} "
+                    f"bytes, more than {MAX_PIXELS_A_BYTE} a byte"
+                )
+    if total > MAX_PIXELS_IN_SUM:
+        raise invalid(f"{name}: {total} pixels in all images, more than {MAX_PIXELS_IN_SUM}")
 
 
 def _encoded(value: bytes) -> list[bytes]:

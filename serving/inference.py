@@ -19,26 +19,33 @@ from serving.protos import (
     regression_pb2,
     types_pb2,
 )
-from serving.tensors import dtype_name
+from serving.tensors import check_strings, dtype_name
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 INPUTS = "inputs"
 _CLASSES, _SCORES, _OUTPUTS = "classes", "scores", "outputs"
 
 
-def serialized_examples(message: input_pb2.Input) -> np.ndarray:
+def serialized_examples(message: input_pb2.Input, max_bytes: int) -> np.ndarray:
     """The tf.Examples of a request, bytes [N], each with the context they share.
 
-    Raises ServingError(INVALID_ARGUMENT) where there are none.
+    Raises ServingError(INVALID_ARGUMENT) where there are none, more than `tensors.MAX_STRINGS`, or
+    more than `max_bytes` of contexts.
     """
     kind = message.WhichOneof("kind")
     examples = getattr(message, kind).examples if kind else ()
     if not examples:
         raise invalid("Input is empty.")
+    check_strings(INPUTS, len(examples))
     context = b""
     if kind == "example_list_with_context":
         # Two messages one after the other are read as one.
         context = message.example_list_with_context.context.SerializeToString()
+    if len(context) * len(examples) > max_bytes:
+        raise invalid(
+            f"a context of {len(context)} bytes for {len(examples)} examples is over {max_bytes} "
+            "bytes"
+        )
     array = np.empty(len(examples), object)
     array[:] = [context + example.SerializeToString() for example in examples]
     return array

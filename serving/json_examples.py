@@ -12,6 +12,7 @@ import numpy as np
 
 from serving.errors import invalid
 from serving.protos import classification_pb2, example_pb2, input_pb2, regression_pb2
+from serving.tensors import check_strings
 
 _INT64 = range(-(1 << 63), 1 << 63)
 
@@ -32,6 +33,7 @@ def read_examples(document: Mapping[str, Any], message: input_pb2.Input) -> None
         raise invalid("Expecting 'examples' value to be an list/array")
     if not examples:
         raise invalid("'examples' value is an empty array")
+    check_strings("'examples'", len(examples))
     target.examples.extend(map(_example, examples))
 
 
@@ -68,7 +70,7 @@ def _add(feature: example_pb2.Example, name: str, value: Any) -> None:
     elif isinstance(value, float):
         kind = "float_list"
     elif isinstance(value, str):
-        kind, value = "bytes_list", value.encode(errors="surrogatepass")
+        kind, value = "bytes_list", value.encode()
     elif isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
         kind, value = "bytes_list", _decoded(value["b64"])
     else:

@@ -13,10 +13,12 @@ import numpy as np
 
 from serving.errors import ServingError, invalid
 from serving.protos import meta_graph_pb2, types_pb2
-from serving.tensors import dtype_name, numpy_dtype
+from serving.tensors import check_strings, dtype_name, numpy_dtype
 
 Inputs = Mapping[str, meta_graph_pb2.TensorInfo]
 _SHOWN = 256  # characters of a value in an error message
+_NAMED_ROWS = 1000
+_MAX_RANK = 32  # NumPy's own limit
 
 
 def read_inputs(document: Mapping[str, Any], wanted: Inputs) -> tuple[dict[str, np.ndarray], bool]:
@@ -106,7 +108,8 @@ def _stack(values: list[Any], name: str, dtype: int) -> np.ndarray:
         return _array(values, dtype)
     except ServingError:
         shape = None
-        for number, value in enumerate(values):
+        # Each row takes a hundred times as long by itself.
+        for number, value in enumerate(values[:_NAMED_ROWS]):
             where = f"Failed to process element: {number} key: {name} of 'instances' list. Error: "
             try:
                 array = _array(value, dtype)
@@ -143,6 +146,9 @@ def _strings(value: Any) -> np.ndarray:
     while isinstance(level, list):
         shape.append(len(level))
         level = level[0] if level else None
+    if len(shape) > _MAX_RANK:
+        raise invalid(f"JSON Value: lists {len(shape)} deep, more than {_MAX_RANK}")
+    check_strings("JSON Value", math.prod(shape))
     flat: list[bytes] = []
     _collect(value, shape, 0, flat)
     array = np.empty(math.prod(shape), object)

@@ -33,8 +33,9 @@ from serving.saved_model import DEFAULT_SIGNATURE
 from serving.settings import BatchingParameters
 from serving.versions import SETTLE_SECONDS, LoadedVersion, ModelVersions, VersionStatus
 
-# Requests beyond are taken apart in threads, so that they do not hold up the others.
-_LARGE_BYTES = 256 << 10
+# Requests beyond are taken apart in threads, so that they do not hold up the others; the second
+# where values are read one by one.
+_LARGE_BYTES, _LARGE_LIST_BYTES = 256 << 10, 8 << 10
 _LARGE_RESULT = 10_000  # values
 _TAKING_APART = 4
 _RELOAD_SECONDS = 120.0
@@ -68,6 +69,11 @@ class Models:
         self._scheduler = Scheduler(batching, max_message_bytes, self._called)
         self._pool = futures.ThreadPoolExecutor(_TAKING_APART, thread_name_prefix="messages")
         self._reloading = threading.Lock()
+
+    def cancel(self) -> None:
+        """Ends all waiting for models."""
+        for versions in [*self.versions.values(), *self.removed]:
+            versions.cancel()
 
     def close(self) -> None:
         """Ends the threads and unloads the models. Waits for the requests still running."""
@@ -112,7 +118,9 @@ class Models:
         with self.lend(request.model_spec) as lent:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             lent.model.signature(name).check_names(request.inputs)
-            inputs = await self._if_large(request, self._inputs, request)
+            in_pieces = all(map(tensors.is_one_piece, request.inputs.values()))
+            limit = _LARGE_BYTES if in_pieces else _LARGE_LIST_BYTES
+            inputs = await self._if(request.ByteSize() > limit, self._inputs, request)
             outputs = await self.infer(lent, name, inputs, request.output_filter)
             response = predict_pb2.PredictResponse()
             response.model_spec.CopyFrom(_spec(lent, name))
@@ -154,7 +162,7 @@ class Models:
         response = inference_pb2.MultiInferenceResponse()
         with self.lend(specs[0]) as lent:
             names = inference.check_tasks(request, lent.model.signature_def, DEFAULT_SIGNATURE)
-            examples = await self._if_large(request, self._examples, request)
+            examples = await self._read_examples(request)
             for task, name in zip(request.tasks, names, strict=True):
                 outputs = await self.infer(lent, name, {inference.INPUTS: examples})
                 result = response.results.add(model_spec=_spec(lent, name))
@@ -162,7 +170,7 @@ class Models:
                     made = await self.in_thread(inference.classification, outputs, len(examples))
                     result.classification_result.CopyFrom(made)
                 else:
-                    made = inference.regression(outputs, len(examples))
+                    made = await self.in_thread(inference.regression, outputs, len(examples))
                     result.regression_result.CopyFrom(made)
         return response
 
@@ -203,7 +211,7 @@ class Models:
             raise ServingError(grpc.StatusCode.NOT_FOUND, missing)
         response = get_model_status_pb2.GetModelStatusResponse()
         for status in found:
-            _add_status(response, status)
+            _add_status(response, status, versions.public(status.message))
         return response
 
     def reload(
@@ -214,9 +222,7 @@ class Models:
         Raises ServingError: INVALID_ARGUMENT for a config that makes no sense, UNKNOWN for models
         that did not become available, FAILED_PRECONDITION for labels of versions that did not.
         """
-        configs = from_proto(request.config)
-        with self._reloading:
-            self.apply(configs)
+        self.apply(from_proto(request.config))
         return model_management_pb2.ReloadConfigResponse(
             status={"error_code": grpc.StatusCode.OK.value[0]}
         )
@@ -224,13 +230,32 @@ class Models:
     def apply(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models instead, and no others. Raises ServingError as `reload` does."""
         deadline = time.monotonic() + _RELOAD_SECONDS
+        with self._reloading:
+            added = self._exchange(configs)
+        self._wait_for(added, deadline)
+        for config in configs:
+            versions = self.versions.get(config.name)
+            # Another reload may have taken it away meanwhile.
+            if versions is None or versions.config.base_path != config.base_path:
+                continue
+            for version in config.labels.values():
+                if not versions.wait_for(version, deadline - time.monotonic()):
+                    raise ServingError(
+                        grpc.StatusCode.FAILED_PRECONDITION,
+                        f"Request to assign label to version {version} of model {config.name}, "
+                        "which is not currently available for inference",
+                    )
+            versions.configure(config, config.labels)
+
+    def _exchange(self, configs: Sequence[ModelConfig]) -> list[ModelVersions]:
+        """Takes these models in the place of what there is; those that are new."""
         labels = {name: versions.config.labels for name, versions in self.versions.items()}
         kept, added = {}, []
         for config in configs:
             old = self.versions.get(config.name)
             if old is None or old.config.base_path != config.base_path:
                 kept[config.name] = self._new(dataclasses.replace(config, labels={}))
-                added.append(config.name)
+                added.append(kept[config.name])
             else:
                 # Labels come last: they may only be of versions that serve.
                 old.configure(config, labels[config.name])
@@ -239,24 +264,16 @@ class Models:
         self.versions = kept
         self.removed += gone
         self.wake.set()
-        self._wait_for(added, deadline)
-        for config in configs:
-            for version in config.labels.values():
-                if not kept[config.name].wait_for(version, deadline - time.monotonic()):
-                    raise ServingError(
-                        grpc.StatusCode.FAILED_PRECONDITION,
-                        f"Request to assign label to version {version} of model {config.name}, "
-                        "which is not currently available for inference",
-                    )
-            kept[config.name].configure(config, config.labels)
+        return added
 
-    def _wait_for(self, names: Sequence[str], deadline: float) -> None:
+    def _wait_for(self, added: Sequence[ModelVersions], deadline: float) -> None:
         problems = []
-        for name in names:
+        for versions in added:
             try:
-                self.versions[name].wait_until_available(deadline - time.monotonic())
+                versions.wait_until_available(deadline - time.monotonic(), must_be_there=True)
             except ServingError as error:
-                problems.append(f"{{{name} due to error: {error.message}}}")
+                why = versions.public(error.message)
+                problems.append(f"{{{versions.name} due to error: {why}}}")
         if problems:
             raise ServingError(
                 grpc.StatusCode.UNKNOWN,
@@ -277,29 +294,31 @@ class Models:
                 raise invalid(f"No signature was found with the name: {name}")
             lent.model.signature(name)  # can it be called?
             check(lent.model.signature_def[name])
-            examples = await self._if_large(request, self._examples, request)
+            examples = await self._read_examples(request)
             outputs = await self.infer(lent, name, {inference.INPUTS: examples})
             result = await self.in_thread(convert, outputs, len(examples))
             return response_class(model_spec=_spec(lent, name), result=result)
 
     def _inputs(self, request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
-        inputs = {}
+        inputs, left = {}, self.max_message_bytes
         for alias, proto in request.inputs.items():
-            inputs[alias] = tensors.from_proto(proto, alias, self.max_message_bytes)
+            inputs[alias] = tensors.from_proto(proto, alias, left)
+            left -= inputs[alias].nbytes
             self.check_images(alias, inputs[alias])
         return inputs
 
+    async def _read_examples(self, request: Any) -> np.ndarray:
+        large = request.ByteSize() > _LARGE_LIST_BYTES
+        return await self._if(large, self._examples, request)
+
     def _examples(self, request: Any) -> np.ndarray:
-        examples = inference.serialized_examples(request.input)
+        examples = inference.serialized_examples(request.input, self.max_message_bytes)
         self.check_images(inference.INPUTS, examples)
         return examples
 
     def check_images(self, alias: str, array: np.ndarray) -> None:
         """Raises ServingError(INVALID_ARGUMENT) where an image in `array` is too large."""
         check_pixels(alias, array, self._max_image_pixels)
-
-    async def _if_large(self, request: Any, function: Callable[..., _Result], *arguments: Any):
-        return await self._if(request.ByteSize() > _LARGE_BYTES, function, *arguments)
 
     async def _if(self, large: bool, function: Callable[..., _Result], *arguments: Any) -> _Result:
         return await self.in_thread(function, *arguments) if large else function(*arguments)
@@ -323,8 +342,8 @@ def _spec(lent: LoadedVersion, signature_name: str = "") -> model_pb2.ModelSpec:
 
 
 def _add_status(
-    response: get_model_status_pb2.GetModelStatusResponse, status: VersionStatus
+    response: get_model_status_pb2.GetModelStatusResponse, status: VersionStatus, message: str
 ) -> None:
     proto = response.model_version_status.add(version=status.version, state=status.state)
     proto.status.error_code = status.code.value[0]
-    proto.status.error_message = status.message
+    proto.status.error_message = message

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
 import socket
 import time
 import urllib.parse
+import zlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 from aiohttp import web
 from google.protobuf import json_format
 
-from serving.errors import ServingError, invalid
+from serving.errors import ServingError, invalid, translated
 from serving.json_examples import classification_json, read_examples, regression_json
 from serving.json_tensors import answer_json, read_inputs
 from serving.models import Models
@@ -50,8 +51,11 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
-
-_log = logging.getLogger(__name__)
+_HALF_OF_A_PAIR = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+# zlib's names of a header and a window.
+_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+# Of a version; more take Python long.
+_MOST_DIGITS = 19
 
 
 class RestServer:
@@ -66,21 +70,12 @@ class RestServer:
         self._models = models
         self._metrics_path = metrics_path
         self._timeout = timeout
-        self._runner: web.AppRunner | None = None
+        self._runner: web.ServerRunner | None = None
 
     async def start(self, listener: socket.socket, grace: float) -> None:
         """Starts to answer."""
-        app = web.Application(client_max_size=self._models.max_message_bytes)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        # A caller who hangs up need not be answered: what waits for a thread is dropped. One who
-        # sends nothing, or the half of a header, is let go after as long as a request may take.
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=grace,
-            handler_cancellation=True,
-            keepalive_timeout=self._timeout,
-        )
+        server = _HttpServer(self._handle, self._models.max_message_bytes, self._timeout)
+        self._runner = web.ServerRunner(server, shutdown_timeout=grace)
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()
 
@@ -89,7 +84,7 @@ class RestServer:
         if self._runner:
             await self._runner.cleanup()
 
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
         path = request.rel_url.raw_path
         if path == self._metrics_path and request.method == "GET":
             return web.Response(body=self._models.metrics.text(), content_type="text/plain")
@@ -100,17 +95,17 @@ class RestServer:
             if (request.content_length or 0) > limit:
                 raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
             body = await asyncio.wait_for(request.read(), self._timeout)
+            if encoding := request.headers.get("Content-Encoding"):
+                body = await self._models.in_thread(_decompressed, body, encoding, limit)
             answer = self._dispatch(request.method, path, body)
             text = await asyncio.wait_for(answer, self._timeout)
         except web.HTTPRequestEntityTooLarge:
             return _error(413, f"the request is larger than the limit of {limit} bytes")
         except asyncio.TimeoutError:
             return _error(504, f"the request took more than {self._timeout:g} s")
-        except ServingError as error:
-            return _error(_HTTP_STATUS.get(error.code, 500), error.message)
         except Exception as error:
-            _log.exception("a request failed")
-            return _error(500, f"{type(error).__name__}: {error}")
+            refusal = translated(error)
+            return _error(_HTTP_STATUS.get(refusal.code, 500), refusal.message)
         return web.Response(text=text, content_type="application/json")
 
     async def _dispatch(self, method: str, path: str, body: bytes) -> str:
@@ -140,7 +135,8 @@ class RestServer:
             spec.signature_name = signature
             return await answers[verb](spec, document)
         except BaseException as error:
-            status = error.code.name if isinstance(error, ServingError) else "CANCELLED"
+            failed = isinstance(error, Exception)
+            status = translated(error).code.name if failed else "CANCELLED"
             raise
         finally:
             if spec.name in self._models.versions:
@@ -175,7 +171,47 @@ class RestServer:
         request = regression_pb2.RegressionRequest(model_spec=spec)
         await self._models.in_thread(read_examples, document, request.input)
         response = await self._models.regress(request)
-        return regression_json(response.result)
+        return await self._models.in_thread(regression_json, response.result)
+
+
+class _HttpServer(web.Server):
+    """Takes connections; bodies of `limit` bytes, `timeout` seconds."""
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.Response]],
+        limit: int,
+        timeout: float,
+    ) -> None:
+        self._limit, self._timeout = limit, timeout
+        # A caller who hangs up need not be answered: what waits for a thread is dropped.
+        super().__init__(handler, request_factory=self._request, handler_cancellation=True)
+
+    def _request(self, message, payload, protocol, writer, task) -> web.BaseRequest:
+        loop = asyncio.get_running_loop()
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, loop, client_max_size=self._limit
+        )
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            # It would unpack a megabyte to a gigabyte before it looked at the limit.
+            auto_decompress=False,
+            # One who sends nothing, or the half of a header, is let go after this long.
+            keepalive_timeout=self._timeout,
+        )
+
+
+class _Connection(web.RequestHandler):
+    def handle_error(self, *arguments: Any, **named: Any) -> web.StreamResponse:
+        """Says what is no HTTP in JSON, as everything else."""
+        answer = super().handle_error(*arguments, **named)
+        answer.text = json.dumps({"error": answer.text})
+        answer.content_type = "application/json"
+        return answer
 
 
 def _status(models: Models, spec: model_pb2.ModelSpec) -> str:
@@ -197,11 +233,34 @@ def _metadata(models: Models, spec: model_pb2.ModelSpec) -> str:
     return json.dumps(document, indent=1)
 
 
+def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
+    """What a body of Content-Encoding gzip or deflate holds.
+
+    Raises HTTPRequestEntityTooLarge for more than `limit` bytes, ServingError(INVALID_ARGUMENT) for
+    another encoding or a body that is none of it.
+    """
+    if encoding.lower() not in _WINDOWS:
+        raise invalid(f"Content-Encoding: {encoding} is not supported")
+    unpacker = zlib.decompressobj(_WINDOWS[encoding.lower()])
+    try:
+        content = unpacker.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise invalid(f"the body is no {encoding}: {error}") from error
+    if len(content) > limit:
+        raise web.HTTPRequestEntityTooLarge(limit, len(content))
+    if not unpacker.eof:
+        raise invalid(f"the body is no {encoding}: it is cut off")
+    return content
+
+
 def _parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
         document = json.loads(body)
+        if _HALF_OF_A_PAIR.search(body):
+            # Most often both halves are there, and Python has put them together.
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise invalid(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
@@ -212,7 +271,7 @@ def _parse(body: bytes) -> dict[str, Any]:
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=urllib.parse.unquote(name))
     if version:
-        if int(version) >= 1 << 63:
+        if len(version) > _MOST_DIGITS or int(version) >= 1 << 63:
             raise invalid(f"Failed to convert version: {version} to numeric.")
         spec.version.value = int(version)
     if label:

@@ -17,7 +17,7 @@ import grpc
 import numpy as np
 
 from serving import warmup
-from serving.errors import ServingError, status_code
+from serving.errors import ServingError, invalid, status_code
 from serving.protos import config_pb2, meta_graph_pb2, types_pb2
 from serving.runtime import tf
 from serving.signature import METHODS, Input, Signature
@@ -119,6 +119,9 @@ class SavedModel:
             values = self._calls[name](*(inputs[alias] for alias in signature.inputs))
         except tf.OpError as error:
             raise ServingError(status_code(error.error_code), error.message) from error
+        except UnicodeDecodeError as error:
+            # The graph's message shows bytes that it was sent, and Python cannot read it.
+            raise invalid(error.object.decode(errors="replace")) from error
         return dict(zip(signature.outputs, map(np.asarray, values), strict=True))
 
     def predict(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

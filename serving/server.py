@@ -109,6 +109,7 @@ class Server:
             if self.rest_port is not None:
                 loop.run(self._rest.start(listener, _GRACE_SECONDS))
             watcher.start()
+            stack.callback(self._models.cancel)
             self._stack = stack.pop_all()
         return self
 

@@ -28,6 +28,13 @@ _TYPES = {
     types_pb2.DT_BOOL: (np.dtype(np.bool_), "bool_val"),
     types_pb2.DT_STRING: (np.dtype(object), "string_val"),
 }
+_MAX_RANK = 254  # TensorFlow's own limit (tensor_shape.h, MaxDimensions)
+# A tensor of few values may claim a shape of many, which the last one fills. What a request costs
+# would have nothing to do with its size any more, so that is limited, and that of strings, each of
+# which may be an image, more.
+_MOST_FILLED, _MOST_FILLED_STRINGS = 1 << 20, 1 << 10
+# In a request. Each may be an image, and costs its time whatever its size.
+MAX_STRINGS = 1 << 16
 _NUMBERS = {dtype: number for number, (dtype, _) in _TYPES.items()}
 # Packed fixed-width fields: on the wire the values are the array's little-endian bytes after tag
 # and length. They are written and read as such, 80 times faster than by extend().
@@ -96,21 +103,25 @@ def fill(proto: tensor_pb2.TensorProto, array: np.ndarray, content: bool = False
 
 def from_proto(proto: tensor_pb2.TensorProto, name: str, max_bytes: int) -> np.ndarray:
     """The array in `proto`. As in TensorFlow, a short list of values is filled up with its last
-    one.
+    one, but with no more than a million numbers or a thousand strings.
 
     Raises ServingError(INVALID_ARGUMENT) where the content does not fit the shape, and where the
-    shape claims more than `max_bytes` (a few bytes on the wire could otherwise ask for all the
-    memory).
+    shape claims more than `max_bytes`.
     """
     dtype, field = _TYPES.get(proto.dtype, (None, None))
+    if len(proto.tensor_shape.dim) > _MAX_RANK:
+        raise invalid(f"tensor parsing error: {name} has more than {_MAX_RANK} dimensions")
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if dtype is None or proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise invalid(f"tensor parsing error: {name}")
     count = math.prod(shape)
-    if count * dtype.itemsize > max_bytes:
+    # Rows of no elements are work, too.
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > max_bytes:
         raise invalid(
             f"tensor parsing error: {name} claims the shape {shape}, over {max_bytes} bytes"
         )
+    if dtype.hasobject:
+        check_strings(name, count)
     if proto.tensor_content:
         return _from_content(proto.tensor_content, dtype, shape, name)
     values = getattr(proto, field)
@@ -118,8 +129,24 @@ def from_proto(proto: tensor_pb2.TensorProto, name: str, max_bytes: int) -> np.n
         raise invalid(
             f"tensor parsing error: {name} has {len(values)} values for the shape {shape}"
         )
+    if count - len(values) > (_MOST_FILLED_STRINGS if dtype.hasobject else _MOST_FILLED):
+        raise invalid(
+            f"tensor parsing error: {name} has {len(values)} values for the shape {shape}, more "
+            "than the last one may fill"
+        )
     read = _packed if proto.dtype in _PACKED_TAGS else _values
     return _shaped(_fill_up(read(values, dtype, field), count), shape, name)
+
+
+def check_strings(name: str, count: int) -> None:
+    """Raises ServingError(INVALID_ARGUMENT) for more than `MAX_STRINGS` strings or tf.Examples."""
+    if count > MAX_STRINGS:
+        raise invalid(f"{name} has {count} strings, more than the limit of {MAX_STRINGS}")
+
+
+def is_one_piece(proto: tensor_pb2.TensorProto) -> bool:
+    """Whether the values are read at once, and not one after the other."""
+    return bool(proto.tensor_content) or proto.dtype in _PACKED_TAGS
 
 
 def _from_content(content: bytes, dtype: np.dtype, shape: list[int], name: str) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import re
 
@@ -10,16 +12,27 @@ from google.protobuf.message import DecodeError
 from serving.protos import saved_model_pb2
 from serving.runtime import tf
 
+_MAX_VERSION = (1 << 63) - 1  # of the messages that name it
+
+_log = logging.getLogger(__name__)
+
 Listing = tuple[tuple[str, int, int], ...]
 
 
 def find_versions(base_path: str) -> list[tuple[int, str]]:
-    """(version, path) of the directories in `base_path` whose name is a number, newest first."""
+    """(version, path) of the directories in `base_path` whose name is an int64, newest first."""
     names = (name.rstrip("/") for name in tf.listdir(base_path))
     numbers = {int(name): name for name in names if re.fullmatch("[0-9]{1,19}", name)}
+    for number in [number for number in numbers if number > _MAX_VERSION]:
+        _tell_once(f"{os.path.join(base_path, numbers.pop(number))}: no version: it is no int64")
     return [
         (version, os.path.join(base_path, numbers[version])) for version in sorted(numbers)[::-1]
     ]
+
+
+@functools.lru_cache(maxsize=1000)
+def _tell_once(text: str) -> None:
+    _log.warning("%s", text)
 
 
 def listing(path: str) -> Listing:

@@ -109,6 +109,7 @@ class ModelVersions:
         self.config = config
         self.problem = ""
         self._polls = 0
+        self._cancelled = False
         self._on_idle = on_idle
         self._settle_seconds = settle_seconds
         self._changed = threading.Condition()
@@ -144,21 +145,30 @@ class ModelVersions:
         with self._changed:
             return [self._statuses[version] for version in sorted(self._statuses, reverse=True)]
 
-    def wait_until_available(self, timeout: float) -> int:
+    def wait_until_available(self, timeout: float, must_be_there: bool = False) -> int:
         """Waits until a version is served and returns the newest such.
 
+        Args:
+          timeout: in seconds.
+          must_be_there: whether not to wait for a first version to appear.
+
         Raises ServingError: FAILED_PRECONDITION with the reason at once when every version has
-        failed, DEADLINE_EXCEEDED after `timeout` seconds.
+        failed, NOT_FOUND where there must be one and is none, DEADLINE_EXCEEDED after `timeout`
+        seconds, UNAVAILABLE where the server stops.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
+            enough = self._polls + 2  # the first may be under way
             while not self._serving:
+                self._check_waiting()
                 failed = [s for s in self._statuses.values() if s.state == END]
                 if failed and len(failed) == len(self._statuses):
                     raise ServingError(
                         grpc.StatusCode.FAILED_PRECONDITION,
                         f"model {self.name} cannot be served. {_reasons(failed)}",
                     )
+                if must_be_there and self._polls >= enough and not self._statuses:
+                    raise ServingError(grpc.StatusCode.NOT_FOUND, self.problem)
                 left = deadline - time.monotonic()
                 if left <= 0:
                     known = _reasons(self._statuses.values()) or self.problem
@@ -182,7 +192,8 @@ class ModelVersions:
                     return self._statuses[version].state in (AVAILABLE, UNLOADING, END)
                 return self._polls >= enough
 
-            self._changed.wait_for(decided, timeout)
+            self._changed.wait_for(lambda: self._cancelled or decided(), timeout)
+            self._check_waiting()
             return version in self._serving
 
     def configure(self, config: ModelConfig, labels: Mapping[str, int]) -> None:
@@ -216,10 +227,9 @@ class ModelVersions:
             found = find_versions(base_path)
         except (OSError, tf.OpError) as error:
             # A base path that is away for a moment is no reason to stop serving.
-            self.problem = f"Could not read base path {base_path}: {_first_line(error)}"
-            _log.warning("%s", self.problem)
+            self._tell(f"Could not read base path {base_path}: {_first_line(error)}")
             return
-        self.problem = "" if found else f"No versions under base path {base_path}"
+        self._tell("" if found else f"No versions under base path {base_path}")
         wanted: set[int] = set()
         tried: set[int] = set()
         for version, path in found:
@@ -234,6 +244,26 @@ class ModelVersions:
             self._retire(set(self._serving) - wanted)
         self._forget({version for version, _ in found}, tried)
         self._unload_idle()
+
+    def _tell(self, problem: str) -> None:
+        """Keeps what is wrong with the base path, and logs it where it was not so before."""
+        if problem and problem != self.problem:
+            _log.warning("%s", problem)
+        self.problem = problem
+
+    def cancel(self) -> None:
+        """Ends all waiting, now and from now on: the server stops."""
+        with self._changed:
+            self._cancelled = True
+            self._changed.notify_all()
+
+    def _check_waiting(self) -> None:
+        if self._cancelled:
+            raise ServingError(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+
+    def public(self, message: str) -> str:
+        """The message without where on this machine the model lies."""
+        return message.replace(self.config.base_path, self.name)
 
     def close(self) -> None:
         """Unloads everything. Waits for the requests still running."""

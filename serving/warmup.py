@@ -81,7 +81,8 @@ def _replay(record: bytes, predict: Predict) -> None:
 
 
 def _call_examples(predict: Predict, signature: str, message: Any) -> None:
-    _call(predict, signature, {inference.INPUTS: inference.serialized_examples(message)})
+    examples = inference.serialized_examples(message, _MAX_TENSOR_BYTES)
+    _call(predict, signature, {inference.INPUTS: examples})
 
 
 def _call(predict: Predict, signature: str, inputs: dict[str, np.ndarray]) -> None:
