@@ -73,7 +73,7 @@ class Models:
     def cancel(self) -> None:
         """Ends all waiting for models."""
         for versions in [*self.versions.values(), *self.removed]:
-            versions.cancel()
+            versions.cancel(ServingError(grpc.StatusCode.UNAVAILABLE, "the server is stopping"))
 
     def close(self) -> None:
         """Ends the threads and unloads the models. Waits for the requests still running."""
@@ -261,6 +261,8 @@ class Models:
                 old.configure(config, labels[config.name])
                 kept[config.name] = old
         gone = [old for old in self.versions.values() if kept.get(old.name) is not old]
+        for old in gone:
+            old.cancel(ServingError(grpc.StatusCode.ABORTED, "another reload took it away"))
         self.versions = kept
         self.removed += gone
         self.wake.set()

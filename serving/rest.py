@@ -16,7 +16,7 @@ import grpc
 from aiohttp import web
 from google.protobuf import json_format
 
-from serving.errors import ServingError, invalid, translated
+from serving.errors import invalid, translated
 from serving.json_examples import classification_json, read_examples, regression_json
 from serving.json_tensors import answer_json, read_inputs
 from serving.models import Models

@@ -109,7 +109,7 @@ class ModelVersions:
         self.config = config
         self.problem = ""
         self._polls = 0
-        self._cancelled = False
+        self._cancelled: ServingError | None = None
         self._on_idle = on_idle
         self._settle_seconds = settle_seconds
         self._changed = threading.Condition()
@@ -154,7 +154,7 @@ class ModelVersions:
 
         Raises ServingError: FAILED_PRECONDITION with the reason at once when every version has
         failed, NOT_FOUND where there must be one and is none, DEADLINE_EXCEEDED after `timeout`
-        seconds, UNAVAILABLE where the server stops.
+        seconds, and what `cancel` was given.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -192,7 +192,7 @@ class ModelVersions:
                     return self._statuses[version].state in (AVAILABLE, UNLOADING, END)
                 return self._polls >= enough
 
-            self._changed.wait_for(lambda: self._cancelled or decided(), timeout)
+            self._changed.wait_for(lambda: self._cancelled is not None or decided(), timeout)
             self._check_waiting()
             return version in self._serving
 
@@ -251,15 +251,15 @@ class ModelVersions:
             _log.warning("%s", problem)
         self.problem = problem
 
-    def cancel(self) -> None:
-        """Ends all waiting, now and from now on: the server stops."""
+    def cancel(self, reason: ServingError) -> None:
+        """Ends all waiting, now and from now on, with this error."""
         with self._changed:
-            self._cancelled = True
+            self._cancelled = reason
             self._changed.notify_all()
 
     def _check_waiting(self) -> None:
         if self._cancelled:
-            raise ServingError(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+            raise self._cancelled
 
     def public(self, message: str) -> str:
         """The message without where on this machine the model lies."""

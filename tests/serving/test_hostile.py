@@ -1,6 +1,7 @@
 """What strangers send: an error each, and the server goes on."""
 
 import base64
+import gzip
 import http.client
 import io
 import json
@@ -18,6 +19,7 @@ from PIL import Image
 from tensorflow_serving.apis import model_management_pb2, predict_pb2
 
 from serving.client import Client, ServingError
+from serving.images import check_pixels
 from serving.server import Server
 from serving.settings import BatchingParameters
 from serving.tensors import to_proto
@@ -396,3 +398,134 @@ def test_clients_that_send_half_a_header_or_nothing_are_let_go(base_path):
             while client.recv(1 << 16):
                 pass
             client.close()
+
+
+def one_string(value: bytes, *shape: int) -> bytes:
+    """A Predict request of a string tensor that has one value and claims a shape."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "small"
+    proto = request.inputs["examples"]
+    proto.dtype = 7
+    proto.string_val.append(value)
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize("shape", [(30_000_000,), (1 << 40,), (2000,), (1 << 30, 0)])
+def test_a_string_that_claims_to_be_many(channel, alive, shape):
+    assert ask(channel, "PredictionService/Predict", one_string(b"x", *shape)) == "INVALID_ARGUMENT"
+    alive()
+
+
+def test_a_shape_of_any_number_of_dimensions(channel, alive):
+    content = one_string(b"x", *[1 << 62] * 20_000)
+    assert ask(channel, "PredictionService/Predict", content) == "INVALID_ARGUMENT"
+    alive()
+
+
+def test_a_number_that_claims_to_be_many(channel, alive):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = "small", "predict"
+    proto = request.inputs["image"]
+    proto.dtype = 1
+    proto.float_val.append(1.0)
+    for size in (1000, SIZE, SIZE, 3):
+        proto.tensor_shape.dim.add(size=size)
+    content = request.SerializeToString()
+    assert ask(channel, "PredictionService/Predict", content) == "INVALID_ARGUMENT"
+    proto.tensor_shape.dim[0].size = 4
+    assert ask(channel, "PredictionService/Predict", request.SerializeToString()) == "OK"
+    alive()
+
+
+def test_an_image_of_one_colour_has_no_more_pixels_than_its_bytes_allow():
+    buffer = io.BytesIO()
+    Image.new("L", (4000, 4000)).save(buffer, "png")
+    one = np.array([buffer.getvalue()], object)
+    with pytest.raises(ServingError, match=r"4000 x 4000 pixels in \d+ bytes, more than 100 a"):
+        check_pixels("examples", one, 64_000_000)
+    noise = np.random.default_rng(0).integers(0, 255, (2100, 2100), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "png", compress_level=0)
+    check_pixels("examples", np.array([buffer.getvalue()] * 200, object), 64_000_000)
+    with pytest.raises(ServingError, match="pixels in all images"):
+        check_pixels("examples", np.array([buffer.getvalue()] * 300, object), 64_000_000)
+
+
+def post(server, body: bytes, **headers: str) -> tuple[int, dict]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
+    connection.request("POST", "/v1/models/small:predict", body, headers)
+    answer = connection.getresponse()
+    content = json.loads(answer.read())
+    connection.close()
+    return answer.status, content
+
+
+def test_packed_bodies(target, photographs, alive):
+    document = {"instances": [{"b64": base64.b64encode(photographs["cat"]).decode()}]}
+    body = json.dumps(document).encode()
+    plain = post(target, body)
+    assert plain[0] == 200
+    headers = {"Content-Encoding": "gzip"}
+    packed = gzip.compress(body)
+    assert post(target, packed, **headers) == plain
+    # A thousand times the limit.
+    bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
+    content = b"".join(bomb.compress(bytes(1 << 20)) for _ in range(200)) + bomb.flush()
+    assert post(target, content, **headers)[0] == 413
+    for wrong in (packed[:-9], body, b""):
+        assert post(target, wrong, **headers)[0] == 400
+    assert post(target, packed, **{"Content-Encoding": "br"})[0] == 400
+    alive()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances": [' + b"[]," * 100_000 + b"[]]}",
+        b'{"instances": ' + b"[" * 40 + b'"x"' + b"]" * 40 + b"}",
+        b'{"instances": ["\\ud800"]}',
+        b'{"instances": ["x"], "signature_name": "\\udfff"}',
+        b'{"instances": [{"b64": "%s"}]}' % base64.b64encode(b"\xff\xfe no picture \x80"),
+        b'{"inputs": [' + b'"x",' * 70_000 + b'"x"]}',
+    ],
+    ids=["empty lists", "deep", "half a pair", "half a pair as a name", "no picture", "many"],
+)
+def test_mistakes_in_json(target, alive, body):
+    status, answer = post(target, body)
+    assert (status, "error" in answer) == (400, True)
+    assert len(answer["error"]) < 3000
+    alive()
+
+
+def test_both_halves_of_a_pair_are_a_character(target):
+    body = b'{"signature_name": "\\ud83d\\ude00", "instances": ["x"]}'
+    assert "\U0001f600" in post(target, body)[1]["error"]
+
+
+def test_a_version_of_thousands_of_digits(target):
+    connection = http.client.HTTPConnection("127.0.0.1", target.rest_port, timeout=60)
+    connection.request("GET", f"/v1/models/small/versions/{'9' * 5000}")
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert "Failed to convert version" in json.loads(answer.read())["error"]
+    connection.close()
+
+
+def test_what_is_no_http_is_answered_in_json(target):
+    with socket.create_connection(("127.0.0.1", target.rest_port), timeout=60) as client:
+        client.sendall(b"NO HTTP AT ALL\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert b"application/json" in head
+    assert "error" in json.loads(body)
+
+
+def test_a_message_that_echoes_is_cut(target):
+    text = "é" * 20_000
+    with Client(f"127.0.0.1:{target.grpc_port}") as client, pytest.raises(ServingError) as error:
+        client.call("small", {"examples": np.array([b"x"], object)}, signature_name=text)
+    assert error.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert len(error.value.message) < 2100

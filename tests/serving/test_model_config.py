@@ -1,10 +1,13 @@
 """Models, policies and labels of a ModelServerConfig, from a file and while the server runs."""
 
+import contextlib
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from google.protobuf import text_format
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.client import Client, ServingError
@@ -199,6 +202,62 @@ def test_reloading(three, pixels, tmp_path):
         assert code == "UNKNOWN"
         assert message.startswith("1 servable(s) did not become available: {{small due to error")
         assert client.predict("other", images)
+
+
+def whole_health(server):
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        request = health_pb2.HealthCheckRequest()
+        return health_pb2_grpc.HealthStub(channel).Check(request, timeout=30).status
+
+
+def two_models(path, other):
+    both = one_model(path)
+    both.model_config_list.config.add(
+        name="other", base_path=str(other), model_platform="tensorflow"
+    )
+    return both
+
+
+def test_a_model_that_is_not_there_holds_nothing_up(embedded, base_path, tmp_path, pixels):
+    with Client(f"127.0.0.1:{embedded.grpc_port}", timeout=60) as client:
+        code, message = code_and_message(
+            client.reload, two_models(base_path, tmp_path / "nothing" / "here")
+        )
+        assert (code, "other due to error" in message) == ("UNKNOWN", True)
+        assert str(tmp_path) not in message
+        assert whole_health(embedded) == health_pb2.HealthCheckResponse.SERVING
+        client.reload(one_model(base_path))
+        assert client.predict("small", list(pixels))
+
+
+def seen(client, name):
+    with contextlib.suppress(ServingError):
+        return client.status(name)
+
+
+def test_a_reload_that_waits_holds_up_neither_others_nor_the_end(exports, base_path, tmp_path):
+    half = tmp_path / "half" / "1"
+    half.mkdir(parents=True)
+    shutil.copy(exports[0] / "saved_model.pb", half)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        Server({"small": base_path}, poll_seconds=0.05, settle_seconds=0) as server,
+        Client(f"127.0.0.1:{server.grpc_port}", timeout=100, retries=0) as waiting,
+        Client(f"127.0.0.1:{server.grpc_port}", timeout=60) as client,
+    ):
+        server.wait_until_available("small")
+        config = two_models(base_path, half.parent)
+        first = pool.submit(code_and_message, waiting.reload, config)
+        while not seen(client, "other"):
+            assert not first.done()
+        client.reload(two_models(base_path, base_path))
+        assert "another reload took it away" in first.result()[1]
+        last = pool.submit(code_and_message, waiting.reload, config)
+        while seen(client, "other")[0].state != "START":
+            assert not last.done()
+        assert whole_health(server) == health_pb2.HealthCheckResponse.SERVING
+        server.__exit__()
+        assert "the server is stopping" in last.result()[1]
 
 
 @pytest.mark.parametrize("text", ["", 'model_config_list { config { name: "../x" } }'])

@@ -242,6 +242,7 @@ def test_a_broken_version_over_grpc(engine, exports, base_path, photographs):
             with pytest.raises(ServingError, match="version 2 is END") as error:
                 client.wait_until_available("small", 60, version=2)
             assert error.value.code is grpc.StatusCode.FAILED_PRECONDITION
+            assert str(base_path) not in error.value.message
             assert client.predict("small", list(photographs.values()), version=1)
 
 
@@ -285,6 +286,31 @@ def test_other_names_are_no_versions(small, exports, base_path, name):
 
     assert serving(small) == 1
     assert states(small) == {1: "AVAILABLE"}
+
+
+def test_a_number_that_is_no_int64_is_no_version(small, exports, base_path, caplog):
+    shutil.copytree(exports[1], base_path / str(1 << 63))
+    for _ in range(3):
+        small.poll()
+    assert states(small) == {1: "AVAILABLE"}
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == f"{base_path / str(1 << 63)}: no version: it is no int64"
+    shutil.copytree(exports[1], base_path / str((1 << 63) - 1))
+    small.poll()
+    assert serving(small) == (1 << 63) - 1
+
+
+def test_a_base_path_that_is_away_is_told_once(tmp_path, caplog):
+    small = ModelVersions(ModelConfig("small", str(tmp_path / "away")))
+    for _ in range(3):
+        small.poll()
+    assert len(caplog.records) == 1
+    (tmp_path / "away").mkdir()
+    for _ in range(3):
+        small.poll()
+    assert [record.getMessage() for record in caplog.records][1:] == [
+        f"No versions under base path {tmp_path / 'away'}"
+    ]
 
 
 def test_versions_are_ordered_as_numbers(small, exports, base_path):
