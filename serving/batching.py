@@ -349,6 +349,8 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _rows(inputs: Arrays) -> int:
+    if not all(array.ndim for array in inputs.values()):
+        raise invalid("Batching session Run() input tensors must have at least one dimension.")
     sizes = {len(array) for array in inputs.values()}
     if len(sizes) > 1:
         raise invalid("Batching session Run() input tensors must have equal 0th-dimension size")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from serving.errors import invalid
+from serving.json_values import decoded, shown, type_name
 from serving.protos import classification_pb2, example_pb2, input_pb2, regression_pb2
 from serving.tensors import check_strings
 
@@ -27,12 +26,17 @@ def read_examples(document: Mapping[str, Any], message: input_pb2.Input) -> None
         target = message.example_list_with_context
         target.context.CopyFrom(_example(document["context"]))
     if "examples" not in document:
-        raise invalid("When method is classify, key 'examples' is expected and was not found")
+        raise invalid(
+            f"JSON Value: {shown(document)} When method is classify, key 'examples' is expected "
+            "and was not found"
+        )
     examples = document["examples"]
     if not isinstance(examples, list):
-        raise invalid("Expecting 'examples' value to be an list/array")
+        raise invalid(
+            f"JSON Value: {shown(document)} Expecting 'examples' value to be an list/array"
+        )
     if not examples:
-        raise invalid("'examples' value is an empty array")
+        raise invalid(f"JSON Value: {shown(document)} 'examples' value is an empty array")
     check_strings("'examples'", len(examples))
     target.examples.extend(map(_example, examples))
 
@@ -53,7 +57,7 @@ def regression_json(result: regression_pb2.RegressionResult) -> str:
 
 def _example(value: Any) -> example_pb2.Example:
     if not isinstance(value, dict):
-        raise invalid(f"Example must be JSON object but got JSON {type(value).__name__}")
+        raise invalid(f"Example must be JSON object but got JSON {type_name(value)}")
     example = example_pb2.Example()
     for name, content in value.items():
         feature = example.features.feature[name]
@@ -72,22 +76,13 @@ def _add(feature: example_pb2.Example, name: str, value: Any) -> None:
     elif isinstance(value, str):
         kind, value = "bytes_list", value.encode()
     elif isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
-        kind, value = "bytes_list", _decoded(value["b64"])
+        kind, value = "bytes_list", decoded(value["b64"])
     else:
-        raise invalid(
-            f"Feature: {name} has element with unexpected JSON type: {type(value).__name__}"
-        )
+        raise invalid(f"Feature: {name} has element with unexpected JSON type: {type_name(value)}")
     if feature.WhichOneof("kind") not in (None, kind):
         expected = feature.WhichOneof("kind").removesuffix("_list")
         raise invalid(f"Unexpected element type in feature: {name} expecting type: {expected}")
     getattr(feature, kind).value.append(value)
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise invalid("Unable to base64 decode") from error
 
 
 def _shortest(value: float) -> float:

@@ -36,7 +36,7 @@ def without_loading_tensorflow() -> Iterator[None]:
 
 with without_loading_tensorflow():
     from tensorflow.core.example import example_pb2
-    from tensorflow.core.framework import tensor_pb2, types_pb2
+    from tensorflow.core.framework import graph_pb2, node_def_pb2, tensor_pb2, types_pb2
     from tensorflow.core.protobuf import (
         config_pb2,
         meta_graph_pb2,
@@ -71,6 +71,7 @@ __all__ = [
     "example_pb2",
     "get_model_metadata_pb2",
     "get_model_status_pb2",
+    "graph_pb2",
     "inference_pb2",
     "input_pb2",
     "meta_graph_pb2",
@@ -78,6 +79,7 @@ __all__ = [
     "model_pb2",
     "model_server_config_pb2",
     "model_service_pb2_grpc",
+    "node_def_pb2",
     "predict_pb2",
     "prediction_log_pb2",
     "prediction_service_pb2_grpc",

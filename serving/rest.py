@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import socket
 import time
@@ -19,6 +20,7 @@ from google.protobuf import json_format
 from serving.errors import invalid, translated
 from serving.json_examples import classification_json, read_examples, regression_json
 from serving.json_tensors import answer_json, read_inputs
+from serving.json_values import shown
 from serving.models import Models
 from serving.protos import (
     classification_pb2,
@@ -52,6 +54,7 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
 _HALF_OF_A_PAIR = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+_LARGE_NUMBER = re.compile(rb"[eE]\+?0*\d{3}|\d{300}")
 # zlib's names of a header and a window.
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 # Of a version; more take Python long.
@@ -106,7 +109,8 @@ class RestServer:
         except Exception as error:
             refusal = translated(error)
             return _error(_HTTP_STATUS.get(refusal.code, 500), refusal.message)
-        return web.Response(text=text, content_type="application/json")
+        # Bytes, so that the type is the one that TensorFlow Serving says, without a charset.
+        return web.Response(body=text.encode(), content_type="application/json")
 
     async def _dispatch(self, method: str, path: str, body: bytes) -> str:
         if method == "POST" and (match := _PREDICT.fullmatch(path)):
@@ -131,7 +135,10 @@ class RestServer:
             document = await self._models.in_thread(_parse, body)
             signature = document.get("signature_name", "")
             if not isinstance(signature, str):
-                raise invalid("'signature_name' key must be a string value.")
+                raise invalid(
+                    f"JSON Value: {shown(document)} not formatted correctly. 'signature_name' key "
+                    "must be a string value."
+                )
             spec.signature_name = signature
             return await answers[verb](spec, document)
         except BaseException as error:
@@ -209,8 +216,8 @@ class _Connection(web.RequestHandler):
     def handle_error(self, *arguments: Any, **named: Any) -> web.StreamResponse:
         """Says what is no HTTP in JSON, as everything else."""
         answer = super().handle_error(*arguments, **named)
-        answer.text = json.dumps({"error": answer.text})
-        answer.content_type = "application/json"
+        answer.body = _error_json(answer.text)
+        answer.headers["Content-Type"] = "application/json"
         return answer
 
 
@@ -257,15 +264,30 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
-        document = json.loads(body)
+        # As RapidJSON has it: of a key that is there twice the first counts, and a number too large
+        # for a double is none.
+        numbers = {"parse_float": _finite} if _LARGE_NUMBER.search(body) else {}
+        document = json.loads(body, object_pairs_hook=_first_of_each, **numbers)
         if _HALF_OF_A_PAIR.search(body):
             # Most often both halves are there, and Python has put them together.
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise invalid(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
-        raise invalid("JSON Value: Is not object")
+        raise invalid(f"JSON Value: {shown(document)} Is not object")
     return document
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else dict(reversed(pairs))
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"Number too big to be stored in double: {text[:_MOST_DIGITS]}")
+    return number
 
 
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:
@@ -291,6 +313,8 @@ def _to_dict(message: Any) -> dict[str, Any]:
 
 
 def _error(status: int, message: str) -> web.Response:
-    return web.Response(
-        status=status, text=json.dumps({"error": message}), content_type="application/json"
-    )
+    return web.Response(status=status, body=_error_json(message), content_type="application/json")
+
+
+def _error_json(message: str) -> bytes:
+    return json.dumps({"error": message}).encode()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from serving.errors import invalid
-from serving.protos import meta_graph_pb2
+from serving.protos import graph_pb2, meta_graph_pb2, node_def_pb2
 from serving.tensors import array_dtype_name, dtype_name, numpy_dtype
 
 METHODS = (
@@ -16,6 +16,10 @@ METHODS = (
     "tensorflow/serving/classify",
     "tensorflow/serving/regress",
 )
+_OF_ANY_SHAPE = {
+    *("Add", "AddV2", "Cast", "Const", "Div", "Identity", "Mul", "Neg", "Placeholder"),
+    *("ReadVariableOp", "RealDiv", "Sub", "VarHandleOp", "VariableV2"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +27,13 @@ class Input:
     """What goes into a signature.
 
     feed: the tensor of the graph. dtype: TensorFlow's DataType. shape: -1 for any size; None where
-    not even the rank is known.
+    not even the rank is known. any_shape: whether the graph takes others, too.
     """
 
     feed: str
     dtype: int
     shape: tuple[int, ...] | None
+    any_shape: bool = False
 
     def check(self, alias: str, array: np.ndarray) -> None:
         """Raises INVALID_ARGUMENT for an array of another type or shape."""
@@ -37,7 +42,7 @@ class Input:
                 f'input "{alias}" is expected to be {dtype_name(self.dtype)} but '
                 f"{array_dtype_name(array)} is provided"
             )
-        if self.shape is None or self.shape == array.shape:
+        if self.any_shape or self.shape is None or self.shape == array.shape:
             return
         fits = len(self.shape) == array.ndim and all(
             size in (-1, given) for size, given in zip(self.shape, array.shape, strict=True)
@@ -54,10 +59,20 @@ class Signature:
     """Inputs and outputs by their aliases.
 
     batches: whether it takes any number of rows, so that requests can share a call.
+
+    Whether a shape fits is left to the graph, as in TensorFlow Serving, where every operation of
+    it takes arrays of any shape. Others may end the process: a convolution of TensorFlow's does.
     """
 
-    def __init__(self, proto: meta_graph_pb2.SignatureDef) -> None:
+    def __init__(
+        self, proto: meta_graph_pb2.SignatureDef, graph: graph_pb2.GraphDef | None = None
+    ) -> None:
         self.inputs = {alias: _input(info) for alias, info in proto.inputs.items()}
+        if graph is not None and _operations(proto, graph) <= _OF_ANY_SHAPE:
+            self.inputs = {
+                alias: dataclasses.replace(each, any_shape=True)
+                for alias, each in self.inputs.items()
+            }
         self.outputs = tuple(proto.outputs)
         self.feeds = [each.feed for each in self.inputs.values()]
         self.fetches = [info.name for info in proto.outputs.values()]
@@ -101,6 +116,26 @@ class Signature:
             if alias in seen:
                 raise invalid(f"duplicate output tensor alias: {alias}")
             seen.add(alias)
+
+
+def _operations(proto: meta_graph_pb2.SignatureDef, graph: graph_pb2.GraphDef) -> set[str]:
+    """The kinds of operations between the inputs and the outputs; "" for what is not there."""
+    nodes = {node.name: node for node in graph.node}
+    seen = {_node(info.name) for info in proto.inputs.values()}
+    names = [_node(info.name) for info in proto.outputs.values()]
+    kinds = set()
+    while names:
+        name = names.pop()
+        if name not in seen:
+            seen.add(name)
+            node = nodes.get(name, node_def_pb2.NodeDef())
+            kinds.add(node.op)
+            names += map(_node, node.input)
+    return kinds
+
+
+def _node(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]
 
 
 def _input(info: meta_graph_pb2.TensorInfo) -> Input:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from serving.errors import invalid
@@ -17,6 +18,9 @@ _TYPES = {
     types_pb2.DT_FLOAT: (np.dtype(np.float32), "float_val"),
     types_pb2.DT_DOUBLE: (np.dtype(np.float64), "double_val"),
     types_pb2.DT_HALF: (np.dtype(np.float16), "half_val"),
+    types_pb2.DT_BFLOAT16: (np.dtype(ml_dtypes.bfloat16), "half_val"),
+    types_pb2.DT_COMPLEX64: (np.dtype(np.complex64), "scomplex_val"),
+    types_pb2.DT_COMPLEX128: (np.dtype(np.complex128), "dcomplex_val"),
     types_pb2.DT_INT8: (np.dtype(np.int8), "int_val"),
     types_pb2.DT_INT16: (np.dtype(np.int16), "int_val"),
     types_pb2.DT_INT32: (np.dtype(np.int32), "int_val"),
@@ -36,6 +40,9 @@ _MOST_FILLED, _MOST_FILLED_STRINGS = 1 << 20, 1 << 10
 # In a request. Each may be an image, and costs its time whatever its size.
 MAX_STRINGS = 1 << 16
 _NUMBERS = {dtype: number for number, (dtype, _) in _TYPES.items()}
+# What the values of a field are, where they are not the array's own: bits, or real and imaginary
+# parts in turn.
+_PARTS = {"half_val": np.uint16, "scomplex_val": np.float32, "dcomplex_val": np.float64}
 # Packed fixed-width fields: on the wire the values are the array's little-endian bytes after tag
 # and length. They are written and read as such, 80 times faster than by extend().
 _PACKED_TAGS = {
@@ -95,10 +102,10 @@ def fill(proto: tensor_pb2.TensorProto, array: np.ndarray, content: bool = False
         tag = _PACKED_TAGS[number] + _varint(array.nbytes)
         proto.MergeFromString(tag + _little_endian(array))
         return
-    flat = array.ravel()
-    if _TYPES[number][1] == "half_val":
-        flat = flat.view(np.uint16)
-    getattr(proto, _TYPES[number][1]).extend(flat.tolist())
+    flat, field = np.ascontiguousarray(array).ravel(), _TYPES[number][1]
+    if field in _PARTS:
+        flat = flat.view(_PARTS[field])
+    getattr(proto, field).extend(flat.tolist())
 
 
 def from_proto(proto: tensor_pb2.TensorProto, name: str, max_bytes: int) -> np.ndarray:
@@ -125,11 +132,12 @@ def from_proto(proto: tensor_pb2.TensorProto, name: str, max_bytes: int) -> np.n
     if proto.tensor_content:
         return _from_content(proto.tensor_content, dtype, shape, name)
     values = getattr(proto, field)
-    if len(values) > count or (count and not len(values)):
+    given, rest = divmod(len(values), 2 if dtype.kind == "c" else 1)
+    if rest or given > count or (count and not given):
         raise invalid(
             f"tensor parsing error: {name} has {len(values)} values for the shape {shape}"
         )
-    if count - len(values) > (_MOST_FILLED_STRINGS if dtype.hasobject else _MOST_FILLED):
+    if count - given > (_MOST_FILLED_STRINGS if dtype.hasobject else _MOST_FILLED):
         raise invalid(
             f"tensor parsing error: {name} has {len(values)} values for the shape {shape}, more "
             "than the last one may fill"
@@ -180,6 +188,8 @@ def _values(values: Sequence[Any], dtype: np.dtype, field: str) -> np.ndarray:
         return array
     if field == "half_val":
         return np.fromiter(values, np.int64, len(values)).astype(np.uint16).view(dtype)
+    if field in _PARTS:
+        return np.fromiter(values, _PARTS[field], len(values)).view(dtype)
     if field == "int_val":
         return np.fromiter(values, np.int32, len(values)).astype(dtype)
     return np.fromiter(values, dtype, len(values))

@@ -8,7 +8,8 @@ from serving.client import ServingError
 from serving.tensors import from_proto, to_proto
 
 LIMIT = 1 << 20
-NUMBERS = ["float16", "float32", "float64", "bool"]
+NUMBERS = ["float16", "float32", "float64", "bool", "complex64", "complex128"]
+NUMBERS += [tf.bfloat16.as_numpy_dtype]
 NUMBERS += [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
 
 

@@ -1,0 +1,106 @@
+"""Models as TensorFlow Serving's own documentation has them, and others that are not ours."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from serving.client import Client
+from serving.server import Server
+
+from .test_rest import ask
+
+
+def half_plus_three(path):
+    """The model of TensorFlow Serving's REST guide: half of x, and three."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        half = v1.get_variable("a", initializer=0.5, use_resource=False)
+        three = v1.get_variable("b", initializer=3.0, use_resource=False)
+        examples = v1.placeholder(tf.string, name="tf_example")
+        spec = {"x": tf.io.FixedLenFeature([1], tf.float32)}
+        x = tf.identity(tf.io.parse_example(examples, spec)["x"], name="x")
+        y = tf.add(half * x, three, name="y")
+        session.run(v1.global_variables_initializer())
+
+        def signature(method, inputs, outputs):
+            described = (
+                {name: v1.saved_model.utils.build_tensor_info(tensor) for name, tensor in each}
+                for each in (inputs, outputs)
+            )
+            return v1.saved_model.build_signature_def(*described, f"tensorflow/serving/{method}")
+
+        builder = v1.saved_model.Builder(str(path))
+        signatures = {
+            "serving_default": signature("predict", [("x", x)], [("y", y)]),
+            "regress_x_to_y": signature("regress", [("inputs", examples)], [("outputs", y)]),
+            "classify_x_to_y": signature("classify", [("inputs", examples)], [("scores", y)]),
+        }
+        builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+        builder.save()
+
+
+class Strange(tf.Module):
+    """What no network of ours has: strings that are numbers, lone strings, complex numbers."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def number(self, text):
+        return {"number": tf.strings.to_number(text), "lone": tf.constant(b"a\0b\0")}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.complex64, name="z")])
+    def conjugate(self, z):
+        return {"z": tf.math.conj(z), "short": tf.cast(tf.math.real(z), tf.bfloat16)}
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """A server of both."""
+    folder = tmp_path_factory.mktemp("others")
+    half_plus_three(folder / "half_plus_three" / "1")
+    strange = Strange()
+    signatures = {"serving_default": strange.number, "conjugate": strange.conjugate}
+    tf.saved_model.save(strange, str(folder / "strange" / "1"), signatures=signatures)
+    names = ("half_plus_three", "strange")
+    with Server({name: folder / name for name in names}, settle_seconds=0) as server:
+        for name in names:
+            server.wait_until_available(name)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("verb", "document", "answer"),
+    [
+        ("predict", {"instances": [1.0, 2.0, 5.0]}, {"predictions": [3.5, 4.0, 5.5]}),
+        ("predict", {"inputs": [[1.0], [5.0]]}, {"outputs": [[3.5], [5.5]]}),
+        ("predict", {"inputs": 1.0}, {"outputs": 3.5}),
+        (
+            "regress",
+            {"signature_name": "regress_x_to_y", "examples": [{"x": 1.0}, {"x": 2.0}]},
+            {"results": [3.5, 4.0]},
+        ),
+        (
+            "classify",
+            {"signature_name": "classify_x_to_y", "examples": [{"x": 1.0}]},
+            {"results": [[["", 3.5]]]},
+        ),
+    ],
+)
+def test_the_examples_of_the_rest_guide(others, verb, document, answer):
+    assert ask(others, f"/v1/models/half_plus_three:{verb}", document) == (200, answer)
+
+
+def test_strings_that_are_no_images_and_lone_ones(others):
+    path = "/v1/models/strange:predict"
+    answer = {"outputs": {"number": [1.5], "lone": "a\0b\0"}}
+    assert ask(others, path, {"inputs": ["1.5"]}) == (200, answer)
+    assert ask(others, path, {"inputs": ["x"]})[0] == 400
+
+
+def test_complex_numbers_and_short_ones(others):
+    z = np.array([1 + 2j], np.complex64)
+    with Client(f"127.0.0.1:{others.grpc_port}") as client:
+        answer = client.call("strange", {"z": z}, "conjugate")
+    assert answer["z"] == np.conj(z)
+    assert answer["short"].dtype == tf.bfloat16.as_numpy_dtype
+    assert answer["short"] == 1.0
+    document = {"signature_name": "conjugate", "inputs": [1.0]}
+    assert ask(others, "/v1/models/strange:predict", document)[0] == 501
