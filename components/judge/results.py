@@ -35,7 +35,7 @@ _FOLDERS = {"256_ObjectCategories": "caltech256"}
 SCALES = {"%": 100.0, "": 1.0, "nats": 1.0, "k": 1e-3, "M": 1e-6, "G": 1e-9}
 COLUMNS = (
     *("id", "paper", "table", "model", "data", "split", "protocol", "metric", "unit", "note"),
-    *("paper_value", "ours", "difference", "comparable", "why"),
+    *("verified", "paper_value", "ours", "difference", "comparable", "why"),
 )
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -13,12 +14,27 @@ def test_every_figure_is_whole():
         assert row.unit in results.SCALES, row.id
         assert row.metric in results.METRICS, row.id
         assert all((row.paper, row.table, row.model, row.data, row.split)), row.id
+        assert row.verified in benchmarks.VERIFIED, row.id
+        assert row.note or row.verified != "differs", f"{row.id} does not say how it differs"
         if row.metric in results.COUNTS:
             assert (row.protocol, row.split) == ("", "none"), row.id
         else:
             models, protocol = protocols.of_each(row.protocol)
             assert protocol in {*protocols.PROTOCOLS, protocols.OTHER}, row.id
             assert models == 1 or protocol != protocols.OTHER, row.id
+
+
+def test_a_row_that_does_not_say_whether_it_is_verified_is_refused(tmp_path, monkeypatch):
+    fields = [field.name for field in dataclasses.fields(benchmarks.Benchmark)]
+    row = dict.fromkeys(fields, "1") | {"id": "zhang1990-net"}
+    monkeypatch.setattr(benchmarks.resources, "files", lambda _: tmp_path)
+    (tmp_path / "benchmarks").mkdir()
+    for verified in ("", "maybe"):
+        cells = {**row, "verified": verified}.values()
+        table = f"{','.join(fields)}\n{','.join(cells)}\n"
+        (tmp_path / "benchmarks" / "digits.csv").write_text(table)
+        with pytest.raises(ValueError, match=r"'zhang1990-net' does not say"):
+            benchmarks.all_benchmarks.__wrapped__()
 
 
 @pytest.mark.parametrize(
