@@ -60,7 +60,7 @@ SPOTS = {
     "lecun1998-lenet5-connections": 340_908,
     "lecun1989-parameters": 9_760,
     "ciresan2010-mlp4": 0.35,
-    "ciresan2011-quoted": 0.17,
+    "ciresan2011b-committee7-best": 0.17,
     "ciresan2012-mnist-mcdnn35": 0.23,
     "ciresan2012-hwdb-offline": 6.5,
     "ciresan2012-cifar10-mcdnn8": 11.21,
