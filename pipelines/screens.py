@@ -222,8 +222,10 @@ def _titled(paper: str, *columns: str) -> Table:
 
 
 def _published(row: Mapping[str, Any], separator: str = "\n") -> Text:
-    """What was published, and where."""
-    about = ", ".join(filter(None, (row["table"], row["note"])))
+    """What was published, where, and whether nobody has seen it there."""
+    # Judgements of earlier versions do not say.
+    unverified = "not verified" if row.get("verified") == "no" else ""
+    about = ", ".join(filter(None, (row["table"], row["note"], unverified)))
     what = Text(f"{row['model']}, {METRICS[row['metric']]}")
     return what.append(f"{separator}{about}", style="dim")
 

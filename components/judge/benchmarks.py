@@ -1,11 +1,12 @@
 """The figures that papers publish, kept as tables.
 
 `benchmarks/*.csv` has one row a figure: id, paper, table, model, data, split, protocol, metric,
-value, unit, note. `data` is the name of a recipe's data set (that of TFDS where it has one),
-`metric` a key of `components.judge.results.METRICS`; `protocol` one of `components.judge.protocols`
-("7 x 144-crop": the mean of 7 models by that protocol), "other", or empty for what is counted of a
-network (split "none"). A value that nobody has looked up in the paper has "from memory, unverified"
-in its note.
+value, unit, note, verified. `data` is the name of a recipe's data set (that of TFDS where it has
+one), `metric` a key of `components.judge.results.METRICS`; `protocol` one of
+`components.judge.protocols` ("7 x 144-crop": the mean of 7 models by that protocol), "other", or
+empty for what is counted of a network (split "none"). `verified` says whether the value was seen in
+a public copy of where it is from, the paper or its authors' page or code: one of `VERIFIED`. Where
+it "differs", the note says how.
 """
 
 import csv
@@ -14,6 +15,8 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
+
+VERIFIED = ("yes", "no", "differs")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Benchmark:
     value: float
     unit: str
     note: str
+    verified: str
 
 
 @functools.cache
@@ -38,7 +42,7 @@ def all_benchmarks() -> dict[str, Benchmark]:
     """Every published figure by its id, in the order of the tables.
 
     Raises:
-      ValueError: two rows of the tables share an id.
+      ValueError: two rows of the tables share an id, or a row does not say whether it is verified.
     """
     rows: dict[str, Benchmark] = {}
     tables = resources.files(__package__) / "benchmarks"
@@ -48,6 +52,11 @@ def all_benchmarks() -> dict[str, Benchmark]:
         for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
             if row["id"] in rows:
                 raise ValueError(f"{table.name}: benchmark {row['id']!r} is there twice")
+            if row["verified"] not in VERIFIED:
+                raise ValueError(
+                    f"{table.name}: {row['id']!r} does not say whether it is verified, one of "
+                    f"{VERIFIED}, but {row['verified']!r}"
+                )
             rows[row["id"]] = Benchmark(**{**row, "value": float(row["value"])})
     return rows
 

@@ -27,15 +27,28 @@ METRICS = {
     "rejected_at_0.5_error": "rejected for 0.5 % error",
     "accuracy": "accuracy",
     "steps_to_72.2_accuracy": "steps to 72.2 % accuracy",
+    "error_increase": "increase of the error",
+    "diverges": "training diverges (1: yes)",
+    "images_per_second": "images a second",
+    "speedup": "times as fast as a CPU",
     **COUNTS,
 }
 # What the archives of data that TFDS does not have unpack to.
 _FOLDERS = {"256_ObjectCategories": "caltech256"}
 # What a metric is multiplied by to be in a figure's unit: rates are measured as fractions.
-SCALES = {"%": 100.0, "": 1.0, "nats": 1.0, "k": 1e-3, "M": 1e-6, "G": 1e-9}
+SCALES = {
+    "": 1.0,
+    "%": 100.0,
+    "points": 100.0,
+    "nats": 1.0,
+    "1/s": 1.0,
+    "k": 1e-3,
+    "M": 1e-6,
+    "G": 1e-9,
+}
 COLUMNS = (
     *("id", "paper", "table", "model", "data", "split", "protocol", "metric", "unit", "note"),
-    *("paper_value", "ours", "difference", "comparable", "why"),
+    *("verified", "paper_value", "ours", "difference", "comparable", "why"),
 )
 
 

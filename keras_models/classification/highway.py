@@ -138,7 +138,7 @@ def HighwayCIFAR(
     name: str = "highway_cifar",
 ) -> keras.Model:
     """The net of 19 layers for CIFAR-10 and CIFAR-100 of Training Very Deep Networks, section 3.3
-    ("Highway 2", in place of Fitnet 4): 2.3 M parameters.
+    ("Highway B"): 2.3 M parameters.
 
     As in the authors' published code: three groups of a plain 3 x 3 convolution, which changes the
     number of maps to 32, 80 and 128, and 4, 5 and 5 highway convolutions (conv1, ..., conv17),

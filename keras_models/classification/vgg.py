@@ -1,5 +1,5 @@
 """Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition,
-ICLR 2015: the nets of Table 1."""
+ICLR 2015: the nets of Table 1, and the shallow one that section 4.1 compares B with."""
 
 import keras
 from keras import layers
@@ -29,6 +29,8 @@ CONFIGURATIONS: dict[str, tuple[tuple[tuple[int, int], ...], ...]] = {
     "E": (((64, 3),) * 2, ((128, 3),) * 2, ((256, 3),) * 4, ((512, 3),) * 4, ((512, 3),) * 4),
 }
 CONFIGURATIONS["A-LRN"] = CONFIGURATIONS["A"]
+# Section 4.1: B with one convolution of 5 x 5 in place of each pair of 3 x 3.
+CONFIGURATIONS["B-5x5"] = tuple(((stage[0][0], 5),) for stage in CONFIGURATIONS["B"])
 # Section 3.1: normal with variance 10^-2, which trains net A only, or Glorot and Bengio's. He et
 # al. 2015, section 2.2, is what starts nets with fewer maps too.
 INITIALIZATIONS = {
@@ -57,10 +59,12 @@ def VGG(
 
     The layers are named conv1_1, conv1_2, pool1, ..., pool5, fc6, fc7, logits. At 1,000 classes
     A and A-LRN have 132,863,336 parameters, B 133,047,848, C 133,638,952, D 138,357,544 and
-    E 143,667,240 (Table 2: 133, 133, 134, 138, 144 million).
+    E 143,667,240 (Table 2: 133, 133, 134, 138, 144 million). "B-5x5" is not in the table: five
+    convolutions of 5 x 5 with the receptive fields of B's ten, whose error is 7 points higher
+    (section 4.1); 134,503,528 parameters.
 
     Args:
-        configuration: "A", "A-LRN", "B", "C", "D" (16 layers with weights) or "E" (19).
+        configuration: "A", "A-LRN", "B", "B-5x5", "C", "D" (16 layers with weights) or "E" (19).
         input_shape: height, width and channels, each side at least 32. The paper's pictures are
             RGB, 0..255, minus the mean RGB of the training set; not divided.
         classes: 2 or more.

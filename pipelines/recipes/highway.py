@@ -52,7 +52,7 @@ _MNIST = Recipe(
 _CIFAR10 = replace(
     _MNIST,
     name="highway-cifar10",
-    summary="Highway 2: 19 layers, on CIFAR-10",
+    summary="Highway B: 19 layers, on CIFAR-10",
     dataset="cifar10",
     model="keras_models.classification.highway:HighwayCIFAR",
     model_args={},

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -13,12 +14,27 @@ def test_every_figure_is_whole():
         assert row.unit in results.SCALES, row.id
         assert row.metric in results.METRICS, row.id
         assert all((row.paper, row.table, row.model, row.data, row.split)), row.id
+        assert row.verified in benchmarks.VERIFIED, row.id
+        assert row.note or row.verified != "differs", f"{row.id} does not say how it differs"
         if row.metric in results.COUNTS:
             assert (row.protocol, row.split) == ("", "none"), row.id
         else:
             models, protocol = protocols.of_each(row.protocol)
             assert protocol in {*protocols.PROTOCOLS, protocols.OTHER}, row.id
             assert models == 1 or protocol != protocols.OTHER, row.id
+
+
+def test_a_row_that_does_not_say_whether_it_is_verified_is_refused(tmp_path, monkeypatch):
+    fields = [field.name for field in dataclasses.fields(benchmarks.Benchmark)]
+    row = dict.fromkeys(fields, "1") | {"id": "zhang1990-net"}
+    monkeypatch.setattr(benchmarks.resources, "files", lambda _: tmp_path)
+    (tmp_path / "benchmarks").mkdir()
+    for verified in ("", "maybe"):
+        cells = {**row, "verified": verified}.values()
+        table = f"{','.join(fields)}\n{','.join(cells)}\n"
+        (tmp_path / "benchmarks" / "digits.csv").write_text(table)
+        with pytest.raises(ValueError, match=r"'zhang1990-net' does not say"):
+            benchmarks.all_benchmarks.__wrapped__()
 
 
 @pytest.mark.parametrize(
@@ -44,6 +60,7 @@ SPOTS = {
     "lecun1998-lenet5-connections": 340_908,
     "lecun1989-parameters": 9_760,
     "ciresan2010-mlp4": 0.35,
+    "ciresan2011b-committee7-best": 0.17,
     "ciresan2012-mnist-mcdnn35": 0.23,
     "ciresan2012-hwdb-offline": 6.5,
     "ciresan2012-cifar10-mcdnn8": 11.21,
@@ -52,20 +69,27 @@ SPOTS = {
     "gtsrb-people": 1.16,
     "wan2013-mnist-crop-rotation-scaling-dropconnect-vote5": 0.21,
     "wan2013-cifar10-dropconnect-vote12": 9.32,
+    "wan2013-cifar10-quoted": 9.3,
     "zeiler2013-cifar10-stochastic": 15.13,
     "zeiler2013-svhn-64-64-128-stochastic": 2.80,
     "goodfellow2013-cifar10-augmented": 9.38,
     "krizhevsky2012-ilsvrc2010-top1": 37.5,
     "krizhevsky2012-ilsvrc2010-centre-top5": 18.3,
     "krizhevsky2012-1cnn-top5": 18.2,
+    "krizhevsky2012-units": 650,
+    "krizhevsky2012-images-per-second": 100,
+    "krizhevsky2012-speedup": 50,
     "krizhevsky2012-5cnns-top1": 38.1,
     "krizhevsky2012-7cnns-test-top5": 15.3,
     "zeiler2014-alexnet-top5": 18.1,
     "zeiler2014-alexnet-no3467-top1": 71.3,
+    "zeiler2014-alexnet-no3467-increase": 33.5,
+    "zeiler2014-alexnet-layer7-parameters": 16,
     "zeiler2014-zfnet-wide-train-top1": 18.8,
     "zeiler2014-6zfnets-test-top5": 14.8,
     "simonyan2014-e-parameters": 144,
     "simonyan2014-a-256-dense-top1": 29.6,
+    "simonyan2014-b-5x5-increase": 7,
     "simonyan2014-e-384-dense-top1": 26.9,
     "simonyan2014-d-jitter-dense3-top5": 7.5,
     "simonyan2014-e-jitter-150crop-dense-top5": 7.1,
@@ -76,6 +100,8 @@ SPOTS = {
     "szegedy2014-1net-144crops-top5": 7.89,
     "szegedy2014-7nets-144crops-top5": 6.67,
     "ioffe2015-inception-steps": 31.0,
+    "ioffe2015-inception-x5-diverges": 1,
+    "ioffe2015-inception-sigmoid-accuracy": 0.1,
     "ioffe2015-bn-baseline-steps": 13.3,
     "ioffe2015-bn-x30-steps": 2.7,
     "ioffe2015-bn-x5-sigmoid-accuracy": 69.8,

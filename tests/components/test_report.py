@@ -106,6 +106,18 @@ def test_the_page_says_what_was_run(page, digits_run):
     assert f"{digits_run.network.count_params():,}" in text
 
 
+@pytest.mark.parametrize("verified", ["yes", "no"])
+def test_the_page_says_which_published_figures_are_not_verified(
+    digits_run, digits, tmp_path, verified
+):
+    _write_judgement(tmp_path / "judgement", digits_run, digits)
+    file = tmp_path / "judgement" / "judgement.json"
+    judgement = json.loads(file.read_text())
+    judgement["rows"][0]["verified"] = verified
+    file.write_text(json.dumps(judgement))
+    assert ("Not verified" in _rendered(digits_run, tmp_path)) == (verified == "no")
+
+
 def test_the_page_says_what_was_found_of_the_data(digits_run, digits, tmp_path):
     _write_judgement(tmp_path / "judgement", digits_run, digits)
     folders = (digits_run.examples, digits_run.model_run, str(tmp_path / "judgement"))

@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 import pytest
 
+from keras_models.analysis import layer_costs, total_cost
 from keras_models.classification import VGG
 from keras_models.classification.vgg import CONFIGURATIONS, start_from_net_a
 
@@ -12,16 +13,19 @@ PARAMETERS = {
     "A": 132_863_336,
     "A-LRN": 132_863_336,
     "B": 133_047_848,
+    "B-5x5": 134_503_528,
     "C": 133_638_952,
     "D": 138_357_544,
     "E": 143_667_240,
 }
-LAYERS_WITH_WEIGHTS = {"A": 11, "A-LRN": 11, "B": 13, "C": 16, "D": 16, "E": 19}
-# Table 1, a column a net: windows and maps of the convolutions, M for the poolings.
+LAYERS_WITH_WEIGHTS = {"A": 11, "A-LRN": 11, "B": 13, "B-5x5": 8, "C": 16, "D": 16, "E": 19}
+# Table 1, a column a net: windows and maps of the convolutions, M for the poolings. B-5x5 is of
+# section 4.1 and has no column.
 TABLE_1 = {
     "A": "3-64 M 3-128 M 3-256 3-256 M 3-512 3-512 M 3-512 3-512 M",
     "A-LRN": "3-64 LRN M 3-128 M 3-256 3-256 M 3-512 3-512 M 3-512 3-512 M",
     "B": "3-64 3-64 M 3-128 3-128 M 3-256 3-256 M 3-512 3-512 M 3-512 3-512 M",
+    "B-5x5": "5-64 M 5-128 M 5-256 M 5-512 M 5-512 M",
     "C": "3-64 3-64 M 3-128 3-128 M 3-256 3-256 1-256 M 3-512 3-512 1-512 M 3-512 3-512 1-512 M",
     "D": "3-64 3-64 M 3-128 3-128 M 3-256 3-256 3-256 M 3-512 3-512 3-512 M 3-512 3-512 3-512 M",
     "E": (
@@ -53,6 +57,13 @@ def test_it_is_the_column_of_table_1_with_the_exact_parameters(outline, configur
     ]  # fmt: skip
     assert [layer.name for layer in weighted[-3:]] == ["fc6", "fc7", "logits"]
     assert net.get_layer("drop6").rate == net.get_layer("drop7").rate == 0.5
+
+
+def test_the_shallow_net_sees_as_many_pixels_as_b(outline):
+    """Section 2.3: two convolutions of 3 x 3 have the receptive field of one of 5 x 5."""
+    costs = [total_cost(layer_costs(outline(VGG, name))) for name in ("B", "B-5x5")]
+    assert costs[0].receptive_field == costs[1].receptive_field
+    assert [cost.depth for cost in costs] == [13, 8]
 
 
 def test_e_takes_19_6_billion_multiply_adds(outline):
@@ -110,7 +121,7 @@ def test_deeper_nets_start_from_net_a(configuration):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"configuration": "F"}, r"\('A', 'B', 'C', 'D', 'E', 'A-LRN'\), not 'F'"),
+        ({"configuration": "F"}, r"\('A', 'B', 'C', 'D', 'E', 'A-LRN', 'B-5x5'\), not 'F'"),
         ({"initialization": "lecun"}, r"\('normal', 'glorot', 'he'\), not 'lecun'"),
         ({"width": 0.0}, "width must be positive, not 0.0"),
         ({"input_shape": (31, 40, 3)}, "at least 32, not 31 x 40"),

@@ -1,9 +1,12 @@
 """`convnets papers`: hundreds of figures, those with a run of ours first."""
 
+import dataclasses
+import io
 import json
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from components.judge import benchmarks, results
 from pipelines import cli, screens
@@ -67,3 +70,23 @@ def test_words_narrow_each_other():
     assert {figure.data for figure in both} == {"mnist"}
     assert all("Ciresan" in figure.paper for figure in both)
     assert screens.figures_about([]) == list(benchmarks.all_benchmarks().values())
+
+
+@pytest.mark.parametrize("verified", benchmarks.VERIFIED)
+def test_a_figure_that_nobody_has_seen_in_the_paper_says_so(verified):
+    (figure,) = benchmarks.find(["lecun1998-linear"])
+    figure = dataclasses.replace(figure, verified=verified)
+    row = results.compare(figure, {"error": 0.1}, CIFAR, "1-crop")
+    told = verified == "no"
+    assert ("not verified" in _printed(screens.papers_screen([figure], []))) == told
+    judgement = {**CIFAR, "examples": 10_000, "rows": [row]}
+    assert ("not verified" in _printed(screens.judged([judgement]))) == told
+    # A judgement that an earlier version has written.
+    del row["verified"]
+    assert "not verified" not in _printed(screens.judged([judgement]))
+
+
+def _printed(screen):
+    console = Console(width=120, file=io.StringIO())
+    console.print(screen)
+    return " ".join(console.file.getvalue().split())
