@@ -35,11 +35,11 @@ class Input:
     shape: tuple[int, ...] | None
     any_shape: bool = False
 
-    def check(self, alias: str, array: np.ndarray) -> None:
+    def check(self, alias: str, number: int, array: np.ndarray) -> None:
         """Raises INVALID_ARGUMENT for an array of another type or shape."""
         if array.dtype != numpy_dtype(self.dtype):
             raise invalid(
-                f'input "{alias}" is expected to be {dtype_name(self.dtype)} but '
+                f"Expects arg[{number}] to be {dtype_name(self.dtype)} but "
                 f"{array_dtype_name(array)} is provided"
             )
         if self.any_shape or self.shape is None or self.shape == array.shape:
@@ -101,8 +101,8 @@ class Signature:
     def check(self, sent: Mapping[str, np.ndarray]) -> None:
         """Raises INVALID_ARGUMENT for other names, types and shapes than the inputs'."""
         self.check_names(sent)
-        for alias, wanted in self.inputs.items():
-            wanted.check(alias, sent[alias])
+        for number, (alias, wanted) in enumerate(self.inputs.items()):
+            wanted.check(alias, number, sent[alias])
 
     def check_filter(self, output_filter: Sequence[str]) -> None:
         """Raises INVALID_ARGUMENT for outputs that there are not, or that are asked for twice."""
