@@ -114,7 +114,7 @@ def test_weights_that_are_no_numbers_need_no_records_to_be_found(base_path):
     ("log", "code", "message"),
     [
         (b"\xff\xff", "INVALID_ARGUMENT", "record 1: it is no PredictionLog"),
-        (predict_log(np.zeros(3)), "INVALID_ARGUMENT", "record 1: Expects arg\[0\] to be float"),
+        (predict_log(np.zeros(3)), "INVALID_ARGUMENT", r"record 1: Expects arg\[0\] to be float"),
         (
             predict_log(np.zeros((1, 28, 28, 3), np.float32), "explain"),
             "FAILED_PRECONDITION",
