@@ -304,8 +304,11 @@ def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
     batches = images.batches.rebatch(recipe["batch_size"])
     if images.fits():
         batches = batches.cache()
+    # Keras warns that the input has run out where it cannot know how many batches there are.
+    number = -(-images.count // recipe["batch_size"])
     return (
         batches.map(network_input, num_parallel_calls=tf.data.AUTOTUNE)
+        .apply(tf.data.experimental.assert_cardinality(number))
         .prefetch(_PREFETCHED)
         .with_options(examples.untuned())
     )

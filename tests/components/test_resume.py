@@ -250,6 +250,18 @@ def dense(optimizer: keras.optimizers.Optimizer, **arguments) -> keras.Model:
     return with_curvature(model) if isinstance(optimizer, CurvatureOptimizer) else model
 
 
+@pytest.mark.filterwarnings("error:Your input ran out of data")
+def test_keras_knows_how_many_batches_there_are(train_images):
+    images = train_images["none"]
+    recipe = RECIPE | {"steps_per_execution": 4, "epochs": 1}
+    model = compiled_model(recipe, images, 10)
+    batches = data.training_batches(images, recipe)
+    tested = data.test_batches(images, recipe | {"batch_size": 250})
+    told = fitting.fit(model, batches, 5, range(1), validation_data=tested, verbose=0).history
+    assert int(model.optimizer.iterations) == 5
+    assert told["val_loss"] == pytest.approx([model.evaluate(tested, verbose=0)[0]])
+
+
 def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
     return random.normal(size=(count, 4)).astype("float32"), random.integers(0, 2, count)
