@@ -66,6 +66,16 @@ def test_learns_and_goes_on_as_if_it_had_not_stopped(
         second.fit(*examples, epochs=30, batch_size=100)
 
 
+def test_a_state_of_another_version(tmp_path):
+    path = str(tmp_path / "state.npz")
+    sums = SumOfFunctions(net(), LOSS)
+    sums.save(path)
+    with np.load(path) as file:
+        np.savez(path, **{name: file[name] for name in file.files if name != "spans"})
+    with pytest.raises(ValueError, match="another version: it lacks spans"):
+        sums.load(path)
+
+
 def test_no_number_stops(examples):
     x = examples[0].copy()
     x[:] = np.nan
