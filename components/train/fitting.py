@@ -35,6 +35,7 @@ def fit(
         initial_epoch=epochs.start,
         epochs=epochs.stop,
         steps_per_epoch=steps,
+        shuffle=False,  # Keras 3.15 warns that it cannot shuffle batches.
         **arguments,
     )
 
