@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import tensorflow as tf
 
 from components import progress
 from components.train import state
+from components.train.network import PLATEAU
+from keras_models.optimizers import DivideOnPlateau
 
 STAGE = "Trainer"
 _STATE = "state"
@@ -100,6 +103,12 @@ def _saved_epochs(folder: str) -> list[int]:
 
 def _plain(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:
     return {"epoch": epoch + 1} | {key: float(value) for key, value in (logs or {}).items()}
+
+
+def plateau(recipe: Mapping[str, Any], checkpoint: EpochCheckpoint) -> list[DivideOnPlateau]:
+    """What divides the recipe's rate, to be called before the checkpoint, which then holds it."""
+    arguments = recipe["optimizer"].get(PLATEAU)
+    return [] if arguments is None else [DivideOnPlateau(checkpoint.history, **arguments)]
 
 
 class EpochFacts(keras.callbacks.Callback):

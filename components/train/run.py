@@ -16,12 +16,12 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.examples import label_names
 from components.preprocess.transform import centre
 from components.train import data, fitting, warmup, workers
-from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
+from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport, plateau
 from components.train.network import PLATEAU, compiled_model, for_outputs, precision
 from components.train.signatures import ServedModel
 from components.train.strategy import is_chief, strategy
 from components.tune.space import applied
-from keras_models.optimizers import DivideOnPlateau, StopOnDivergence
+from keras_models.optimizers import StopOnDivergence
 
 _WARM_UP_IMAGES = 4
 
@@ -88,7 +88,12 @@ def _restore_all(model, recipe, train, classes, checkpoint, active) -> int:
 def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, active) -> None:
     steps = data.steps_per_epoch(train, recipe)
     callbacks = [StopOnDivergence(), EpochFacts(), ProgressReport(recipe["epochs"], steps)]
-    callbacks += _plateau(recipe, checkpoint)
+    if PLATEAU in recipe["optimizer"] and recipe["strategy"] == "multi_worker":
+        raise ValueError(
+            f"optimizer.{PLATEAU} needs the history of all epochs, which the chief alone has: "
+            "give the rates by steps to several workers"
+        )
+    callbacks += plateau(recipe, checkpoint)
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
@@ -110,19 +115,6 @@ def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, act
         callbacks=callbacks,
         verbose=2,
     )
-
-
-def _plateau(recipe: Mapping[str, Any], checkpoint: EpochCheckpoint) -> list[DivideOnPlateau]:
-    """What divides the rate, ahead of the checkpoint, which then holds the divided one."""
-    arguments = recipe["optimizer"].get(PLATEAU)
-    if arguments is None:
-        return []
-    if recipe["strategy"] == "multi_worker":
-        raise ValueError(
-            f"optimizer.{PLATEAU} needs the history of all epochs, which the chief alone has: "
-            "give the rates by steps to several workers"
-        )
-    return [DivideOnPlateau(checkpoint.history, **arguments)]
 
 
 def _checkpoint_folder(fn_args: FnArgs, recipe: Mapping[str, Any]) -> str:

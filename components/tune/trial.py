@@ -20,7 +20,7 @@ import tensorflow_transform as tft
 
 from components.examples import label_names
 from components.train import data
-from components.train.callbacks import EpochCheckpoint, EpochFacts
+from components.train.callbacks import EpochCheckpoint, EpochFacts, plateau
 from components.train.fitting import fit
 from components.train.network import compiled_model, for_outputs, precision
 from components.train.strategy import strategy
@@ -104,7 +104,7 @@ def _train(
             data.steps_per_epoch(train, recipe),
             range(done, order.epochs),
             validation_data=for_outputs(model, data.test_batches(held_out, recipe)),
-            callbacks=[EpochFacts(), _Finite(), checkpoint],
+            callbacks=[EpochFacts(), _Finite(), *plateau(recipe, checkpoint), checkpoint],
             verbose=2,
         )
     return {**checkpoint.history[-1], "seconds": time.monotonic() - started}

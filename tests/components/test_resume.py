@@ -13,12 +13,12 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import examples
 from components.train import data, fitting, run, state
-from components.train.callbacks import EpochCheckpoint
+from components.train.callbacks import EpochCheckpoint, plateau
 from components.train.network import PLATEAU, compiled_model, precision
 from components.train.objects import build
 from components.train.strategy import strategy
 from keras_models import layers
-from keras_models.optimizers import CurvatureOptimizer, DivideOnPlateau, with_curvature
+from keras_models.optimizers import CurvatureOptimizer, with_curvature
 from pipelines.optimizers import OPTIMIZERS
 
 EPOCHS = 3
@@ -97,10 +97,7 @@ def train(images, recipe, folder: Path, epochs: int | None = None):
     with precision(recipe["mixed_precision"]), strategy("one_device").scope():
         model = compiled_model(recipe, images, 10)
         first = checkpoint.restore(model)
-    callbacks = [checkpoint, Cut(epochs)]
-    if PLATEAU in recipe["optimizer"]:
-        plateau = DivideOnPlateau(checkpoint.history, **recipe["optimizer"][PLATEAU])
-        callbacks.insert(0, plateau)
+    callbacks = [*plateau(recipe, checkpoint), checkpoint, Cut(epochs)]
     batches = data.training_batches(images, recipe, first)
     steps = data.steps_per_epoch(images, recipe)
     epochs_left = range(first, recipe["epochs"])
