@@ -131,13 +131,19 @@ COPIES = {"steps_per_execution": 1, "distorted_copies": 1} | {
     [(True, MEMORY, 1), (False, DECODED, 2), (True, COPIES, 1)],
     ids=["in memory", "decoded each epoch", "distorted copies"],
 )
-def test_killed_and_resumed(kept, changes, killed, train_images, tmp_path, monkeypatch):
-    images, recipe = train_images["none"], RECIPE | changes
+def test_killed_and_resumed(
+    kept, changes, killed, mnist_examples, transformed, tmp_path, monkeypatch
+):
+    recipe = RECIPE | changes
     if not kept:
         monkeypatch.setattr(data, "_MEMORY_BYTES", 0)
+    # As of two spans, which may be named in any order.
+    spans = [f"{mnist_examples}/Split-train/data_tfrecord-0000{number}*" for number in range(2)]
+    images = data.Images(spans, transformed["none"])
     whole, history = train(images, recipe, tmp_path / "whole")
     train(images, recipe, tmp_path / "killed", killed)
-    resumed, told = train(images, recipe, tmp_path / "killed")
+    again = data.Images(spans[::-1], transformed["none"])
+    resumed, told = train(again, recipe, tmp_path / "killed")
     assert told == history
     assert len(history) == EPOCHS
     for one, other in zip(resumed, whole, strict=True):
