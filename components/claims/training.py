@@ -12,6 +12,7 @@ import tensorflow as tf
 from components.claims import images
 from components.claims.runs import Outcome
 from components.train import data, network
+from components.train.fitting import fit
 from components.train.objects import load
 
 _EVALUATED = 500
@@ -64,10 +65,11 @@ def train(settings: Mapping[str, Any], seed: int, check: Callable[[], None]) -> 
     of_test = _error_of(test_images, recipe)
     watch = _Watch(of_test, recipe.get("every", 0), check)
     finite = keras.callbacks.TerminateOnNaN()
-    history = model.fit(
+    history = fit(
+        model,
         data.training_batches(train_images, recipe),
-        epochs=recipe["epochs"],
-        steps_per_epoch=data.steps_per_epoch(train_images, recipe),
+        data.steps_per_epoch(train_images, recipe),
+        range(recipe["epochs"]),
         callbacks=[watch, finite],
         verbose=0,
     ).history["loss"]

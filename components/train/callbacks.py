@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,19 @@ import keras
 import tensorflow as tf
 
 from components import progress
+from components.train import state
+from components.train.network import PLATEAU
+from keras_models.optimizers import DivideOnPlateau
 
 STAGE = "Trainer"
+_STATE = "state"
+# What is not yet, or no longer, a checkpoint.
+_UNFINISHED = ".writing"
 _REPORT_SECONDS = 0.5
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
-    """Saves weights, optimizer and history after each epoch, and restores the newest.
+    """Saves a training's state and history after each epoch, and restores the newest.
 
     Each epoch is one folder that appears whole or not at all, so that a process killed at any
     moment leaves a checkpoint that can be read (Keras' BackupAndRestore overwrites its file).
@@ -41,7 +48,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
         for folder in filter(None, (self._folder, other)):
             if epochs := _saved_epochs(folder):
                 newest = _path(folder, epochs[-1])
-                model.load_weights(f"{newest}/model.weights.h5")
+                state.load(model, f"{newest}/{_STATE}")
                 with tf.io.gfile.GFile(f"{newest}/history.json") as file:
                     self.history = json.load(file)
                 return epochs[-1]
@@ -50,21 +57,35 @@ class EpochCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.history.append(_plain(epoch, logs))
         done = epoch + 1
-        temporary = f"{self._folder}/.writing"
-        if tf.io.gfile.exists(temporary):
-            tf.io.gfile.rmtree(temporary)
+        temporary = f"{self._folder}/{_UNFINISHED}"
+        _remove(temporary)
         tf.io.gfile.makedirs(temporary)
-        self.model.save_weights(f"{temporary}/model.weights.h5")
+        state.save(self.model, f"{temporary}/{_STATE}")
         with tf.io.gfile.GFile(f"{temporary}/history.json", "w") as file:
             json.dump(self.history, file)
+        _remove(_path(self._folder, done))
         tf.io.gfile.rename(temporary, _path(self._folder, done))
         for old in _saved_epochs(self._folder)[:-1]:
-            tf.io.gfile.rmtree(_path(self._folder, old))
+            _discard(self._folder, old)
 
     def delete(self) -> None:
         """Removes the checkpoints, once the model is exported."""
-        if tf.io.gfile.exists(self._folder):
-            tf.io.gfile.rmtree(self._folder)
+        for epochs in _saved_epochs(self._folder):
+            _discard(self._folder, epochs)
+        _remove(self._folder)
+
+
+def _discard(folder: str, epochs: int) -> None:
+    """Removes a checkpoint: a kill in the middle leaves no part of it under its name."""
+    temporary = f"{folder}/{_UNFINISHED}"
+    _remove(temporary)
+    tf.io.gfile.rename(_path(folder, epochs), temporary)
+    _remove(temporary)
+
+
+def _remove(folder: str) -> None:
+    if tf.io.gfile.exists(folder):
+        tf.io.gfile.rmtree(folder)
 
 
 def _path(folder: str, epochs: int) -> str:
@@ -75,11 +96,19 @@ def _saved_epochs(folder: str) -> list[int]:
     if not tf.io.gfile.exists(folder):
         return []
     names = [Path(name).name for name in tf.io.gfile.listdir(folder)]
-    return sorted(int(name[6:]) for name in names if name.startswith("epoch-"))
+    numbers = sorted(int(name[6:]) for name in names if name.startswith("epoch-"))
+    # Other versions of this package wrote other files.
+    return [number for number in numbers if state.exists(f"{_path(folder, number)}/{_STATE}")]
 
 
 def _plain(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:
     return {"epoch": epoch + 1} | {key: float(value) for key, value in (logs or {}).items()}
+
+
+def plateau(recipe: Mapping[str, Any], checkpoint: EpochCheckpoint) -> list[DivideOnPlateau]:
+    """What divides the recipe's rate, to be called before the checkpoint, which then holds it."""
+    arguments = recipe["optimizer"].get(PLATEAU)
+    return [] if arguments is None else [DivideOnPlateau(checkpoint.history, **arguments)]
 
 
 class EpochFacts(keras.callbacks.Callback):
@@ -120,7 +149,8 @@ class ProgressReport(keras.callbacks.Callback):
         now = time.monotonic()
         if now - self._reported >= _REPORT_SECONDS:
             self._reported = now
-            self._report(self._epoch + (batch + 1) / self._steps, logs)
+            # Keras numbers the steps of whole executions.
+            self._report(self._epoch + min((batch + 1) / self._steps, 1.0), logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._report(epoch + 1, logs)

@@ -64,7 +64,7 @@ class Images:
         self._layer = transform.transform_features_layer()
         self._paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
         self._part = part
-        self.records = part(_records(self._paths))
+        self.records = part(examples.read(self._paths))
         self.count = examples.count(self.records)
         if not self.count:
             raise ValueError(f"no examples in {', '.join(files)}")
@@ -92,7 +92,7 @@ class Images:
                 f"{share.workers} workers cannot share {len(self._paths)} files of training "
                 "images, which are read anew in each epoch; each needs one or more"
             )
-        return self._part(_records(self._paths[share.worker :: share.workers]))
+        return self._part(examples.read(self._paths[share.worker :: share.workers]))
 
     def fits(self, sets: int = 1) -> bool:
         """Whether so many sets of the images are kept in memory."""
@@ -118,14 +118,6 @@ class Images:
     def _decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = self._transformed(records)
         return tf.cast(features[PIXELS], tf.uint8), tf.squeeze(features[LABEL], axis=1)
-
-
-def _records(paths: Sequence[str]) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string)).interleave(
-        _as_it_is(lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP")),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
 
 
 _WHOLE = Share()
@@ -312,8 +304,11 @@ def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
     batches = images.batches.rebatch(recipe["batch_size"])
     if images.fits():
         batches = batches.cache()
+    # Keras warns that the input has run out where it cannot know how many batches there are.
+    number = -(-images.count // recipe["batch_size"])
     return (
         batches.map(network_input, num_parallel_calls=tf.data.AUTOTUNE)
+        .apply(tf.data.experimental.assert_cardinality(number))
         .prefetch(_PREFETCHED)
         .with_options(examples.untuned())
     )

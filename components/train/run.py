@@ -15,13 +15,13 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.examples import label_names
 from components.preprocess.transform import centre
-from components.train import data, warmup, workers
-from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
+from components.train import data, fitting, warmup, workers
+from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport, plateau
 from components.train.network import PLATEAU, compiled_model, for_outputs, precision
 from components.train.signatures import ServedModel
 from components.train.strategy import is_chief, strategy
 from components.tune.space import applied
-from keras_models.optimizers import DivideOnPlateau, StopOnDivergence
+from keras_models.optimizers import StopOnDivergence
 
 _WARM_UP_IMAGES = 4
 
@@ -56,6 +56,9 @@ def run_fn(fn_args: FnArgs) -> None:
                 first_epoch = checkpoint.restore(model)
     if first_epoch < recipe["epochs"]:
         _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
+    else:
+        # The end of `fit`, which comes after the last checkpoint: averaged weights are taken over.
+        model.optimizer.finalize_variable_values(model.trainable_variables)
     if is_chief(active):
         _export(fn_args, model, recipe, transform, train, test, labels, checkpoint)
     if recipe["strategy"] == "multi_worker":
@@ -85,7 +88,12 @@ def _restore_all(model, recipe, train, classes, checkpoint, active) -> int:
 def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, active) -> None:
     steps = data.steps_per_epoch(train, recipe)
     callbacks = [StopOnDivergence(), EpochFacts(), ProgressReport(recipe["epochs"], steps)]
-    callbacks += _plateau(recipe, checkpoint)
+    if PLATEAU in recipe["optimizer"] and recipe["strategy"] == "multi_worker":
+        raise ValueError(
+            f"optimizer.{PLATEAU} needs the history of all epochs, which the chief alone has: "
+            "give the rates by steps to several workers"
+        )
+    callbacks += plateau(recipe, checkpoint)
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
@@ -94,33 +102,19 @@ def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, act
     def batches(share: data.Share) -> tf.data.Dataset:
         return for_outputs(model, data.training_batches(train, recipe, first_epoch, share))
 
+    epochs = range(first_epoch, recipe["epochs"])
     if recipe["strategy"] == "multi_worker":
-        epochs = range(first_epoch, recipe["epochs"])
         workers.fit(model, active, batches, test_batches, steps, epochs, callbacks)
         return
-    model.fit(
-        # Keras asks for one batch after the last, and warns where there is none.
-        batches(data.Share()).repeat(),
-        initial_epoch=first_epoch,
-        epochs=recipe["epochs"],
-        steps_per_epoch=steps,
+    fitting.fit(
+        model,
+        batches(data.Share()),
+        steps,
+        epochs,
         validation_data=test_batches,
         callbacks=callbacks,
         verbose=2,
     )
-
-
-def _plateau(recipe: Mapping[str, Any], checkpoint: EpochCheckpoint) -> list[DivideOnPlateau]:
-    """What divides the rate, ahead of the checkpoint, which then holds the divided one."""
-    arguments = recipe["optimizer"].get(PLATEAU)
-    if arguments is None:
-        return []
-    if recipe["strategy"] == "multi_worker":
-        raise ValueError(
-            f"optimizer.{PLATEAU} needs the history of all epochs, which the chief alone has: "
-            "give the rates by steps to several workers"
-        )
-    return [DivideOnPlateau(checkpoint.history, **arguments)]
 
 
 def _checkpoint_folder(fn_args: FnArgs, recipe: Mapping[str, Any]) -> str:

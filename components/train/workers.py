@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from components.train import state
 from components.train.data import Share
 from components.train.strategy import share
 
@@ -45,9 +46,9 @@ def agree(
       How many epochs lie behind, as the chief knows it.
     """
     (number,) = _of_the_chief(active, [tf.constant(epochs, tf.int64)])
-    variables = _variables(model)
+    variables = state.variables(model)
     if number:
-        values = [variable.value for variable in _variables(restored or model)]
+        values = [variable.value for variable in state.variables(restored or model)]
         for variable, value in zip(variables, _of_the_chief(active, values), strict=True):
             _assign_here(active, variable, value)
     for variable in variables:
@@ -56,10 +57,6 @@ def agree(
             offset = tf.cast([share(active).worker, 0], variable.dtype)
             _assign_here(active, variable, tf.convert_to_tensor(variable.value) + offset)
     return int(number)
-
-
-def _variables(model: keras.Model) -> list[keras.Variable]:
-    return [*model.variables, *model.optimizer.variables]
 
 
 def _assign_here(active: tf.distribute.Strategy, variable: keras.Variable, value: Any) -> None:
@@ -147,6 +144,7 @@ def fit(
             told.on_epoch_end(epoch, logs)
     except _LOST as error:
         raise WorkerLost(_AGAIN) from error
+    model.optimizer.finalize_variable_values(model.trainable_variables)
     told.on_train_end()
 
 

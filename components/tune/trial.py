@@ -20,7 +20,8 @@ import tensorflow_transform as tft
 
 from components.examples import label_names
 from components.train import data
-from components.train.callbacks import EpochCheckpoint, EpochFacts
+from components.train.callbacks import EpochCheckpoint, EpochFacts, plateau
+from components.train.fitting import fit
 from components.train.network import compiled_model, for_outputs, precision
 from components.train.strategy import strategy
 from components.tune.orders import Order, Task
@@ -97,13 +98,13 @@ def _train(
         model = compiled_model(recipe, train, classes)
         done = checkpoint.restore(model, order.parent)
     if done < order.epochs:
-        model.fit(
-            for_outputs(model, data.training_batches(train, recipe, done).repeat()),
-            initial_epoch=done,
-            epochs=order.epochs,
-            steps_per_epoch=data.steps_per_epoch(train, recipe),
+        fit(
+            model,
+            for_outputs(model, data.training_batches(train, recipe, done)),
+            data.steps_per_epoch(train, recipe),
+            range(done, order.epochs),
             validation_data=for_outputs(model, data.test_batches(held_out, recipe)),
-            callbacks=[EpochFacts(), _Finite(), checkpoint],
+            callbacks=[EpochFacts(), _Finite(), *plateau(recipe, checkpoint), checkpoint],
             verbose=2,
         )
     return {**checkpoint.history[-1], "seconds": time.monotonic() - started}

@@ -51,7 +51,9 @@ class StopOnDivergence(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         # Keras gives the mean over the epoch so far: one bad batch is enough to make it so.
-        self._check(logs, f"batch {batch + 1} of epoch {self._epoch + 1}")
+        # Its number counts whole executions, and the last one of an epoch may be shorter.
+        number = min(batch + 1, self.params.get("steps") or batch + 1)
+        self._check(logs, f"batch {number} of epoch {self._epoch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         # Of a training loop that tells nothing of its batches.

@@ -111,7 +111,8 @@ class SecondOrder:
         """Takes weights and state from a file that `save` has written.
 
         Raises:
-          ValueError: it is of another method or of a network with another number of weights.
+          ValueError: it is of another method or version, or of a network with another number of
+            weights.
         """
         _check_path(path)
         with np.load(path, allow_pickle=False) as file:
@@ -122,6 +123,8 @@ class SecondOrder:
                 f"{path} holds {method} with {weights.size} weights, and this is "
                 f"{type(self).__name__} with {self.objective.size}."
             )
+        if missing := {"steps", *self.STATE} - values.keys():
+            raise ValueError(f"{path} is of another version: it lacks {', '.join(missing)}.")
         self.objective.assign(weights)
         for name in ("steps", *self.STATE):
             value = values[name]

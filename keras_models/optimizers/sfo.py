@@ -50,7 +50,7 @@ class SumOfFunctions(SecondOrder):
     """
 
     STATE = ("origin", "place", "basis", "lengths", "losses", "seen", "active", "positions")
-    STATE += ("gradients", "moves", "changes", "not_finite")
+    STATE += ("gradients", "moves", "changes", "spans", "not_finite")
 
     def __init__(
         self,
@@ -126,6 +126,8 @@ class SumOfFunctions(SecondOrder):
         # The newest first; zeros where there is none yet.
         self.moves = np.zeros((batches, self.history, size))
         self.changes = np.zeros((batches, self.history, size))
+        # Of how many directions a batch's model was made; of those found later it knows nothing.
+        self.spans = np.full(batches, size)
         self._hessians: list[tuple[float, np.ndarray, np.ndarray]] = []
         self._hessians = [self._hessian(number) for number in range(batches)]
 
@@ -175,6 +177,7 @@ class SumOfFunctions(SecondOrder):
         self.losses[number] = loss
         self.positions[number], self.gradients[number] = self.place, slope
         self.seen[number] += 1
+        self.spans[number] = self.basis.shape[1]
         self._hessians[number] = self._hessian(number)
 
     def _coordinates(self, gradient: np.ndarray) -> np.ndarray:
@@ -208,13 +211,17 @@ class SumOfFunctions(SecondOrder):
         self.basis = self.basis @ axes
         for name in ("place", "positions", "gradients", "moves", "changes"):
             setattr(self, name, getattr(self, name) @ axes)
+        self.spans[:] = self.basis.shape[1]
         self._hessians = [self._hessian(number) for number in range(len(self.seen))]
 
     def _hessian(self, number: int) -> tuple[float, np.ndarray, np.ndarray]:
         """least I + axes inner axes^T, from a batch's history; (0, none) where it has none."""
         known = np.linalg.norm(self.moves[number], axis=1) > 0
         known &= np.linalg.norm(self.changes[number], axis=1) > 0
-        moves, changes = self.moves[number][known].T, self.changes[number][known].T
+        # The later directions' zeros would change how sums are rounded, and a model that is made
+        # anew from a saved state would be another.
+        span = self.spans[number]
+        moves, changes = (values[number, known, :span].T for values in (self.moves, self.changes))
         if not known.any():
             return 0.0, np.zeros((self.basis.shape[1], 0)), np.zeros((0, 0))
         axes, _ = np.linalg.qr(np.column_stack([moves, changes]))
@@ -234,7 +241,8 @@ class SumOfFunctions(SecondOrder):
         bad = values < _LEAST_CURVATURE * np.abs(values).max()
         if bad.any():
             values[bad] = np.median(values[~bad]) if not bad.all() else highest
-        return float(least), axes, (vectors * (values - least)) @ vectors.T
+        later = np.zeros((self.basis.shape[1] - span, axes.shape[1]))
+        return float(least), np.vstack([axes, later]), (vectors * (values - least)) @ vectors.T
 
     def _leasts(self) -> np.ndarray:
         """The multiples of I of the batches; of those without a history the others' median."""

@@ -13,8 +13,9 @@ from tfx.utils import json_utils
 
 from components.settings import RecipeError
 from components.train.run import run_fn
-from components.tune import search, space
+from components.tune import search, space, trial
 from components.tune.executor import Executor
+from components.tune.orders import Order
 
 RATE = "optimizer.learning_rate"
 RECIPE = {
@@ -124,6 +125,20 @@ def test_what_fails_is_noted_and_the_search_goes_on(execute, tmp_path):
     (row,) = json.loads((results / "tuner_results.json").read_text())
     assert row["score"] == good["score"]
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_trial_divides_its_rate_as_the_training_will(train_images, tmp_path):
+    images = train_images["none"]
+    optimizer = {"class": "keras.optimizers:SGD", "learning_rate": 0.1} | {
+        "divide_on_plateau": {"patience": 1, "monitor": "loss", "change": 100.0}
+    }
+    recipe = RECIPE | {"optimizer": optimizer, "epochs": 3, "batch_size": 600}
+    # It ends after two epochs, and goes on later.
+    for epochs in (2, 3):
+        order = Order({}, epochs, str(tmp_path))
+        last = trial._train(order, recipe, images, images, 10)
+    # The first epoch is better than none, the second is not better by 100.
+    assert last["epoch"] == 3 and last["learning_rate"] == pytest.approx(0.01)
 
 
 def test_where_all_fail_the_reason_is_told(fn_args, tmp_path):

@@ -13,10 +13,10 @@ from keras_models.optimizers import (
 )
 
 
-def fit(rate: float, bad: int | None = None) -> keras.callbacks.History:
+def fit(rate: float, bad: int | None = None, **compiled) -> keras.callbacks.History:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(rate), "mse")
+    model.compile(keras.optimizers.SGD(rate), "mse", **compiled)
     x = np.random.default_rng(0).standard_normal((40, 4)).astype("float32")
     if bad is not None:
         x[bad] = np.nan
@@ -34,6 +34,12 @@ def fit(rate: float, bad: int | None = None) -> keras.callbacks.History:
 def test_the_batch_and_the_step_are_named():
     with pytest.raises(Diverged, match=r"nan at step 4 \(batch 4 of epoch 1\)"):
         fit(0.01, bad=27)
+
+
+def test_an_epoch_has_no_more_batches_than_it_has():
+    """Keras numbers batches by whole executions: it would be the eighth of five."""
+    with pytest.raises(Diverged, match=r"nan at step 5 \(batch 5 of epoch 1\)"):
+        fit(0.01, bad=35, steps_per_execution=4)
 
 
 def test_a_rate_that_is_too_large_is_told():

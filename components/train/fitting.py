@@ -1,0 +1,73 @@
+"""`Model.fit` with exactly the steps of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def fit(
+    model: keras.Model, batches: tf.data.Dataset, steps: int, epochs: range, **arguments: Any
+) -> keras.callbacks.History:
+    """Trains as `Model.fit` does, but for so many steps an epoch whatever `steps_per_execution` is.
+
+    Keras runs whole executions only: in executions of 10 it makes 10 steps of 5, and 470 of 468.
+    Here the last execution of an epoch is as short as it must be.
+
+    Args:
+      model: built and compiled.
+      batches: of static shapes; `steps` for each epoch, one epoch after the other.
+      steps: of an epoch.
+      epochs: those that are left.
+      **arguments: the others of `Model.fit`.
+
+    Returns:
+      What `Model.fit` does.
+    """
+    if model.steps_per_execution > 1:
+        model.train_function = _train_function(model, steps)
+    return model.fit(
+        # Keras counts by whole executions, too, when an input that has an end must have ended.
+        batches.repeat(),
+        initial_epoch=epochs.start,
+        epochs=epochs.stop,
+        steps_per_epoch=steps,
+        shuffle=False,  # Keras 3.15 warns that it cannot shuffle batches.
+        **arguments,
+    )
+
+
+def _train_function(model: keras.Model, steps: int) -> Callable[[Any], dict[str, Any]]:
+    """What `fit` calls with the iterator of the batches for each execution, from an epoch's first.
+
+    Source: `make_train_function` of Keras 3.12 and 3.15, which looks for the end of the input at
+    each step, where this one counts.
+    """
+
+    def one_step(batch: Any) -> None:
+        model.distribute_strategy.run(model.train_step, args=(batch,))
+
+    # Apart from the loop, because XLA compiles a step and not where its batch comes from.
+    one_step = tf.function(one_step, autograph=False, jit_compile=model.jit_compile)
+
+    def execution(iterator: Any, count: tf.Tensor) -> dict[str, Any]:
+        def body(step: tf.Tensor) -> tf.Tensor:
+            one_step(next(iterator))
+            return step + 1
+
+        tf.while_loop(lambda step: step < count, body, [tf.constant(0)])
+        return model.get_metrics_result()
+
+    execution = tf.function(execution, autograph=False, reduce_retracing=True)
+    done = 0
+
+    def train_function(iterator: Any) -> dict[str, Any]:
+        nonlocal done
+        count = min(model.steps_per_execution, steps - done)
+        done = (done + count) % steps
+        return execution(iterator, tf.constant(count))
+
+    return train_function
