@@ -90,7 +90,7 @@ class Definition:
         if (self.cron is None) == (self.every is None):
             raise ScheduleError("say when: either --cron '0 3 * * *' or --every 10m")
         if self.cron is not None:
-            calendar.trigger(self.cron, self.timezone)
+            calendar.check(self.cron, self.timezone)
         elif self.every < 1:
             raise ScheduleError("--every takes a second or more")
         if self.drift is not None and not 0 < self.drift < 1:

@@ -1,8 +1,8 @@
 """The scheduler: takes what is due, one run after the other, and remembers what came of it.
 
-APScheduler 3 tells when a cron expression comes; its own scheduler and job store are not used: a
-store must not be shared between processes, as that of a scheduler and of the commands that pause it
-or ask for a run has to be, and the time cannot be set.
+cronsim tells when a cron expression comes. APScheduler is not used: its store must not be shared
+between processes, as that of a scheduler and of the commands that pause it or ask for a run has to
+be, and its time cannot be set.
 """
 
 from __future__ import annotations

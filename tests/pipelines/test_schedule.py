@@ -42,6 +42,20 @@ class TestTimes:
         assert reasons(again) == ["due, 10 missed"]
         assert again.store.entry("daily").next_at > clock.now()
 
+    @pytest.mark.parametrize(
+        ("day", "due", "hour_later"),
+        [((2026, 10, 25), (0, 30), (1, 30)), ((2027, 3, 28), (1, 0), (2, 0))],
+    )
+    def test_at_the_ends_of_summer_time_a_run_is_made_once(
+        self, make, clock, day, due, hour_later
+    ):
+        clock.time = datetime.datetime(*day, tzinfo=datetime.timezone.utc) - DAY / 24
+        scheduler = make(cron="30 2 * * *", timezone="Europe/Berlin")
+        for hour, minute in (due, hour_later):
+            clock.time = datetime.datetime(*day, hour, minute, tzinfo=datetime.timezone.utc)
+            scheduler.tick()
+        assert reasons(scheduler) == ["due"]
+
     def test_what_is_due_survives_the_scheduler(self, make, clock, tmp_path, stand_in):
         make()
         at(clock, 24)
