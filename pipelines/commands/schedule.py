@@ -23,6 +23,7 @@ from pipelines.commands.common import (
     size_option,
     user_errors,
 )
+from pipelines.webhook import masked
 
 if TYPE_CHECKING:
     from pipelines.scheduling.store import Store
@@ -173,11 +174,12 @@ def _with_fixed(made: Any) -> Any:
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
     from pipelines.scheduling.scheduler import SchedulerBusy
+    from pipelines.scheduling.store import StoreGone
 
     with user_errors():
         try:
             yield
-        except (SchedulerBusy, sqlite3.Error) as error:
+        except (SchedulerBusy, StoreGone, sqlite3.Error) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -192,8 +194,17 @@ def _once(scheduler: Any, name: str) -> int:
     return 1 if outcome and outcome.failed else 0
 
 
+class _Masked(logging.Formatter):
+    """Without what may be secret in addresses, those in tracebacks among them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
 def _serve(scheduler: Any) -> None:
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Masked("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     try:
         with _errors():
             scheduler.serve()
@@ -209,6 +220,7 @@ def start(root: Path) -> None:
     from pipelines.scheduling.scheduler import Scheduler
 
     with _errors():
+        _store(root)  # A deleted file is not begun anew in silence.
         scheduler = Scheduler(root)
     _serve(scheduler)
 

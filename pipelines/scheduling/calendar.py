@@ -19,6 +19,13 @@ _MACROS = {
     "@annually": "0 0 1 1 *",
 }
 _PART = re.compile(r"(\*|[0-9]|[a-z]{3})(?:-([0-9]|[a-z]{3}))?(?:/([1-9]))?")
+_RANGES = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day-of-month": "1 to 31, as many as the month has",
+    "month": "1 to 12, jan to dec",
+    "day-of-week": "0 to 7, sun to sat",
+}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _COUNTED = 1000
 
@@ -95,7 +102,8 @@ def _times(
     try:
         found = CronSim(fields, moment.astimezone(_zone(timezone)))
     except CronSimError as error:
-        raise ScheduleError(f"cron {expression!r}: {str(error).lower()}") from error
+        field = str(error).removeprefix("Bad ")
+        raise ScheduleError(f"cron {expression!r}: the {field} is not {_RANGES[field]}") from error
     # From within the repeated hour CronSim begins with the times of its first pass.
     return (time for time in found if time > moment)
 

@@ -77,7 +77,7 @@ def test_a_schedule_is_made_listed_paused_and_removed(convnets, tmp_path):
     [
         (["lenett", "--cron", "@daily"], "lenet"),
         (["lenet"], "say when"),
-        (["lenet", "--cron", "61 * * * *"], "maximum value"),
+        (["lenet", "--cron", "61 * * * *"], "the minute is not 0 to 59"),
         (["lenet", "--every", "often"], "length of time"),
         (["lenet", "--cron", "@daily", "--set", "epoch=1"], "epochs"),
         (["lenet", "--cron", "@daily", "--on-new-span"], "spans"),
