@@ -16,6 +16,7 @@ import click
 
 from pipelines import served
 from pipelines.commands.common import (
+    ALLOW_HELP,
     INTERRUPTED,
     console,
     root_option,
@@ -77,6 +78,7 @@ _LENGTH = _Length()
 @size_option
 @root_option
 @settings_option
+@click.option("--allow-package", "allow_packages", multiple=True, metavar="NAME", help=ALLOW_HELP)
 @click.option("--name", help="What the schedule is called.  [default: RECIPE]")
 @click.option("--data", metavar="DIR", help="As convnets run takes it, such as photos/span-{SPAN}.")
 @click.option("--window", type=int, help="Train on so many spans, the newest and before.")

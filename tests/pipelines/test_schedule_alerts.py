@@ -180,6 +180,17 @@ class TestDefinitions:
         with pytest.raises(error, match=message):
             made.check()
 
+    def test_a_network_of_ones_own_is_its_schedules_alone(self, make, tmp_path, monkeypatch):
+        (tmp_path / "mynets.py").write_text("def Net(input_shape, classes): ...")
+        monkeypatch.syspath_prepend(tmp_path)
+        own = {"settings": ("model=mynets:Net", "model_args={}")}
+        with pytest.raises(RecipeError, match="--allow-package mynets"):
+            Definition("a", "lenet", cron="0 3 * * *", **own).check()
+        shows = 'summary(blessed=False, why=[os.environ.get("CONVNETS_ALLOW_PACKAGES", "none")])'
+        scheduler = make(shows, allow_packages=("mynets",), **own)
+        assert scheduler.once("daily").text == "mynets"
+        assert make(shows).once("daily").text == "none"
+
     def test_to_json_and_back(self):
         made = Definition(
             "a", "lenet", settings=("epochs=1",), every=60.0, drift=0.1, alert_on=("kept",)

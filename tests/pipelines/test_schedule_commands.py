@@ -140,7 +140,8 @@ def test_arguments_make_the_same_definition_again(convnets, tmp_path):
         (tmp_path / "span-1" / label).mkdir(parents=True)
         (tmp_path / "span-1" / label / "a.png").touch()
     data, fixed = str(tmp_path / "span-{SPAN}"), str(tmp_path / "span-1")
-    made = replace(FULL, settings=("epochs=1",), data=data, fixed=fixed)
+    allowed = ("mynets", "others.nets")
+    made = replace(FULL, settings=("epochs=1",), allow_packages=allowed, data=data, fixed=fixed)
     convnets(*made.arguments(), "--no-start")
     assert Store(tmp_path / "root").entry("nightly").definition == made
 
