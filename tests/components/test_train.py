@@ -15,6 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components import trusted
 from components.train import data
 from components.train.objects import build
 from components.train.run import compiled_model, run_fn
@@ -350,6 +351,7 @@ def test_weight_decay_is_on_the_kernels_alone(train_images):
 
 def test_auxiliary_classifiers_learn_and_are_not_served(fn_args, tmp_path, monkeypatch):
     monkeypatch.setattr("keras_models.classification.TwoHeads", _two_heads, raising=False)
+    monkeypatch.setenv(trusted.VARIABLE, __name__.partition(".")[0])
     run_fn(fn_args(tmp_path, model="keras_models.classification:TwoHeads", epochs=1, features=[]))
     (epoch,) = history(tmp_path)
     assert {"accuracy", "val_accuracy", "loss", "val_loss"} <= set(epoch)
