@@ -127,14 +127,18 @@ def check(recipe: Recipe) -> None:
     """Builds the recipe's network, without values for its weights. Imports Keras.
 
     Raises:
-      ValueError: an argument that it does not have or refuses, too small an input.
+      ValueError: an argument that it does not have or refuses, too small an input, or `features`
+        of layers that it does not have.
     """
     if recipe.transfer:
         return  # The other recipe's run has built it.
     import keras
 
     with keras.StatelessScope(initialize_variables=False):
-        _network(recipe)
+        *_, model = _network(recipe)
+    layers = [layer.name for layer in model.layers]
+    for name in recipe.features:
+        check_choice("layer in features", name, layers)
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
 

@@ -62,6 +62,20 @@ def test_a_network_of_ones_own(convnets, tmp_path, monkeypatch):
     assert trusted.VARIABLE not in os.environ, "it is for this command"
 
 
+def test_layers_of_the_recipes_own_network_are_not_asked_of_another(tmp_path, monkeypatch):
+    (tmp_path / "othernets.py").write_text(OWN_NET)
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = recipes.find("lenet-relu")
+    assert recipe.features
+    with trusted.allowing(["othernets"]):
+        own = recipe.override(["model=othernets:Net"])
+        assert own.features == ()
+        # As many classes as the data have: on these nobody knows yet, nor has the network its own.
+        costs.check(own.on_data("photos/"))
+        assert recipe.override(["features=[5]", 'model="othernets:Net"']).features == (5,)
+    assert recipe.override([f"model={recipe.model}"]).features == recipe.features
+
+
 def test_what_is_no_package(convnets):
     text = convnets("run", "lenet", "--allow-package=mynets:Net", code=2)
     assert "takes a package such as mynets, not 'mynets:Net'" in text
