@@ -1,5 +1,6 @@
 """Recipes, and what is set in them, come from others: commands run no code that is not trusted."""
 
+import json
 import os
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ from click.testing import CliRunner
 
 from components import trusted
 from components.settings import RecipeError
-from pipelines import cli, costs, recipes
+from components.train import objects
+from pipelines import cli, costs, optimizers, recipes
 
 EVIL = "import pathlib\npathlib.Path(__file__).with_name('called').touch()\n"
 OWN_NET = """
@@ -87,3 +89,16 @@ def test_the_process_of_a_run_checks_for_itself(tmp_path, monkeypatch):
     with pytest.raises(RecipeError, match="--allow-package mynets"):
         costs.check(replace(recipes.find("lenet"), model="mynets:Net", model_args={}))
     assert not (tmp_path / "called").exists()
+
+
+def test_every_recipe_names_what_it_may():
+    steps = {"steps": 1000, "steps_per_epoch": 50}
+    every = [recipe for sizes in recipes.all_recipes().values() for recipe in sizes.values()]
+    wanted = {json.dumps(each.optimizer): each.optimizer for each in every}
+    wanted |= {name: optimizers.named(name) for name in optimizers.OPTIMIZERS}
+    for each in wanted.values():
+        arguments = {key: value for key, value in each.items() if key != "divide_on_plateau"}
+        objects.build(arguments, "optimizer", **steps)
+    for each in every:
+        objects.build(each.loss, "loss")
+        objects.network(each.model)
