@@ -186,13 +186,15 @@ def _errors() -> Iterator[None]:
 
 
 def _once(scheduler: Any, name: str) -> int:
+    _show_log(logging.WARNING)
     try:
         with _errors():
             outcome = scheduler.once(name)
     except KeyboardInterrupt:
         return INTERRUPTED
     entry = scheduler.store.entry(name)
-    console().print(f"{outcome.state}: {outcome.text}" if outcome else entry.looked or "missed")
+    text = f"{outcome.state}: {outcome.text}" if outcome else entry.looked or "missed"
+    console().print(masked(text))
     return 1 if outcome and outcome.failed else 0
 
 
@@ -203,10 +205,14 @@ class _Masked(logging.Formatter):
         return masked(super().format(record))
 
 
-def _serve(scheduler: Any) -> None:
+def _show_log(level: int) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Masked("%(asctime)s %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    logging.basicConfig(handlers=[handler], level=level)
+
+
+def _serve(scheduler: Any) -> None:
+    _show_log(logging.INFO)
     try:
         with _errors():
             scheduler.serve()

@@ -2,6 +2,7 @@
 
 import datetime
 import getpass
+import logging
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml
 from click.testing import CliRunner
 
 from pipelines import cli, process
+from pipelines.commands.schedule import _Masked
 from pipelines.scheduling import export
 from pipelines.scheduling.definition import Definition, ScheduleError
 from pipelines.scheduling.scheduler import Scheduler, locked
@@ -133,6 +135,24 @@ def test_once_is_told_by_its_exit_code(convnets, stand_in, monkeypatch, body, co
     state = {REPLACED: "replaced", KEPT: "kept"}.get(body, "failed")
     assert state in output
     assert state in convnets("history")
+
+
+def test_once_shows_no_secrets_of_addresses(convnets, stand_in, monkeypatch):
+    body = 'summary(error="no http://a.org/secret", hopeless=True); sys.exit(1)'
+    monkeypatch.setattr(process, "RUNNER", stand_in(body))
+    output = convnets("lenet", "--cron", "@daily", "--once", code=1)
+    assert "failed: no http://a.org/..." in output
+    assert "secret" not in output
+
+
+def test_logs_show_no_secrets_of_addresses():
+    line = logging.LogRecord("a", logging.ERROR, "", 0, "no %s", ("http://a.org/secret",), None)
+    assert _Masked("%(message)s").format(line) == "no http://a.org/..."
+
+
+def test_a_root_whose_schedules_are_gone_is_not_begun_anew(convnets, tmp_path):
+    assert "has no schedules" in convnets("start", code=1)
+    assert not (tmp_path / "root" / "schedule.sqlite").exists()
 
 
 def test_arguments_make_the_same_definition_again(convnets, tmp_path):
