@@ -48,7 +48,7 @@ def steps(batch_size: int, number: int) -> dict[str, Callable[[], None]]:
 
     def fit(spec: dict) -> Callable[[], None]:
         model = LeNet5()
-        model.compile(build(spec), MAPCriterion(), jit_compile=False)
+        model.compile(build(spec, "optimizer"), MAPCriterion(), jit_compile=False)
         if isinstance(model.optimizer, CurvatureOptimizer):
             with_curvature(model)
         model.fit(batches, steps_per_epoch=2, verbose=0)

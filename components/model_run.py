@@ -1,6 +1,5 @@
 """Reads a ModelRun artifact as the Trainer writes it: the network, the recipe, the history."""
 
-import importlib
 import json
 import os
 import tempfile
@@ -10,13 +9,14 @@ import keras
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
+from components.train import objects
 from keras_models.classification.building import recursion
 
 
 def network(uri: str) -> keras.Model:
     """The trained network, not compiled."""
     # The module that built the network registers the layers that reading it needs.
-    importlib.import_module(recipe(uri)["model"].partition(":")[0])
+    objects.network(recipe(uri)["model"])
     with tempfile.TemporaryDirectory() as folder:
         # Keras reads from a disk, the artifact may lie elsewhere.
         path = os.path.join(folder, "model.keras")

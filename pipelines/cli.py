@@ -12,7 +12,14 @@ import click
 
 from pipelines import recipes, served
 from pipelines.commands import claims, data, history, kubeflow, running, schedule, serving
-from pipelines.commands.common import console, recipe_of, settings_option, size_option, user_errors
+from pipelines.commands.common import (
+    console,
+    packages_option,
+    recipe_of,
+    settings_option,
+    size_option,
+    user_errors,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,6 +40,7 @@ def list_recipes() -> None:
 @click.argument("recipe")
 @size_option
 @settings_option
+@packages_option
 @click.option(
     "--layers",
     is_flag=True,

@@ -26,7 +26,6 @@ from pipelines.costs import NetworkCost
 from pipelines.recipe import Recipe
 
 _PACKAGE = "keras_models"
-_OTHERS_PACKAGE = "keras"
 _MOST_FILES = 500
 
 
@@ -54,22 +53,8 @@ def count(recipe: Recipe, on_count: Callable[[], None] = lambda: None) -> Networ
 
 def _is_known(network: Mapping[str, Any]) -> bool:
     """Whether a network follows from its description and the sources hashed here alone."""
-    arguments = network["model_args"]
-    if network["model"].partition(".")[0] != _PACKAGE or arguments.get("weights") is not None:
-        return False
-    return all(
-        path.partition(".")[0] in (_PACKAGE, _OTHERS_PACKAGE) for path in _classes(arguments)
-    )
-
-
-def _classes(value: Any) -> list[str]:
-    """The import paths in a network's arguments."""
-    if isinstance(value, Mapping):
-        own = [str(value["class"])] if "class" in value else []
-        return own + [path for each in value.values() for path in _classes(each)]
-    if isinstance(value, list | tuple):
-        return [path for each in value for path in _classes(each)]
-    return []
+    is_ours = network["model"].partition(".")[0] == _PACKAGE
+    return is_ours and network["model_args"].get("weights") is None
 
 
 def _key(network: Mapping[str, Any]) -> str:

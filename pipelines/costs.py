@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,9 @@ from components.train import objects
 from pipelines import recipes
 from pipelines.recipe import Recipe
 
-# For counting before any data is there; of other data sets the network's own default is taken.
+# For counting before any data is there; of other data sets the network's own default is taken, or
+# this where it has none.
+_ASSUMED = 10
 _CLASSES = {
     "256_ObjectCategories": 257,
     "caltech101": 102,
@@ -125,31 +127,38 @@ def check(recipe: Recipe) -> None:
     """Builds the recipe's network, without values for its weights. Imports Keras.
 
     Raises:
-      ValueError: an argument that it does not have or refuses, too small an input.
+      ValueError: an argument that it does not have or refuses, too small an input, or `features`
+        of layers that it does not have.
     """
     if recipe.transfer:
         return  # The other recipe's run has built it.
     import keras
 
     with keras.StatelessScope(initialize_variables=False):
-        _network(recipe)
+        *_, model = _network(recipe)
+    layers = [layer.name for layer in model.layers]
+    for name in recipe.features:
+        check_choice("layer in features", name, layers)
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
 
 
 def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int, Any]:
     """The shape of its input, its classes, and the network."""
-    parameters = inspect.signature(objects.load(recipe.model)).parameters
-    known = [f"model_args.{name}" for name in parameters if name not in ("input_shape", "classes")]
+    parameters = inspect.signature(objects.network(recipe.model)).parameters
+    known = [f"model_args.{name}" for name in parameters if name not in objects.OF_THE_RUN]
     takes_others = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     for name in () if takes_others else recipe.model_args:
         check_choice("key", f"model_args.{name}", known)
-    classes = _CLASSES.get(_data(recipe), parameters["classes"].default)
+    classes = _CLASSES.get(_data(recipe)) or _default(parameters)
     input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
-    model = objects.build(
-        {"class": recipe.model, "input_shape": input_shape, "classes": classes, **recipe.model_args}
-    )
+    model = objects.build_network(recipe.model, input_shape, classes, recipe.model_args)
     return input_shape, classes, model
+
+
+def _default(parameters: Mapping[str, inspect.Parameter]) -> int:
+    default = parameters["classes"].default if "classes" in parameters else inspect.Parameter.empty
+    return _ASSUMED if default is inspect.Parameter.empty else default
 
 
 def published(recipe: Recipe, cost: NetworkCost) -> list[PublishedCount]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -212,6 +213,9 @@ class Recipe:
             that is not there or does not take its arguments (`recipe_objects`).
         """
         values = dataclasses.asdict(self)
+        assignments = [*assignments]
+        if any(map(_OTHERS_NETWORK.match, assignments)):
+            values["features"] = ()  # The layers that are named are the recipe's own network's.
         for assignment in assignments:
             path, separator, text = assignment.partition("=")
             if not separator:
@@ -239,6 +243,7 @@ _FORMATS = ("keep", "png", "jpeg")
 _TRANSFER_KEYS = (
     *("from", "layers", "examples_per_class", "benchmarks", "model_run", "transform_graph"),
 )
+_OTHERS_NETWORK = re.compile(r'\s*model\s*=(?!\s*"?keras_models\.)')
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
 

@@ -7,15 +7,16 @@ does before anything else.
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components import trusted
 from components.settings import RecipeError, check_choice, near_matches
+from components.train.objects import ARGUMENTS, KINDS, OF_THE_RUN
 from pipelines import source_code
 from pipelines.source_code import Arguments
 
-# What the run gives to the network.
-_OF_THE_RUN = ("input_shape", "classes")
 # Of an optimizer, what goes to a callback of this class instead.
 _CALLBACKS = {"divide_on_plateau": "keras_models.optimizers:DivideOnPlateau"}
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -42,35 +43,70 @@ def check(
       is_transfer: whether the run gives the network more arguments than to others.
 
     Raises:
-      RecipeError: an unknown module, name or argument (the near matches are named), a missing
-        argument, or a value of another type or choice than the source states.
+      RecipeError: an unknown module, name or argument (the near matches are named), a package that
+        is not trusted, an object of another kind than wanted, a missing argument, or a value of
+        another type or choice than the source states.
     """
     of_the_model = _arguments("model", model)
     if of_the_model is not None:
-        absent = [name for name in _OF_THE_RUN if name not in of_the_model.names]
+        absent = [name for name in OF_THE_RUN if name not in of_the_model.names]
         if absent:
             raise RecipeError(f"model: {model} takes no {' and no '.join(absent)}")
-        given = () if is_transfer else _OF_THE_RUN
+        given = () if is_transfer else OF_THE_RUN
         _check_values("model_args", model_args, of_the_model, given, not is_transfer)
-    _check_spec("loss", loss)
+    _check_spec("loss", loss, "loss")
     callbacks = {key: value for key, value in optimizer.items() if key in _CALLBACKS}
-    _check_spec("optimizer", {k: v for k, v in optimizer.items() if k not in callbacks})
+    _check_spec(
+        "optimizer", {k: v for k, v in optimizer.items() if k not in callbacks}, "optimizer"
+    )
     for key, value in callbacks.items():
-        if isinstance(value, Mapping):
-            _check_spec(f"optimizer.{key}", {"class": _CALLBACKS[key], **value})
+        found = _arguments(f"optimizer.{key}", _CALLBACKS[key])
+        if isinstance(value, Mapping) and found is not None:
+            _check_values(f"optimizer.{key}", value, found)
 
 
-def _check_spec(where: str, spec: Any) -> None:
-    """Of `{"class": path, ...arguments}`."""
+def _check_spec(where: str, spec: Any, kind: str) -> None:
+    """Of `{"class": path, ...arguments}`, which is to be of a kind of `KINDS`."""
     if not isinstance(spec, Mapping) or not isinstance(spec.get("class"), str):
         raise RecipeError(f'{where} must be {{"class": "MODULE:NAME", ...}}, not {spec!r}')
+    found = _arguments(f"{where}.class", spec["class"])
+    _check_kind(f"{where}.class", spec["class"], kind)
     values = {key: value for key, value in spec.items() if key != "class"}
     for key, value in values.items():
-        if isinstance(value, Mapping) and "class" in value:
-            _check_spec(f"{where}.{key}", value)
-    found = _arguments(f"{where}.class", spec["class"])
+        _check_inner(f"{where}.{key}", value, ARGUMENTS[kind])
     if found is not None:
         _check_values(where, values, found)
+
+
+def _check_inner(where: str, value: Any, kind: str) -> None:
+    """The objects in an argument."""
+    if isinstance(value, Mapping) and "class" in value:
+        _check_spec(where, value, kind)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_inner(where, each, kind)
+
+
+def _check_kind(where: str, path: str, kind: str) -> None:
+    """Whether the class at a path is of a kind, as far as its source says."""
+    try:
+        bases = {line[0] for base in KINDS[kind] for line in source_code.lineages(base)}
+        is_one = all(bases & set(line) for line in source_code.lineages(path))
+    except (source_code.Undecided, source_code.Missing, RecursionError):
+        return
+    if not is_one:
+        raise RecipeError(f"{where}: {path} is no Keras {kind}")
+
+
+def _check_trusted(where: str, path: str) -> None:
+    """Whether the packages are trusted of which an object, and the module that names it, are."""
+    module = path.partition(":")[0]
+    if not trusted.is_allowed(module):
+        source_code.find(module.partition(".")[0])  # A misspelt package is said to be none.
+        trusted.check(where, module)
+    with contextlib.suppress(source_code.Undecided, source_code.Missing, RecursionError):
+        for line in source_code.lineages(path):
+            trusted.check(f"{where} {path}", line[0].partition(":")[0])
 
 
 def _arguments(where: str, path: str) -> Arguments | None:
@@ -79,6 +115,7 @@ def _arguments(where: str, path: str) -> Arguments | None:
     if not module or not name:
         raise RecipeError(f"{where} must be package.module:Name, not {path!r}")
     try:
+        _check_trusted(where, path)
         return source_code.arguments(path)
     except source_code.Undecided:
         return None
@@ -95,7 +132,7 @@ def _check_values(
     given: Sequence[str] = (),
     is_whole: bool = True,
 ) -> None:
-    known = [f"{where}.{name}" for name in found.names if name not in _OF_THE_RUN]
+    known = [f"{where}.{name}" for name in found.names if name not in OF_THE_RUN]
     for name, value in values.items():
         check_choice("key", f"{where}.{name}", known)
         if name in found.choices and isinstance(value, str):

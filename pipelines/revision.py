@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
 import hashlib
 import importlib.machinery
 import importlib.metadata
-import importlib.util
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from components import trusted
+from pipelines import source_code
+
 _ROOMS = ("components", "keras_models", "pipelines", "serving")
 _SHOWN = 12
-_OBJECT = re.compile(r"(\w+)[\w.]*:\w+")
+_OBJECT = re.compile(r"(?P<module>(?P<top>\w+)[\w.]*):\w+")
+_INSTALLED = {"site-packages", "dist-packages"}
 # Whose version is known otherwise.
 _LIBRARIES = {*_ROOMS, "keras", "tensorflow"}
 
@@ -36,7 +42,10 @@ def version() -> str:
 
 
 def own_modules(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Hashes of the user's own modules and packages whose objects a recipe names.
+    """Hashes of the user's own modules and packages whose code makes a recipe's objects.
+
+    They are those that the recipe names, and those that these import, and so on: what is no
+    installed library, and what is installed but allowed (`components.trusted`).
 
     Args:
       recipe: as plain data.
@@ -44,9 +53,52 @@ def own_modules(recipe: Mapping[str, Any]) -> dict[str, str]:
     Returns:
       a hash of the sources by the name of the module, or of the package that it is in.
     """
-    tops = {found[1] for text in _texts(recipe) if (found := _OBJECT.fullmatch(text))}
-    specs = {name: importlib.util.find_spec(name) for name in sorted(tops - _LIBRARIES)}
-    return {name: _sources(spec) for name, spec in specs.items() if spec is not None}
+    objects = filter(None, map(_OBJECT.fullmatch, _texts(recipe)))
+    left = {each["top"] for each in objects if trusted.is_allowed(each["module"])} - _LIBRARIES
+    found: dict[str, str] = {}
+    while left:
+        name = left.pop()
+        spec = _spec(name)
+        if spec is not None:
+            found[name] = _sources(spec)
+            left |= {each for each in _imported(spec) if _is_own(each)} - {*found, *_LIBRARIES}
+    return dict(sorted(found.items()))
+
+
+def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    try:
+        return source_code.find(name)
+    except (source_code.Missing, source_code.Undecided):
+        return None
+
+
+def _imported(spec: importlib.machinery.ModuleSpec) -> set[str]:
+    """The modules and packages that the sources of another import."""
+    found = set()
+    for path in _python_files(spec):
+        with contextlib.suppress(SyntaxError, ValueError):  # The run will say so.
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    found.add(node.module)
+    return {name.partition(".")[0] for name in found}
+
+
+def _is_own(name: str) -> bool:
+    if name in sys.stdlib_module_names:
+        return False
+    spec = _spec(name)
+    if spec is None or trusted.is_allowed(name):
+        return spec is not None
+    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    return not any(_INSTALLED & set(Path(place).parts) for place in places)
+
+
+def _python_files(spec: importlib.machinery.ModuleSpec) -> list[Path]:
+    if spec.submodule_search_locations is None:
+        return [Path(spec.origin)] if spec.origin.endswith(".py") else []
+    return [path for folder in spec.submodule_search_locations for path in _below(Path(folder))]
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -65,7 +117,11 @@ def _sources(spec: importlib.machinery.ModuleSpec) -> str:
 
 def package_hash(folder: Path) -> str:
     """Of all Python files below a folder."""
-    return source_hash(sorted(folder.rglob("*.py")), folder)
+    return source_hash(_below(folder), folder)
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
 
 
 def source_hash(paths: Iterable[Path], place: Path) -> str:

@@ -17,11 +17,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import TypeVar
 
 # Of decorators, those that leave the arguments as they are.
 _HARMLESS = ("keras_export", "tf_export", "register_keras_serializable")
 _CHOICE = "checked_choice"  # keras_models.classification.building: argument, value, allowed ones
+_LIBRARIES = ("keras", "keras_models")
+_Found = TypeVar("_Found")
 _OPTIONAL_PARTS = (ast.If, ast.Try, ast.ExceptHandler, ast.With)
+
+
+def _remembered(function: Callable[[str], _Found]) -> Callable[[str], _Found]:
+    """Remembers what libraries' sources say; one's own may change while a scheduler works."""
+    remembering = functools.cache(function)
+
+    @functools.wraps(function)
+    def found(path: str) -> _Found:
+        is_library = path.partition(".")[0] in _LIBRARIES
+        return remembering(path) if is_library else function(path)
+
+    return found
 
 
 class Undecided(Exception):
@@ -60,7 +75,7 @@ class _Definition:
     node: ast.FunctionDef | ast.ClassDef
 
 
-@functools.cache
+@_remembered
 def arguments(path: str) -> Arguments:
     """The arguments of `"package.module:Name"`.
 
@@ -69,7 +84,7 @@ def arguments(path: str) -> Arguments:
       Undecided: the source does not say.
     """
     module, _, name = path.partition(":")
-    _spec(module)
+    find(module)
     known = _names(module)
     if name not in known:
         raise Missing("name", name, sorted(each for each in known if not each.startswith("_")))
@@ -79,6 +94,28 @@ def arguments(path: str) -> Arguments:
         raise Undecided from error
 
 
+@_remembered
+def lineages(path: str) -> list[list[str]]:
+    """Where what is at `"package.module:Name"` is defined, as such a path, and what a class is
+    derived from.
+
+    Several where it, or a base class, is defined in several ways.
+
+    Raises:
+      Missing: there is no such module.
+      Undecided: the source does not say.
+    """
+    module, _, name = path.partition(":")
+    found = []
+    for meaning in _meanings(module, name):
+        if isinstance(meaning, str):
+            raise Undecided
+        is_class = isinstance(meaning.node, ast.ClassDef)
+        for line in _lineages(meaning) if is_class else [[meaning]]:
+            found.append([f"{each.module}:{each.node.name}" for each in line])
+    return found
+
+
 def _either(found: Sequence[Arguments]) -> Arguments:
     """Of what is defined in several ways, for different backends for instance."""
     if len(found) == 1:
@@ -86,8 +123,13 @@ def _either(found: Sequence[Arguments]) -> Arguments:
     return Arguments(tuple(dict.fromkeys(name for each in found for name in each.names)))
 
 
-def _spec(name: str) -> ModuleSpec:
-    """Where a module is; unlike `importlib.util.find_spec` it imports no parent."""
+def find(name: str) -> ModuleSpec:
+    """Where a module is; unlike `importlib.util.find_spec` it imports no parent.
+
+    Raises:
+      Missing: there is none.
+      Undecided: its package may look for it elsewhere.
+    """
     top, *parts = name.split(".")
     try:
         # The process of a run has the current folder first on its path.
@@ -122,7 +164,7 @@ def _text(spec: ModuleSpec) -> str:
     return Path(spec.origin).read_text(encoding="utf-8")
 
 
-@functools.cache
+@_remembered
 def _body(module: str) -> list[ast.stmt]:
     """A module's statements, those inside of `if` and `try` among them."""
 
@@ -134,7 +176,7 @@ def _body(module: str) -> list[ast.stmt]:
                     yield from every(getattr(node, part, ()))
 
     try:
-        return list(every(ast.parse(_text(_spec(module))).body))
+        return list(every(ast.parse(_text(find(module))).body))
     except (SyntaxError, ValueError) as error:
         raise Undecided from error
 
@@ -180,14 +222,14 @@ def _meanings(module: str, name: str) -> list[_Definition | str]:
             case ast.Assign(targets=[ast.Name(id=assigned)]) if assigned == name:
                 found += _of_expression(module, node.value)
     if not found:
-        _spec(f"{module}.{name}")
+        find(f"{module}.{name}")
         found.append(f"{module}.{name}")
     return found
 
 
 def _imported(module: str, source: str, name: str) -> list[_Definition | str]:
     if source == module:  # a package that imports a module of its own
-        _spec(f"{source}.{name}")
+        find(f"{source}.{name}")
         return [f"{source}.{name}"]
     return _meanings(source, name)
 
@@ -195,7 +237,7 @@ def _imported(module: str, source: str, name: str) -> list[_Definition | str]:
 def _source(module: str, node: ast.ImportFrom) -> str:
     if not node.level:
         return node.module or ""
-    is_package = _spec(module).submodule_search_locations is not None
+    is_package = find(module).submodule_search_locations is not None
     parents = module.split(".")
     parents = parents[: len(parents) - node.level + is_package]
     return ".".join([*parents, *([node.module] if node.module else [])])

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from components import trusted
 from components.claims import images
 from components.claims.runs import Outcome
 from components.train import data, network
@@ -59,9 +60,10 @@ def train(settings: Mapping[str, Any], seed: int, check: Callable[[], None]) -> 
     )
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    model = network.compiled_model(
-        recipe, train_images, int(tf.reduce_max(train_images.arrays[1])) + 1
-    )
+    classes = int(tf.reduce_max(train_images.arrays[1])) + 1
+    # What a claim's settings name is this package's own.
+    with trusted.allowing(["components.claims"]):
+        model = network.compiled_model(recipe, train_images, classes)
     of_test = _error_of(test_images, recipe)
     watch = _Watch(of_test, recipe.get("every", 0), check)
     finite = keras.callbacks.TerminateOnNaN()

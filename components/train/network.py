@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from components.train import data
-from components.train.objects import build, load
+from components.train.objects import build, build_network
 from keras_models.optimizers import CurvatureOptimizer, with_curvature
 
 # Of an optimizer's arguments, the one that a callback takes.
@@ -19,18 +19,19 @@ PLATEAU = "divide_on_plateau"
 
 def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
     """The recipe's network for these images, with its loss and its optimizer, all built."""
-    network = load(recipe["model"])
     input_shape = (*recipe["preprocess"]["size"], train.shape[-1])
-    model = network(input_shape=input_shape, classes=classes, **recipe["model_args"])
+    model = build_network(recipe["model"], input_shape, classes, recipe["model_args"])
     _penalize(model, recipe["weight_decay"])
     epoch = data.steps_per_epoch(train, recipe)
     arguments = {key: value for key, value in recipe["optimizer"].items() if key != PLATEAU}
-    optimizer = build(arguments, steps=epoch * recipe["epochs"], steps_per_epoch=epoch)
+    steps = {"steps": epoch * recipe["epochs"], "steps_per_epoch": epoch}
+    optimizer = build(arguments, "optimizer", **steps)
     auxiliary = len(model.outputs) - 1
+    losses = [build(recipe["loss"], "loss") for _ in model.outputs]
     weights = [1.0] + [recipe["auxiliary_weight"]] * auxiliary
     model.compile(
         optimizer=optimizer,
-        loss=[build(recipe["loss"]) for _ in model.outputs] if auxiliary else build(recipe["loss"]),
+        loss=losses if auxiliary else losses[0],
         loss_weights=weights if auxiliary else None,
         metrics=[["accuracy"]] + [[]] * auxiliary if auxiliary else ["accuracy"],
         jit_compile=recipe["jit_compile"],

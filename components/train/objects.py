@@ -1,52 +1,161 @@
-"""Objects named in a recipe by import path."""
+"""Objects named in a recipe by import path.
+
+What a recipe names may be its sender's: nothing is imported but from packages that are trusted
+(`components.trusted`), and nothing is called but a network, or a class of the kind that is wanted.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from components import trusted
+from components.settings import RecipeError
+
+# By the kind that is wanted, the base classes of which an object's class has one.
+KINDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "loss": ("keras.losses:Loss",),
+        "optimizer": ("keras.optimizers:Optimizer",),
+        "schedule or optimizer": (
+            "keras.optimizers.schedules:LearningRateSchedule",
+            "keras.optimizers:Optimizer",
+        ),
+    }
+)
+# The kind of the objects among the arguments.
+ARGUMENTS = MappingProxyType(
+    {
+        "loss": "loss",
+        "optimizer": "schedule or optimizer",
+        "schedule or optimizer": "schedule or optimizer",
+    }
+)
+# What a network takes of the run.
+OF_THE_RUN = ("input_shape", "classes")
+_MODELS = ("Model", "Functional", "Sequential")
+_OWN = ("components", "keras_models")
 _KNOWN = re.compile(r"\$(?P<name>\w+)(?: \* (?P<factor>[\d.]+))?")
 
 
 def load(path: str) -> Any:
-    """The object at `"package.module:Name"`.
+    """The object at `"package.module:Name"` of this package, for paths that it has written itself.
 
     Raises:
       ValueError: there is no such module or name.
     """
     module, _, name = path.partition(":")
+    if module.partition(".")[0] not in _OWN:
+        raise ValueError(f"{path} is not of this package")
+    return _imported(module, name)
+
+
+def network(path: str) -> Callable[..., Any]:
+    """The network at an import path: a function that gives a keras.Model.
+
+    Raises:
+      RecipeError: its package is not allowed, or it is no network.
+      ValueError: there is no such module or name.
+    """
+    found = _trusted("model", path)
+    if not _is_network(found):
+        raise RecipeError(
+            f"model: {path} is no network: a function that takes {' and '.join(OF_THE_RUN)}, or "
+            "that is annotated to return keras.Model"
+        )
+    return found
+
+
+def build_network(
+    path: str, input_shape: Sequence[int], classes: int, arguments: Mapping[str, Any]
+) -> Any:
+    """The keras.Model that the network at an import path gives; its arguments are plain data.
+
+    Raises:
+      RecipeError: as `network`.
+      ValueError: an unknown path, or arguments that the network does not take.
+    """
+    function = network(path)
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        return function(input_shape=tuple(input_shape), classes=classes, **arguments)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def build(spec: Mapping[str, Any], **known: Any) -> Any:
+def build(spec: Mapping[str, Any], kind: str, **known: Any) -> Any:
     """The object that `{"class": path, ...arguments}` describes.
 
     Args:
       spec: arguments may be such mappings themselves.
+      kind: one of `KINDS`.
       **known: numbers that only the run knows; an argument `"$steps"` stands for
         `known["steps"]`, and `"$steps * 0.5"` for the half of it, rounded down, at
         least 1.
 
     Raises:
+      RecipeError: the class's package is not allowed, or it is of another kind.
       ValueError: an unknown path, or arguments that the class does not take.
     """
-    arguments = {key: _value(value, known) for key, value in spec.items() if key != "class"}
+    found = _trusted(kind, spec["class"])
+    bases = tuple(_imported(*base.split(":")) for base in KINDS[kind])
+    if not (isinstance(found, type) and issubclass(found, bases)):
+        raise RecipeError(f"{spec['class']} is no Keras {kind}")
+    arguments = {
+        key: _value(value, ARGUMENTS[kind], known) for key, value in spec.items() if key != "class"
+    }
     try:
-        return load(spec["class"])(**arguments)
+        return found(**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{spec['class']}: {error}") from error
 
 
-def _value(value: Any, known: Mapping[str, Any]) -> Any:
+def _trusted(where: str, path: str) -> Any:
+    """The object at a path; its module, and the one in which it was defined, are trusted."""
+    module, _, name = path.partition(":")
+    trusted.check(where, module)
+    found = _imported(module, name)
+    made = found
+    while isinstance(made, functools.partial):
+        made = made.func
+    # A module has the names that it has imported, too.
+    trusted.check(f"{where} {path}", getattr(made, "__module__", None) or type(made).__name__)
+    return found
+
+
+def _imported(module: str, name: str) -> Any:
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{module}:{name}: {error}") from error
+
+
+def _is_network(found: Any) -> bool:
+    """Whether this is a model's class, or declared as a network by arguments or annotation."""
+    model = _imported("keras", "Model")
+    if isinstance(found, type) and issubclass(found, model):
+        return True
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return False
+    returned = signature.return_annotation
+    if isinstance(returned, str):
+        says_so = returned.rpartition(".")[2] in _MODELS
+    else:
+        says_so = isinstance(returned, type) and issubclass(returned, model)
+    return says_so or set(OF_THE_RUN) <= set(signature.parameters)
+
+
+def _value(value: Any, kind: str, known: Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping) and "class" in value:
-        return build(value, **known)
+        return build(value, kind, **known)
     if isinstance(value, (list, tuple)):
-        return [_value(item, known) for item in value]
+        return [_value(item, kind, known) for item in value]
     if isinstance(value, str) and (found := _KNOWN.fullmatch(value)):
         # Of few images a part of an epoch may be less than a step, which no schedule takes.
         return max(1, int(known[found["name"]] * float(found["factor"] or 1)))

@@ -104,6 +104,8 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """
     recipe = json.loads(fn_args.custom_config["recipe"])
     identity = [fn_args.custom_config["recipe"], fn_args.transform_graph_path, fn_args.train_files]
+    if "modules" in fn_args.custom_config:
+        identity.append(fn_args.custom_config["modules"])
     key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     search = Search(
         oracle=_oracle(recipe),

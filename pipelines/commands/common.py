@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from components import trusted
 from pipelines import recipes
 from pipelines.beam import Beam
 from pipelines.kubeflow import KubeflowMissing
@@ -40,6 +41,24 @@ settings_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Change a value of the recipe, such as epochs=3. Repeatable.",
+)
+
+
+def _allow(context: click.Context, _: click.Parameter, names: Sequence[str]) -> None:
+    try:
+        context.with_resource(trusted.allowing(names))
+    except RecipeError as error:
+        raise click.UsageError(str(error), context) from error
+
+
+ALLOW_HELP = "Let the recipe name objects of this package of yours, whose code is run. Repeatable."
+packages_option = click.option(
+    "--allow-package",
+    multiple=True,
+    metavar="NAME",
+    expose_value=False,
+    callback=_allow,
+    help=ALLOW_HELP,
 )
 
 

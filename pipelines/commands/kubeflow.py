@@ -12,6 +12,7 @@ from pipelines.beam import beam_options
 from pipelines.commands.common import (
     beam_of,
     console,
+    packages_option,
     recipe_of,
     settings_option,
     size_option,
@@ -23,6 +24,7 @@ from pipelines.commands.common import (
 @click.argument("recipe")
 @size_option
 @settings_option
+@packages_option
 @click.option(
     "--output",
     required=True,
@@ -76,7 +78,10 @@ def compile_recipe(
     beam_runner: str,
     beam_arguments: Sequence[str],
 ) -> None:
-    """Writes a recipe's pipeline for Kubeflow Pipelines."""
+    """Writes a recipe's pipeline for Kubeflow Pipelines.
+
+    Its steps run the code of the packages that are allowed here, and no other's.
+    """
     beam = beam_of(beam_runner, beam_arguments)
     chosen = recipe_of(recipe, size, settings, data)
     screen = console()

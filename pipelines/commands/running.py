@@ -19,6 +19,7 @@ from pipelines.commands.common import (
     INTERRUPTED,
     beam_of,
     console,
+    packages_option,
     recipe_of,
     root_option,
     settings_option,
@@ -38,6 +39,7 @@ _ON_THIS_MACHINE = Beam()
 @size_option
 @root_option
 @settings_option
+@packages_option
 @click.option(
     "--data",
     metavar="DIR",

@@ -16,6 +16,7 @@ import click
 
 from pipelines import served
 from pipelines.commands.common import (
+    ALLOW_HELP,
     INTERRUPTED,
     console,
     root_option,
@@ -23,6 +24,7 @@ from pipelines.commands.common import (
     size_option,
     user_errors,
 )
+from pipelines.webhook import masked
 
 if TYPE_CHECKING:
     from pipelines.scheduling.store import Store
@@ -76,6 +78,7 @@ _LENGTH = _Length()
 @size_option
 @root_option
 @settings_option
+@click.option("--allow-package", "allow_packages", multiple=True, metavar="NAME", help=ALLOW_HELP)
 @click.option("--name", help="What the schedule is called.  [default: RECIPE]")
 @click.option("--data", metavar="DIR", help="As convnets run takes it, such as photos/span-{SPAN}.")
 @click.option("--window", type=int, help="Train on so many spans, the newest and before.")
@@ -173,27 +176,43 @@ def _with_fixed(made: Any) -> Any:
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
     from pipelines.scheduling.scheduler import SchedulerBusy
+    from pipelines.scheduling.store import StoreGone
 
     with user_errors():
         try:
             yield
-        except (SchedulerBusy, sqlite3.Error) as error:
+        except (SchedulerBusy, StoreGone, sqlite3.Error) as error:
             raise click.ClickException(str(error)) from error
 
 
 def _once(scheduler: Any, name: str) -> int:
+    _show_log(logging.WARNING)
     try:
         with _errors():
             outcome = scheduler.once(name)
     except KeyboardInterrupt:
         return INTERRUPTED
     entry = scheduler.store.entry(name)
-    console().print(f"{outcome.state}: {outcome.text}" if outcome else entry.looked or "missed")
+    text = f"{outcome.state}: {outcome.text}" if outcome else entry.looked or "missed"
+    console().print(masked(text))
     return 1 if outcome and outcome.failed else 0
 
 
+class _Masked(logging.Formatter):
+    """Without what may be secret in addresses, those in tracebacks among them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
+def _show_log(level: int) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Masked("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level)
+
+
 def _serve(scheduler: Any) -> None:
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    _show_log(logging.INFO)
     try:
         with _errors():
             scheduler.serve()
@@ -209,6 +228,7 @@ def start(root: Path) -> None:
     from pipelines.scheduling.scheduler import Scheduler
 
     with _errors():
+        _store(root)  # A deleted file is not begun anew in silence.
         scheduler = Scheduler(root)
     _serve(scheduler)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components import trusted
 from components.ingest.layouts import Source
 from pipelines.beam import Beam
 from pipelines.kubeflow import IMAGE, ROOT, KubeflowMissing, specification
@@ -38,7 +39,8 @@ def compile_recipe(
     """Writes a recipe's pipeline as a Kubeflow Pipelines v2 specification.
 
     The images need not be reachable from here: where they are is a parameter of each run, as the
-    root and changes of the recipe are.
+    root and changes of the recipe are. Packages that are allowed now (`components.trusted`) are so
+    in the steps; no parameter allows others.
 
     Args:
       recipe: what is trained.
@@ -70,6 +72,7 @@ def compile_recipe(
     compiled = tfx_specification(recipe, data, paths, image, beam)
     spec = specification.with_plan(compiled, recipe, paths, image, beam)
     specification.ask_for(spec, resources)
+    specification.allow(spec, trusted.listed())
     if "://" in root:
         spec["defaultPipelineRoot"] = paths.pipeline(recipe.name)
     documents = [spec]

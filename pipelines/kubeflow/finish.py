@@ -9,8 +9,9 @@ import argparse
 import datetime
 import json
 import sys
-import urllib.request
 from typing import Any
+
+from pipelines import webhook
 
 # MLMD's word and Kubeflow's own for the same end.
 _SUCCEEDED = ("COMPLETE", "CACHED", "SUCCEEDED")
@@ -35,7 +36,9 @@ def main(arguments: list[str]) -> int:
     }
     _write(f"{given.root.rstrip('/')}/kubeflow", f"{given.run}.json", told)
     if given.webhook:
-        _post(given.webhook, told)
+        problem = webhook.post(given.webhook, json.dumps(told).encode("utf-8"), _SECONDS)
+        if problem:  # A webhook that does not answer changes nothing about the run.
+            print(f"the webhook was not told: {problem}", file=sys.stderr)
     return 0
 
 
@@ -45,17 +48,6 @@ def _write(folder: str, name: str, told: dict[str, Any]) -> None:
     gfile.makedirs(folder)
     with gfile.GFile(f"{folder}/{name}", "w") as file:
         file.write(json.dumps(told, indent=1))
-
-
-def _post(url: str, told: dict[str, Any]) -> None:
-    """A webhook that does not answer changes nothing about the run."""
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(told).encode("utf-8"), headers)
-    try:
-        with urllib.request.urlopen(request, timeout=_SECONDS):
-            pass
-    except (OSError, ValueError) as error:
-        print(f"the webhook was not told: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components import trusted
 from pipelines.beam import Beam
 from pipelines.kubeflow.resources import Resources
 from pipelines.paths import Paths
@@ -111,6 +112,20 @@ def ask_for(spec: Spec, resources: Mapping[str, Resources]) -> None:
     """Writes what steps ask of the cluster into the specification; others get the default."""
     for step, container in _containers(spec):
         container["resources"] = resources.get(step, Resources()).to_spec()
+
+
+def allow(spec: Spec, packages: Sequence[str]) -> None:
+    """Writes whose objects a recipe may name into the environment of all steps."""
+    if packages:
+        for _, container in _containers(spec):
+            container["env"] = [{"name": trusted.VARIABLE, "value": ",".join(packages)}]
+
+
+def allowed(spec: Spec) -> list[str]:
+    """What `allow` wrote."""
+    variables = [each for _, container in _containers(spec) for each in container.get("env", ())]
+    values = {each["value"] for each in variables if each["name"] == trusted.VARIABLE}
+    return [name for value in sorted(values) for name in value.split(",")]
 
 
 def mounts(spec: Spec, claim: str, path: str) -> Spec:

@@ -1,26 +1,76 @@
-"""Tells somebody what a schedule has come to: by a webhook, by a command."""
+"""Tells somebody what a schedule has come to: by a webhook, by a command; beside the scheduler."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
-import urllib.parse
-import urllib.request
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipelines import webhook
 from pipelines.scheduling.definition import Definition
 
 _WEBHOOK_SECONDS = 10.0
 _COMMAND_SECONDS = 60.0
 _TRIES = 3
 _LAST_CHARACTERS = 300
+# How long the end of the scheduler waits for alerts that are on their way.
+_END_SECONDS = 30.0
+_LOG = logging.getLogger(__name__)
+
+
+class Alerts:
+    """Alerts that are on their way, each in a thread: the scheduler waits for none of them.
+
+    As a context it gives them some time at its end.
+    """
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def send(
+        self,
+        definition: Definition,
+        event: str,
+        message: Mapping[str, Any],
+        on_problems: Callable[[Sequence[str]], None],
+    ) -> None:
+        """Tells of an event, where the definition asks for it.
+
+        Args:
+          definition, event, message: see `send`.
+          on_problems: called, in the thread, with what could not be told and why.
+        """
+        if event not in definition.alert_on:
+            return
+
+        def tell() -> None:
+            problems = send(definition, event, message)
+            for problem in problems:
+                _LOG.warning("%s: %s", definition.name, problem)
+            if problems:
+                on_problems(problems)
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        self._threads = [*(each for each in self._threads if each.is_alive()), thread]
+
+    def __enter__(self) -> Alerts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        deadline = time.monotonic() + _END_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def send(definition: Definition, event: str, message: Mapping[str, Any]) -> list[str]:
-    """Tells of an event, where the definition asks for it.
+    """Tells of an event.
 
     Args:
       definition: of the schedule.
@@ -30,28 +80,14 @@ def send(definition: Definition, event: str, message: Mapping[str, Any]) -> list
     Returns:
       What could not be told and why: nobody's not being told ends a scheduler.
     """
-    if event not in definition.alert_on:
-        return []
     content = json.dumps({"schedule": definition.name, "event": event, **message}).encode()
     problems = []
     if definition.webhook:
-        problems.append(_post(definition.webhook, content))
+        problem = webhook.post(definition.webhook, content, _WEBHOOK_SECONDS, _TRIES)
+        problems.append(problem and f"alert to {problem}")
     if definition.command:
         problems.append(_call(definition.command, definition.name, event, content))
-    return [problem for problem in problems if problem]
-
-
-def _post(address: str, content: bytes) -> str | None:
-    request = urllib.request.Request(address, content, {"Content-Type": "application/json"})
-    for _ in range(_TRIES):
-        try:
-            with urllib.request.urlopen(request, timeout=_WEBHOOK_SECONDS):
-                return None
-        # What it raises for an address that is none is no OSError.
-        except (OSError, ValueError) as error:
-            problem = str(error)
-    # The rest of an address is often a secret.
-    return f"alert to {urllib.parse.urlsplit(address).hostname}: {problem}"
+    return [webhook.masked(problem) for problem in problems if problem]
 
 
 def _call(command: str, name: str, event: str, content: bytes) -> str | None:

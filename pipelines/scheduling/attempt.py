@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components import trusted
 from pipelines import bases, process
 from pipelines.recipe import RecipeError
 from pipelines.scheduling.definition import Definition
@@ -70,7 +71,8 @@ def attempt(
         on_event(event)
 
     try:
-        code = process.execute(run, plain, command, heard, timeout=definition.timeout)
+        with trusted.allowing(definition.allow_packages):
+            code = process.execute(run, plain, command, heard, timeout=definition.timeout)
     except process.RunTimedOut as error:
         return Outcome("timed out", str(error), run.run_id)
     except OSError as error:

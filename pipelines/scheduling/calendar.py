@@ -1,14 +1,12 @@
-"""When a schedule is due: cron expressions as cron has them, on APScheduler's triggers."""
+"""When a schedule is due: cron expressions as Debian's cron has them, by cronsim."""
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 import zoneinfo
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from apscheduler.triggers.base import BaseTrigger
+from collections.abc import Iterator
 
 _NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MACROS = {
@@ -21,6 +19,13 @@ _MACROS = {
     "@annually": "0 0 1 1 *",
 }
 _PART = re.compile(r"(\*|[0-9]|[a-z]{3})(?:-([0-9]|[a-z]{3}))?(?:/([1-9]))?")
+_RANGES = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day-of-month": "1 to 31, as many as the month has",
+    "month": "1 to 12, jan to dec",
+    "day-of-week": "0 to 7, sun to sat",
+}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _COUNTED = 1000
 
@@ -64,15 +69,12 @@ def cron(expression: str) -> str:
             f"cron {expression!r}: takes minute, hour, day of month, month and day of week, such "
             f"as '0 3 * * *', or one of {macros}"
         )
-    trigger(" ".join(fields), None)
+    check(" ".join(fields), None)
     return " ".join(fields)
 
 
-def trigger(expression: str, timezone: str | None) -> BaseTrigger:
-    """APScheduler's trigger of a cron expression of five fields.
-
-    Where both the day of the month and the day of the week are restricted, either is enough, as
-    crontab(5) has it; APScheduler asks for both, and counts the days of the week from Monday.
+def check(expression: str, timezone: str | None) -> None:
+    """Checks a cron expression of five fields and the time zone that it is meant in.
 
     Args:
       expression: five fields.
@@ -81,25 +83,36 @@ def trigger(expression: str, timezone: str | None) -> BaseTrigger:
     Raises:
       ScheduleError: a field has a value that it may not have, or there is no such time zone.
     """
-    from apscheduler.triggers.combining import OrTrigger
-    from apscheduler.triggers.cron import CronTrigger
+    after(datetime.datetime.now(datetime.timezone.utc), expression, None, timezone)
 
-    minute, hour, day, month, weekday = expression.lower().split()
-    fields = {"minute": minute, "hour": hour, "month": month}
-    zone = _zone(timezone)
-    days = [{"day": day}, {"day_of_week": _weekdays(weekday, expression)}]
-    if day.startswith("*") or weekday.startswith("*"):
-        days = [days[0] | days[1]]
+
+def _times(
+    moment: datetime.datetime, expression: str, timezone: str | None
+) -> Iterator[datetime.datetime]:
+    """The times after a moment at which a cron expression comes, as Debian's cron has them.
+
+    Where both the day of the month and the day of the week are restricted, either is enough. A time
+    that the start of summer time leaves out comes at its end; one that the end of summer time
+    repeats comes once, unless minute or hour begin with `*`.
+    """
+    from cronsim import CronSim, CronSimError
+
+    *others, weekday = expression.lower().split()
+    fields = " ".join([*others, _weekdays(weekday, expression)])
     try:
-        triggers = [CronTrigger(**fields, **each, timezone=zone) for each in days]
-    except ValueError as error:
-        raise ScheduleError(f"cron {expression!r}: {error}") from error
-    return triggers[0] if len(triggers) == 1 else OrTrigger(triggers)
+        found = CronSim(fields, moment.astimezone(_zone(timezone)))
+    except CronSimError as error:
+        field = str(error).removeprefix("Bad ")
+        raise ScheduleError(f"cron {expression!r}: the {field} is not {_RANGES[field]}") from error
+    # From within the repeated hour CronSim begins with the times of its first pass.
+    return (time for time in found if time > moment)
 
 
-def _zone(name: str | None) -> datetime.tzinfo | None:
+def _zone(name: str | None) -> datetime.tzinfo:
+    import tzlocal
+
     if name is None:
-        return None
+        return tzlocal.get_localzone()
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -107,10 +120,8 @@ def _zone(name: str | None) -> datetime.tzinfo | None:
 
 
 def _weekdays(field: str, expression: str) -> str:
-    """The days by their names: numbers count from Sunday, and 7 is Sunday, too."""
-    if field == "*":
-        return field
-    days: set[int] = set()
+    """The days as numbers from Sunday, 0; `fri-mon` and `5-7` are taken, too."""
+    parts = []
     for part in field.split(","):
         match = _PART.fullmatch(part)
         if not match:
@@ -118,15 +129,15 @@ def _weekdays(field: str, expression: str) -> str:
                 f"cron {expression!r}: {part!r} is no day of the week; such are 0 to 7, mon-fri"
             )
         first, last, step = match.groups()
-        low = 0 if first == "*" else _weekday(first, expression)
-        if first == "*" or (step and not last):
-            high = 6
-        else:
-            high = low if last is None else _weekday(last, expression)
+        if first == "*":
+            parts.append(part)  # By the star, cron takes the days of the month along.
+            continue
+        low = _weekday(first, expression)
+        high = 6 if step and not last else low if last is None else _weekday(last, expression)
         if last and high < low:
             high += 7
-        days |= {day % 7 for day in range(low, high + 1, int(step or 1))}
-    return ",".join(_NAMES[day] for day in sorted(days))
+        parts += [str(day % 7) for day in range(low, high + 1, int(step or 1))]
+    return ",".join(parts)
 
 
 def _weekday(text: str, expression: str) -> int:
@@ -146,10 +157,12 @@ def after(
       moment: with its time zone.
       expression, timezone: a cron expression and its time zone; or
       every: the seconds between two times.
+
+    Raises:
+      ScheduleError: a field has a value that it may not have, it never comes, or there is no such
+        time zone.
     """
-    if expression is None:
-        return moment + datetime.timedelta(seconds=every)
-    found = trigger(expression, timezone).get_next_fire_time(moment, moment)
+    found = next(_following(moment, expression, every, timezone), None)
     if found is None:
         raise ScheduleError(f"cron {expression!r} never comes")
     return found.astimezone(datetime.timezone.utc)
@@ -163,8 +176,14 @@ def passed(
     timezone: str | None,
 ) -> int:
     """How many times of a schedule lie from `first`, one of them, to `now`; 1,000 at most."""
-    number = 0
-    while first <= now and number < _COUNTED:
-        first = after(first, expression, every, timezone)
-        number += 1
-    return number
+    times = itertools.chain([first], _following(first, expression, every, timezone))
+    until_now = itertools.takewhile(lambda time: time <= now, times)
+    return sum(1 for _ in itertools.islice(until_now, _COUNTED))
+
+
+def _following(
+    moment: datetime.datetime, expression: str | None, every: float | None, timezone: str | None
+) -> Iterator[datetime.datetime]:
+    if expression is not None:
+        return _times(moment, expression, timezone)
+    return (moment + number * datetime.timedelta(seconds=every) for number in itertools.count(1))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from components import trusted
 from components.ingest import spans
 from pipelines import recipes
 from pipelines.recipe import Recipe, RecipeError
@@ -32,6 +33,7 @@ class Definition:
     Attributes:
       name: what it is called.
       recipe, size, settings: the recipe, and what is changed in it.
+      allow_packages: whose objects the recipe may name, see `components.trusted`.
       data: as `convnets run --data` takes them; the recipe's own where it is None.
       window: how many spans are trained on.
       fixed: data that stay the same, on whose test split a new model is measured, too.
@@ -53,6 +55,7 @@ class Definition:
     recipe: str
     size: str = "small"
     settings: tuple[str, ...] = ()
+    allow_packages: tuple[str, ...] = ()
     data: str | None = None
     window: int | None = None
     fixed: str | None = None
@@ -72,7 +75,7 @@ class Definition:
     alert_on: tuple[str, ...] = ("failed", "kept")
 
     def __post_init__(self) -> None:
-        for key in ("settings", "alert_on"):
+        for key in ("settings", "allow_packages", "alert_on"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
 
     def check(self) -> None:
@@ -90,7 +93,7 @@ class Definition:
         if (self.cron is None) == (self.every is None):
             raise ScheduleError("say when: either --cron '0 3 * * *' or --every 10m")
         if self.cron is not None:
-            calendar.trigger(self.cron, self.timezone)
+            calendar.check(self.cron, self.timezone)
         elif self.every < 1:
             raise ScheduleError("--every takes a second or more")
         if self.drift is not None and not 0 < self.drift < 1:
@@ -124,7 +127,8 @@ class Definition:
         passes = _DRIFT_PASSES if self.drift is not None else ()
         window = [f"window={self.window}"] if self.window is not None else []
         fixed = [f"fixed={json.dumps(self.fixed)}"] if self.fixed is not None else []
-        return recipe.override([*passes, *window, *fixed, *self.settings])
+        with trusted.allowing(self.allow_packages):
+            return recipe.override([*passes, *window, *fixed, *self.settings])
 
     def to_json(self) -> str:
         """As JSON, without what is as usual."""
@@ -145,6 +149,7 @@ class Definition:
         if self.size != "small":
             yield f"--size={self.size}"
         yield from (f"--set={setting}" for setting in self.settings)
+        yield from (f"--allow-package={name}" for name in self.allow_packages)
         for option, value in (
             ("--data", self.data),
             ("--window", self.window),

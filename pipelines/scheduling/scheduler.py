@@ -1,8 +1,8 @@
 """The scheduler: takes what is due, one run after the other, and remembers what came of it.
 
-APScheduler 3 tells when a cron expression comes; its own scheduler and job store are not used: a
-store must not be shared between processes, as that of a scheduler and of the commands that pause it
-or ask for a run has to be, and the time cannot be set.
+cronsim tells when a cron expression comes. APScheduler is not used: its store must not be shared
+between processes, as that of a scheduler and of the commands that pause it or ask for a run has to
+be, and its time cannot be set.
 """
 
 from __future__ import annotations
@@ -15,23 +15,26 @@ import os
 import random
 import signal
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines import process
 from pipelines.recipe import RecipeError
-from pipelines.scheduling import alerts, calendar, looks
+from pipelines.scheduling import calendar, looks
+from pipelines.scheduling.alerts import Alerts
 from pipelines.scheduling.attempt import Outcome, attempt
 from pipelines.scheduling.clock import Clock, SystemClock
 from pipelines.scheduling.definition import Definition
-from pipelines.scheduling.store import Entry, Store
+from pipelines.scheduling.store import Entry, Store, StoreGone
 
 # How soon it takes notice of what a command has written.
 POLL_SECONDS = 5.0
 _BUSY_SECONDS = 60.0
 _LONGEST_BACKOFF = 6 * 3600.0
+# A full disk, or a file that somebody holds for long: it passes.
+_PASSES = (sqlite3.OperationalError, OSError)
 _LOG = logging.getLogger(__name__)
 
 
@@ -68,6 +71,7 @@ class Scheduler:
         self._clock = clock or SystemClock()
         self._command = command or process.RUNNER
         self._chance = chance or random.Random()
+        self.alerts = Alerts()
         self.store = Store(self._root)
 
     def define(self, definition: Definition) -> None:
@@ -89,9 +93,10 @@ class Scheduler:
 
         Raises:
           SchedulerBusy: another scheduler works on this root.
+          StoreGone: the schedules' file was deleted.
           KeyboardInterrupt: the interruption.
         """
-        with locked(self._root), _ended_by_sigterm():
+        with locked(self._root), _ended_by_sigterm(), self.alerts:
             self.recover()
             while True:
                 self._clock.wait(self._work())
@@ -103,10 +108,10 @@ class Scheduler:
           What came of it; None where there was nothing to do.
 
         Raises:
-          SchedulerBusy, KeyboardInterrupt: as `serve`.
+          SchedulerBusy, StoreGone, KeyboardInterrupt: as `serve`.
           ScheduleError: there is no such schedule.
         """
-        with locked(self._root), _ended_by_sigterm():
+        with locked(self._root), _ended_by_sigterm(), self.alerts:
             self.recover()
             outcome = self._take(self.store.entry(name), _Due("once", self._clock.now()))
             while (retry_at := self.store.entry(name).retry_at) is not None:
@@ -123,10 +128,18 @@ class Scheduler:
         """Takes what is due; the seconds until there may be something again."""
         try:
             return self.tick()
-        except (sqlite3.OperationalError, OSError) as error:
-            # A full disk, or a file that somebody holds for long: it passes, and so does this.
+        except _PASSES as error:
             _LOG.error("the schedules cannot be worked on now: %s", error)
             return POLL_SECONDS
+
+    def _until_kept(self, write: Callable[[], None]) -> None:
+        """Writes what must not be lost, such as the end of a run: again until it can be written."""
+        while True:
+            try:
+                return write()
+            except _PASSES as error:
+                _LOG.error("what came of a run cannot be noted now: %s", error)
+                self._clock.wait(POLL_SECONDS)
 
     def tick(self) -> float:
         """Takes what is due, that which has waited longest first.
@@ -164,7 +177,7 @@ class Scheduler:
         if due.why == "time" and self._too_late(entry, now):
             text = f"due at {entry.due_at:%Y-%m-%d %H:%M} UTC, later than the grace allows"
             self._note(entry, now, reason, "missed", text)
-            self._advance(entry.name)
+            self._until_kept(lambda: self._advance(entry.name))
             return None
         found = self._look(entry, due, now)
         if isinstance(found, looks.Look):
@@ -220,19 +233,22 @@ class Scheduler:
 
         def on_event(event: Mapping[str, Any]) -> None:
             if event["event"] == "stage" and event["state"] == "running":
-                self.store.tell(line, stage=event["stage"])
+                # No reason to stop the run.
+                with contextlib.suppress(StoreGone, *_PASSES):
+                    self.store.tell(line, stage=event["stage"])
 
         try:
             outcome = attempt(entry.definition, self._root, self._command, on_event)
         except process.RootBusy as error:
-            self.store.forget(line)
-            retry_at = self._clock.now() + datetime.timedelta(seconds=_BUSY_SECONDS)
-            self.store.update(entry.name, retry_at=retry_at, looked=str(error))
+            why = str(error)
+            self._until_kept(lambda: self._wait_for_root(entry, line, why))
             return None
         except KeyboardInterrupt:
             text = "the scheduler was stopped; goes on when it is started again"
             ended = self._clock.now()
-            self.store.tell(line, state="interrupted", ended_at=ended, text=text)
+            # Else the next scheduler's `recover` notes it.
+            with contextlib.suppress(StoreGone, *_PASSES):
+                self.store.tell(line, state="interrupted", ended_at=ended, text=text)
             raise
         except Exception as error:
             _LOG.exception("%s could not be run", entry.name)
@@ -252,9 +268,27 @@ class Scheduler:
             text=text,
         )
 
+    def _wait_for_root(self, entry: Entry, line: int, why: str) -> None:
+        retry_at = self._clock.now() + datetime.timedelta(seconds=_BUSY_SECONDS)
+        self.store.update(entry.name, retry_at=retry_at, looked=why)
+        self.store.forget(line)
+
     def _after(self, entry: Entry, outcome: Outcome, line: int, seen: str | None) -> None:
-        """Notes what came of an attempt, and when there is another."""
+        """Notes what came of an attempt, and when there is another; sends alerts."""
         now = self._clock.now()
+        _LOG.info("%s: %s. %s", entry.name, outcome.state, outcome.text)
+        again = outcome.failed and outcome.again and entry.attempt < entry.definition.retries
+        self._until_kept(lambda: self._end(entry, outcome, line, now))
+        if again:
+            wait = min(entry.definition.backoff * 2**entry.attempt, _LONGEST_BACKOFF)
+            retry_at = now + datetime.timedelta(seconds=wait)
+            values = {"attempt": entry.attempt + 1, "retry_at": retry_at}
+            self._until_kept(lambda: self.store.update(entry.name, **values))
+            return
+        self._until_kept(lambda: self._done(entry, seen))
+        self._alert(entry, outcome, line)
+
+    def _end(self, entry: Entry, outcome: Outcome, line: int, now: datetime.datetime) -> None:
         self.store.tell(
             line,
             ended_at=now,
@@ -263,20 +297,20 @@ class Scheduler:
             version=outcome.version,
             text=outcome.text,
         )
-        made = entry.definition
-        if outcome.failed and outcome.again and entry.attempt < made.retries:
-            wait = min(made.backoff * 2**entry.attempt, _LONGEST_BACKOFF)
-            retry_at = now + datetime.timedelta(seconds=wait)
-            self.store.update(entry.name, attempt=entry.attempt + 1, retry_at=retry_at)
-            return
+
+    def _done(self, entry: Entry, seen: str | None) -> None:
         self.store.answered(entry.name, entry.requested_at)
         # Data that were given up are not tried at every look again.
         self.store.update(entry.name, seen=seen if seen is not None else entry.seen)
         self._advance(entry.name)
+
+    def _alert(self, entry: Entry, outcome: Outcome, line: int) -> None:
+        def note(problems: Sequence[str]) -> None:
+            with contextlib.suppress(StoreGone, *_PASSES):
+                self.store.tell(line, notes="; ".join(problems))
+
         event = "failed" if outcome.failed else outcome.state
-        problems = alerts.send(made, event, self._message(entry, outcome))
-        if problems:
-            self.store.tell(line, notes="; ".join(problems))
+        self.alerts.send(entry.definition, event, self._message(entry, outcome), note)
 
     def _message(self, entry: Entry, outcome: Outcome) -> dict[str, Any]:
         return {

@@ -17,7 +17,10 @@ from typing import Any
 
 from components.settings import near_matches
 from pipelines.scheduling.definition import Definition, ScheduleError
+from pipelines.webhook import masked
 
+_NAME = "schedule.sqlite"
+_PRIVATE = 0o600
 _WAIT_SECONDS = 30.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS schedules (
@@ -49,6 +52,8 @@ CREATE TABLE IF NOT EXISTS history (
 );
 CREATE INDEX IF NOT EXISTS history_of ON history (schedule, id);
 """
+# What errors say is kept there, and what is shown.
+_SHOWN = ("looked", "text", "notes")
 _TIMES = ("due_at", "next_at", "requested_at", "retry_at", "looked_at", "started_at", "ended_at")
 
 
@@ -117,6 +122,10 @@ class Attempt:
     notes: str | None
 
 
+class StoreGone(RuntimeError):
+    """The file was deleted, or another is in its place; the text names it."""
+
+
 class Store:
     """The file, see the module."""
 
@@ -130,19 +139,32 @@ class Store:
           sqlite3.Error: the file is no such file, or is damaged.
         """
         root.mkdir(parents=True, exist_ok=True)
-        self._path = root / "schedule.sqlite"
+        self._path = root.absolute() / _NAME
+        _make_private(self._path)
         with self._open() as db:
             db.executescript(_TABLES)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS)
-        connection.row_factory = sqlite3.Row
+        """A transaction.
+
+        Raises:
+          StoreGone: the file is not what it was.
+        """
         try:
-            with connection:
+            # Without `rw` an empty file would take a deleted one's place.
+            address = f"{self._path.as_uri()}?mode=rw"
+            connection = sqlite3.connect(address, timeout=_WAIT_SECONDS, uri=True)
+            connection.row_factory = sqlite3.Row
+            with contextlib.closing(connection), connection:
                 yield connection
-        finally:
-            connection.close()
+        except sqlite3.OperationalError as error:
+            if self._path.exists() and "no such table" not in str(error):
+                raise
+            raise StoreGone(
+                f"{self._path} was deleted while it was in use; put it back, or define the "
+                "schedules anew"
+            ) from error
 
     def put(self, definition: Definition, due_at: datetime.datetime, next_at: datetime.datetime):
         """Keeps a schedule; one of the same name is replaced, and keeps what it has seen."""
@@ -241,14 +263,24 @@ class Store:
 
 def exists(root: Path) -> bool:
     """Whether a root has schedules, so that a command which only reads makes no file."""
-    return os.path.exists(root / "schedule.sqlite")
+    return os.path.exists(root / _NAME)
+
+
+def _make_private(path: Path) -> None:
+    """Makes the file, or an older one, its owner's alone: there are addresses of webhooks in it."""
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT, _PRIVATE))
+    with contextlib.suppress(OSError):  # Somebody else's file, or one that cannot be written.
+        path.chmod(_PRIVATE)
 
 
 def _plain(columns: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value.timestamp() if isinstance(value, datetime.datetime) else value
-        for key, value in columns.items()
-    }
+    return {key: _column(key, value) for key, value in columns.items()}
+
+
+def _column(key: str, value: Any) -> Any:
+    if isinstance(value, datetime.datetime):
+        return value.timestamp()
+    return masked(value) if key in _SHOWN and value else value
 
 
 def _timed(row: sqlite3.Row) -> dict[str, Any]:

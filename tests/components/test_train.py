@@ -15,8 +15,9 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components import trusted
 from components.train import data
-from components.train.objects import build, load
+from components.train.objects import build
 from components.train.run import compiled_model, run_fn
 from keras_models.optimizers import Diverged
 
@@ -350,6 +351,7 @@ def test_weight_decay_is_on_the_kernels_alone(train_images):
 
 def test_auxiliary_classifiers_learn_and_are_not_served(fn_args, tmp_path, monkeypatch):
     monkeypatch.setattr("keras_models.classification.TwoHeads", _two_heads, raising=False)
+    monkeypatch.setenv(trusted.VARIABLE, __name__.partition(".")[0])
     run_fn(fn_args(tmp_path, model="keras_models.classification:TwoHeads", epochs=1, features=[]))
     (epoch,) = history(tmp_path)
     assert {"accuracy", "val_accuracy", "loss", "val_loss"} <= set(epoch)
@@ -393,6 +395,7 @@ def test_objects_by_path():
                 "decay_steps": "$steps",
             },
         },
+        "optimizer",
         steps=10,
     )
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
@@ -401,10 +404,12 @@ def test_objects_by_path():
         "boundaries": ["$steps * 0.5", "$steps * 0.75"],
         "values": [0.1, 0.01, 0.001],
     }
-    rate = build(schedule, steps=10)
+    rate = build(schedule, "schedule or optimizer", steps=10)
     assert [round(float(rate(step)), 4) for step in (5, 6, 7, 8)] == [0.1, 0.01, 0.01, 0.001]
-    assert build({"class": "builtins:dict", "steps": "$steps * 0.1"}, steps=5) == {"steps": 1}
+    decay = {"class": "keras.optimizers.schedules:CosineDecay", "initial_learning_rate": 0.1}
+    rate = build({**decay, "decay_steps": "$steps * 0.1"}, "schedule or optimizer", steps=5)
+    assert rate.decay_steps == 1
     with pytest.raises(ValueError, match=r"keras\.optimizers:SDG"):
-        load("keras.optimizers:SDG")
+        build({"class": "keras.optimizers:SDG"}, "optimizer")
     with pytest.raises(ValueError, match=r"SGD: .*momentun"):
-        build({"class": "keras.optimizers:SGD", "momentun": 0.9})
+        build({"class": "keras.optimizers:SGD", "momentun": 0.9}, "optimizer")

@@ -11,6 +11,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils
 
+from components import trusted
 from components.settings import RecipeError
 from components.train.run import run_fn
 from components.tune import search, space, trial
@@ -105,8 +106,21 @@ def searched(arguments: FnArgs) -> search.Search:
     return result.tuner
 
 
-def test_what_fails_is_noted_and_the_search_goes_on(execute, tmp_path):
-    rates = [1e39, {"class": "os:_exit", "status": 9}, 0.003, {"class": "nowhere:Rate"}]
+DEADLY = """
+import os
+import keras
+
+class Rate(keras.optimizers.schedules.LearningRateSchedule):
+    def __init__(self, status):
+        os._exit(status)
+"""
+
+
+def test_what_fails_is_noted_and_the_search_goes_on(execute, tmp_path, monkeypatch):
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(trusted.VARIABLE, "deadly")
+    rates = [1e39, {"class": "deadly:Rate", "status": 9}, 0.003, {"class": "nowhere:Rate"}]
     tune = {"search": "grid", "trials": 9, "epochs": 2, "parallel": 2, "space": {RATE: rates}}
     best, results = execute(tmp_path, **tune)
     found = json.loads((results / "trials.json").read_text())
@@ -115,7 +129,7 @@ def test_what_fails_is_noted_and_the_search_goes_on(execute, tmp_path):
     not_finite, exited, good, unknown = (by_rate[json.dumps(rate)] for rate in rates)
     assert not_finite["error"] == "the loss is not a finite number after epoch 1"
     assert exited["error"] == "its process ended with exit code 9"
-    assert "No module named 'nowhere'" in unknown["error"]
+    assert "recipes may not run the code of nowhere" in unknown["error"]
     assert [row["status"] for row in found["rows"]].count("FAILED") == 3
     assert good["status"] == "COMPLETED" and good["epochs"] == 2 and good["score"] > 0.3
     assert found["best"] == good["trial"]
@@ -149,6 +163,16 @@ def test_where_all_fail_the_reason_is_told(fn_args, tmp_path):
 
 class PowerCut(BaseException):
     """What a test puts in the place of a kill."""
+
+
+def test_another_search_is_begun_where_ones_own_modules_have_changed(fn_args, tmp_path):
+    """The trials of one with other sources are not gone on with."""
+    folders = set()
+    for modules in (None, "1", "2"):
+        arguments = fn_args(tmp_path, space={"batch_size": [32, 64]})
+        arguments.custom_config |= {"modules": modules} if modules else {}
+        folders.add(search.tuner_fn(arguments).tuner.project_dir)
+    assert len(folders) == 3
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ output = os.open(log, os.O_CREAT | os.O_WRONLY)
 os.dup2(output, 1), os.dup2(output, 2)
 sys.path = [os.path.abspath(each) for each in sys.path]
 os.chdir(folder)
+os.environ.update(environment)
 sys.argv = arguments
 runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 """
@@ -179,6 +180,7 @@ class Driver:
         assert command[:2] == ["python", "-m"]
         log = self._folder / name / "log.txt"
         given = {"arguments": command[2:], "folder": str(self._folder), "log": str(log)}
+        given["environment"] = {each["name"]: each["value"] for each in container.get("env", ())}
         process = _PROCESSES.Process(target=exec, args=(_CONTAINER, given))
         process.start()
         process.join()

@@ -140,6 +140,7 @@ def test_a_retrained_network_costs_what_its_base_does_with_the_new_classes():
         ("resnet50", "model_args.shortcut=D", "shortcut must be one of"),
         ("cifar-resnet20", "model_args.depth=21", "6n[+]2"),
         ("vgg16", "preprocess.size=[16,16]", "at least 32"),
+        ("lenet", 'features=["F7"]', "unknown layer in features 'F7': did you mean F6"),
     ],
 )
 def test_a_network_that_cannot_be_built_is_refused_before_anything_runs(name, assignment, words):

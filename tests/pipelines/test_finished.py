@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from components import trusted
 from components.ingest.layouts import Source
-from pipelines import finished, recipes
+from pipelines import finished, recipes, revision
 from pipelines.beam import Beam
 from pipelines.build import _training_config
 from pipelines.paths import Paths
@@ -171,6 +172,7 @@ def test_a_change_of_ones_own_network_is_seen(place, root, tmp_path, monkeypatch
         (folder / "__init__.py").touch()
     source.write_text(NETWORK)
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    monkeypatch.setenv(trusted.VARIABLE, "ones_own")
     model = f"{place.removesuffix('.py').replace('/', '.')}:Net"
     own = recipe_of(root.parent, f"model={model}", "model_args={}")
     config = _training_config(own, Paths(str(root)))
@@ -184,3 +186,28 @@ def test_a_change_of_ones_own_network_is_seen(place, root, tmp_path, monkeypatch
     assert finished.inputs(own, BEAM, [], []) != made_from
     # What is in the package is known by its version.
     assert "modules" not in _training_config(recipe_of(root.parent), Paths(str(root)))
+
+
+def test_a_change_of_what_ones_own_network_imports_is_seen(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sources = {
+        "ones_own.py": "import keras, numpy, json\nfrom helper import blocks\n" + NETWORK,
+        "helper/__init__.py": "",
+        "helper/blocks.py": "def late():\n    import constants.small as small",
+        "constants/small.py": "WIDTH = 1",
+        "unrelated.py": "",
+    }
+    for name, text in sources.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    recipe = {"model": "ones_own:Net", "dataset": "unrelated:photos"}
+    assert revision.own_modules(recipe) == {}  # Such a recipe is not run.
+    monkeypatch.setenv(trusted.VARIABLE, "ones_own")
+    before = revision.own_modules(recipe)
+    assert list(before) == ["constants", "helper", "ones_own"]
+    for name in ("helper/blocks.py", "constants/small.py"):
+        (tmp_path / name).write_text(sources[name] + "\n")
+        after = revision.own_modules(recipe)
+        changed = name.partition("/")[0]
+        assert {key for key in after if after[key] != before[key]} == {changed}
+        before = after

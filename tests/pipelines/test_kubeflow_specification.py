@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from components import trusted
 from pipelines.kubeflow import compiling, resources
 from pipelines.kubeflow.compiling import compile_recipe
 from pipelines.recipe import RecipeError
@@ -113,6 +114,26 @@ def test_what_its_recipe_cannot_be_set_to_is_told_before_it_is_submitted(specifi
     with pytest.raises(RecipeError, match=r"did you mean model_args\.classifier"):
         check_settings(specification, ["model_args.clasifier=softmax"])
     check_settings({**specification, "components": {}}, ["of.another=version"])
+
+
+def test_every_step_may_run_the_code_of_allowed_packages(compiled, tmp_path, monkeypatch):
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    from pipelines.kubeflow.submitting import check_settings
+
+    (tmp_path / "cluster_nets.py").write_text("def Net(input_shape, classes): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ["model=cluster_nets:Net", "model_args={}"]
+    with trusted.allowing(["cluster_nets"]):
+        (found,) = compiled(overrides=own)
+    json_format.ParseDict(found, pipeline_spec_pb2.PipelineSpec())
+    variable = {"name": "CONVNETS_ALLOW_PACKAGES", "value": "cluster_nets"}
+    assert set(containers(found)) == STEPS | {"Plan", "finish"}
+    assert all(each["env"] == [variable] for each in containers(found).values())
+    check_settings(found, own)
+    with pytest.raises(RecipeError, match="the code of shutil"):
+        check_settings(found, ["model=shutil:copyfile"])
 
 
 def test_every_stage_is_a_step_after_the_plan(specification):

@@ -244,6 +244,8 @@ class TestPlan:
     def test_overrides_that_cannot_be(self, planned):
         with pytest.raises(RecipeError, match="epochs"):
             planned("epochz=3")
+        with pytest.raises(RecipeError, match="may not run the code of shutil"):
+            planned("model=shutil:copyfile")
         with pytest.raises(RecipeError, match="compile it anew"):
             planned("tune.trials=2", recipe=find("lenet-relu").to_json())
         with pytest.raises(RecipeError, match="compile it anew"):

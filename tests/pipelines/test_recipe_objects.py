@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from components import trusted
 from pipelines import optimizers, recipe_objects, recipes, source_code
 from pipelines.recipe import RecipeError
 
@@ -61,7 +62,31 @@ def test_what_there_is_may_be_set(setting):
         ("model=keras_models.classification.lenet:LeNet6", "did you mean LeNet5"),
         ("model=keras_models.classification.lenet.LeNet5", "package.module:Name"),
         ("model=", "package.module:Name"),
-        ("model=shutil:copyfile", "takes no input_shape and no classes"),
+        (
+            "model=shutil:copyfile",
+            "recipes may not run the code of shutil; if you trust it, add --a",
+        ),
+        ("model=keras.saving:load_model", "takes no input_shape and no classes"),
+        (
+            'loss={"class": "os:system", "command": "ls"}',
+            "loss.class: recipes may not run the code",
+        ),
+        ("loss.class=keras.optimizers:Adam", "keras.optimizers:Adam is no Keras loss"),
+        ("loss.class=keras.losses:hinge", "keras.losses:hinge is no Keras loss"),
+        ('optimizer={"class": "keras.losses:Hinge"}', "keras.losses:Hinge is no Keras optimizer"),
+        ('optimizer={"class": "keras.utils:get_file"}', "get_file is no Keras optimizer"),
+        (
+            'optimizer.learning_rate={"class": "keras.losses:Hinge"}',
+            "learning_rate.class: keras.losses:Hinge is no Keras schedule or optimizer",
+        ),
+        (
+            'optimizer.clipnorm=[{"class": "os:system"}]',
+            "optimizer.clipnorm.class: recipes may not",
+        ),
+        (
+            'tune={"trials": 1, "space": {"loss.class": ["os:system"]}}',
+            "recipes may not run the code of os",
+        ),
         ("model_args.foo=1", "unknown key 'model_args.foo': did you mean"),
         ("model_args.clasifier=rbf", "did you mean model_args.classifier"),
         ("model_args.classes=12", "unknown key 'model_args.classes'"),
@@ -182,16 +207,12 @@ partial = functools.partial(_base, depth=3)
 @pytest.fixture
 def module(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    source_code.arguments.cache_clear()
-    source_code._body.cache_clear()
 
     def write(text=SOURCE):
         (tmp_path / "own_nets.py").write_text(text)
         return "own_nets"
 
     yield write
-    source_code.arguments.cache_clear()
-    source_code._body.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -244,8 +265,17 @@ def test_modules_that_are_not_files_are_left_to_the_run(path):
 
 
 def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
-    (tmp_path / "nets_here.py").write_text("def Net(input_shape, classes, depth=1): ...")
+    path = tmp_path / "nets_here.py"
+    path.write_text("from subprocess import run\ndef Net(input_shape, classes, depth=1): ...")
     monkeypatch.chdir(tmp_path)
-    LENET.override(["model=nets_here:Net", 'model_args={"depth": 2}'])
-    with pytest.raises(RecipeError, match=r"did you mean model_args\.depth"):
+    with pytest.raises(RecipeError, match="if you trust it, add --allow-package nets_here"):
+        LENET.override(["model=nets_here:Net"])
+    with trusted.allowing(["nets_here"]):
+        LENET.override(["model=nets_here:Net", 'model_args={"depth": 2}'])
+        with pytest.raises(RecipeError, match=r"did you mean model_args\.depth"):
+            LENET.override(["model=nets_here:Net", 'model_args={"dept": 2}'])
+        with pytest.raises(RecipeError, match="may not run the code of subprocess"):
+            LENET.override(["model=nets_here:run"])
+        # A scheduler lives longer than what it has read.
+        path.write_text("def Net(input_shape, classes, dept=1): ...")
         LENET.override(["model=nets_here:Net", 'model_args={"dept": 2}'])

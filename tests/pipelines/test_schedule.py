@@ -13,6 +13,7 @@ from pipelines import process
 from pipelines.scheduling import scheduler as scheduling
 from pipelines.scheduling.definition import Definition
 from pipelines.scheduling.scheduler import Scheduler
+from pipelines.scheduling.store import StoreGone
 from tests.pipelines.scheduled import FAILED, REPLACED, START, at, reasons, states
 
 TREE = Path(__file__).parents[2]
@@ -41,6 +42,18 @@ class TestTimes:
         again.tick()
         assert reasons(again) == ["due, 10 missed"]
         assert again.store.entry("daily").next_at > clock.now()
+
+    @pytest.mark.parametrize(
+        ("day", "due", "hour_later"),
+        [((2026, 10, 25), (0, 30), (1, 30)), ((2027, 3, 28), (1, 0), (2, 0))],
+    )
+    def test_at_the_ends_of_summer_time_a_run_is_made_once(self, make, clock, day, due, hour_later):
+        clock.time = datetime.datetime(*day, tzinfo=datetime.timezone.utc) - DAY / 24
+        scheduler = make(cron="30 2 * * *", timezone="Europe/Berlin")
+        for hour, minute in (due, hour_later):
+            clock.time = datetime.datetime(*day, hour, minute, tzinfo=datetime.timezone.utc)
+            scheduler.tick()
+        assert reasons(scheduler) == ["due"]
 
     def test_what_is_due_survives_the_scheduler(self, make, clock, tmp_path, stand_in):
         make()
@@ -190,17 +203,84 @@ class TestFailures:
         scheduler.tick()
         assert states(scheduler) == ["replaced"]
 
-    def test_a_state_that_cannot_be_written_now_is_written_later(self, make, clock, monkeypatch):
+    def test_a_state_that_cannot_be_written_now_is_written_later(self, make, clock, lock):
         scheduler = make()
         at(clock, 15)
-        monkeypatch.setattr("pipelines.scheduling.store._WAIT_SECONDS", 0.01)
-        other = sqlite3.connect(scheduler._root / "schedule.sqlite", isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
+        lock.hold(scheduler)
         assert scheduler._work() == scheduling.POLL_SECONDS
-        other.execute("ROLLBACK")
-        other.close()
+        lock.release()
         scheduler._work()
         assert states(scheduler) == ["replaced"]
+
+    def test_a_run_whose_end_cannot_be_noted_is_ended_later(self, make, clock, lock, monkeypatch):
+        scheduler = make()
+        at(clock, 15)
+        real = scheduling.attempt
+
+        def locked_at_its_end(*arguments):
+            outcome = real(*arguments)
+            lock.hold(scheduler)
+            return outcome
+
+        monkeypatch.setattr(scheduling, "attempt", locked_at_its_end)
+        monkeypatch.setattr(clock, "wait", lambda seconds: lock.release())
+        scheduler._work()
+        monkeypatch.undo()
+        assert states(scheduler) == ["replaced"]
+        scheduler.tick()
+        assert states(scheduler) == ["replaced"], "it is not made again"
+
+    def test_a_run_does_not_end_because_its_stage_cannot_be_noted(self, make, clock, monkeypatch):
+        scheduler = make(f'stage("A", "running"); {REPLACED}')
+        at(clock, 15)
+        real = scheduler.store.tell
+
+        def locked(line, **columns):
+            if "stage" in columns:
+                raise sqlite3.OperationalError("database is locked")
+            real(line, **columns)
+
+        monkeypatch.setattr(scheduler.store, "tell", locked)
+        scheduler.tick()
+        assert states(scheduler) == ["replaced"]
+
+    def test_a_scheduler_whose_file_is_deleted_ends_and_says_so(self, make, clock, monkeypatch):
+        scheduler = make()
+        at(clock, 15)
+        path = scheduler._root / "schedule.sqlite"
+        real = scheduling.attempt
+
+        def deleted_in_the_run(*arguments):
+            path.unlink()
+            return real(*arguments)
+
+        monkeypatch.setattr(scheduling, "attempt", deleted_in_the_run)
+        with pytest.raises(StoreGone, match=r"schedule\.sqlite was deleted"):
+            scheduler.serve()
+        assert not path.exists()
+        path.touch()
+        with pytest.raises(StoreGone):
+            scheduler.tick()
+
+
+@pytest.fixture
+def lock(monkeypatch):
+    """Holds a scheduler's file as another program may, for longer than it is waited for."""
+    monkeypatch.setattr("pipelines.scheduling.store._WAIT_SECONDS", 0.01)
+    held = []
+
+    class Lock:
+        def hold(self, scheduler):
+            other = sqlite3.connect(scheduler._root / "schedule.sqlite", isolation_level=None)
+            other.execute("BEGIN EXCLUSIVE")
+            held.append(other)
+
+        def release(self):
+            while held:
+                held.pop().close()
+
+    yield Lock()
+    Lock().release()
 
 
 class TestInterruptions:
@@ -223,6 +303,21 @@ class TestInterruptions:
         again.store.update("daily", next_at=clock.now())
         again.tick()
         assert states(again) == ["interrupted", "replaced"]
+
+    def test_an_interruption_that_cannot_be_noted_is_one(self, make, clock, lock, monkeypatch):
+        scheduler = make()
+        at(clock, 15)
+
+        def interrupted(*_):
+            lock.hold(scheduler)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(scheduling, "attempt", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scheduler.serve()
+        lock.release()
+        scheduler.recover()
+        assert states(scheduler) == ["interrupted"]
 
     def test_sigterm_ends_it_as_systemd_sends_it(self, make, clock):
         scheduler = make("os.kill(os.getppid(), signal.SIGTERM); time.sleep(600)")
@@ -258,6 +353,21 @@ class TestInterruptions:
         assert "SchedulerBusy" in other.stderr
         with scheduling.locked(scheduler._root):
             pass
+
+
+def test_the_file_is_its_owners_alone(make, clock):
+    path = make()._root / "schedule.sqlite"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    make()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_history_shows_no_secrets_of_addresses(make, clock):
+    scheduler = make('summary(error="no http://a.org/secret", hopeless=True); sys.exit(1)')
+    at(clock, 15)
+    scheduler.tick()
+    assert scheduler.store.history()[0].text == "no http://a.org/..."
 
 
 class TestCommands:

@@ -1,11 +1,14 @@
 """Who is notified of what, and which schedules there cannot be."""
 
+import contextlib
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from pipelines import webhook
 from pipelines.recipe import RecipeError
 from pipelines.scheduling.definition import Definition, ScheduleError
 from tests.pipelines.scheduled import FAILED, KEPT, at
@@ -43,7 +46,8 @@ class TestAlerts:
         scheduler = make(KEPT, webhook=address, command=f"cat > {told}; echo $CONVNETS_EVENT")
         hook.answers = [503]
         at(clock, 15)
-        scheduler.tick()
+        with scheduler.alerts:
+            scheduler.tick()
         assert len(hook.told) == 2
         assert hook.told[1]["event"] == "kept"
         assert hook.told[1]["text"] == "accuracy 0.1, less than the wanted 0.9"
@@ -57,7 +61,8 @@ class TestAlerts:
         scheduler.tick()
         assert hook.told == []
         clock.wait(60)
-        scheduler.tick()
+        with scheduler.alerts:
+            scheduler.tick()
         (message,) = hook.told
         assert (message["event"], message["attempts"]) == ("failed", 2)
         assert message["text"] == "the disk is full"
@@ -72,7 +77,7 @@ class TestAlerts:
     def test_an_alert_that_fails_is_noted_without_its_secret(self, make, clock, monkeypatch):
         monkeypatch.setattr("pipelines.scheduling.alerts._COMMAND_SECONDS", 0.1)
         for command, words in (
-            ("echo no; exit 3", "exit code 3 no"),
+            ("echo no http://a/secret; exit 3", "exit code 3 no http://a/..."),
             ("sleep 60 | cat", "not done"),
         ):
             scheduler = make(KEPT, webhook="http://127.0.0.1:1/secret", command=command)
@@ -81,6 +86,76 @@ class TestAlerts:
             assert line.state == "kept"
             assert words in line.notes
             assert "127.0.0.1" in line.notes and "secret" not in line.notes
+
+
+class _Dripping:
+    """A server that answers with one header after the other, until it is ended."""
+
+    def __init__(self):
+        self._ended = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._thread = threading.Thread(target=self._drip, daemon=True)
+        self._thread.start()
+
+    def _drip(self):
+        with contextlib.suppress(OSError):
+            while not self._ended.is_set():
+                connection, _ = self._server.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                    while not self._ended.wait(0.01):
+                        connection.sendall(b"X-More: 1\r\n")
+
+    def end(self):
+        self._ended.set()
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def dripping():
+    server = _Dripping()
+    yield server
+    server.end()
+
+
+class TestWebhooks:
+    def test_a_try_ends_in_time_however_slowly_it_is_answered(self, dripping):
+        problem = webhook.post(f"http://127.0.0.1:{dripping.port}/secret", b"{}", 0.1, tries=2)
+        assert problem == f"http://127.0.0.1:{dripping.port}/...: no answer in 0.1 seconds"
+
+    def test_the_scheduler_does_not_wait_for_a_webhook(self, make, clock, dripping):
+        scheduler = make(KEPT, webhook=f"http://127.0.0.1:{dripping.port}/secret")
+        at(clock, 15)
+        with scheduler.alerts:
+            scheduler.tick()
+            (line,) = scheduler.store.history()
+            assert (line.state, line.notes) == ("kept", None)
+            dripping.end()
+        (line,) = scheduler.store.history()
+        assert "127.0.0.1" in line.notes and "secret" not in line.notes
+
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("http://a.org/T/secret?k=1 and more", "http://a.org/... and more"),
+            ("curl 'https://me:secret@a.org:8080/x'", "curl 'https://a.org:8080/...'"),
+            ("HTTPS://a.org?secret", "HTTPS://a.org/..."),
+            ("gs://a/b", "gs://a/b"),
+            ("https://a.org", "https://a.org"),
+        ],
+    )
+    def test_of_an_address_the_host_is_shown(self, text, shown):
+        assert webhook.masked(text) == shown
+
+    @pytest.mark.parametrize("address", ["http://", "http://[x/secret", "http://a:b/secret"])
+    def test_what_is_no_address_is_no_error(self, address):
+        problem = webhook.post(address, b"{}", 1.0)
+        assert problem
+        assert "secret" not in problem
 
 
 class TestDefinitions:
@@ -104,6 +179,17 @@ class TestDefinitions:
         made = Definition(**{"name": "a", "recipe": "lenet", "cron": "0 3 * * *", **values})
         with pytest.raises(error, match=message):
             made.check()
+
+    def test_a_network_of_ones_own_is_its_schedules_alone(self, make, tmp_path, monkeypatch):
+        (tmp_path / "mynets.py").write_text("def Net(input_shape, classes): ...")
+        monkeypatch.syspath_prepend(tmp_path)
+        own = {"settings": ("model=mynets:Net", "model_args={}")}
+        with pytest.raises(RecipeError, match="--allow-package mynets"):
+            Definition("a", "lenet", cron="0 3 * * *", **own).check()
+        shows = 'summary(blessed=False, why=[os.environ.get("CONVNETS_ALLOW_PACKAGES", "none")])'
+        scheduler = make(shows, allow_packages=("mynets",), **own)
+        assert scheduler.once("daily").text == "mynets"
+        assert make(shows).once("daily").text == "none"
 
     def test_to_json_and_back(self):
         made = Definition(

@@ -2,6 +2,7 @@
 
 import datetime
 import getpass
+import logging
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml
 from click.testing import CliRunner
 
 from pipelines import cli, process
+from pipelines.commands.schedule import _Masked
 from pipelines.scheduling import export
 from pipelines.scheduling.definition import Definition, ScheduleError
 from pipelines.scheduling.scheduler import Scheduler, locked
@@ -77,7 +79,7 @@ def test_a_schedule_is_made_listed_paused_and_removed(convnets, tmp_path):
     [
         (["lenett", "--cron", "@daily"], "lenet"),
         (["lenet"], "say when"),
-        (["lenet", "--cron", "61 * * * *"], "maximum value"),
+        (["lenet", "--cron", "61 * * * *"], "the minute is not 0 to 59"),
         (["lenet", "--every", "often"], "length of time"),
         (["lenet", "--cron", "@daily", "--set", "epoch=1"], "epochs"),
         (["lenet", "--cron", "@daily", "--on-new-span"], "spans"),
@@ -135,12 +137,31 @@ def test_once_is_told_by_its_exit_code(convnets, stand_in, monkeypatch, body, co
     assert state in convnets("history")
 
 
+def test_once_shows_no_secrets_of_addresses(convnets, stand_in, monkeypatch):
+    body = 'summary(error="no http://a.org/secret", hopeless=True); sys.exit(1)'
+    monkeypatch.setattr(process, "RUNNER", stand_in(body))
+    output = convnets("lenet", "--cron", "@daily", "--once", code=1)
+    assert "failed: no http://a.org/..." in output
+    assert "secret" not in output
+
+
+def test_logs_show_no_secrets_of_addresses():
+    line = logging.LogRecord("a", logging.ERROR, "", 0, "no %s", ("http://a.org/secret",), None)
+    assert _Masked("%(message)s").format(line) == "no http://a.org/..."
+
+
+def test_a_root_whose_schedules_are_gone_is_not_begun_anew(convnets, tmp_path):
+    assert "has no schedules" in convnets("start", code=1)
+    assert not (tmp_path / "root" / "schedule.sqlite").exists()
+
+
 def test_arguments_make_the_same_definition_again(convnets, tmp_path):
     for label in ("cat", "dog"):
         (tmp_path / "span-1" / label).mkdir(parents=True)
         (tmp_path / "span-1" / label / "a.png").touch()
     data, fixed = str(tmp_path / "span-{SPAN}"), str(tmp_path / "span-1")
-    made = replace(FULL, settings=("epochs=1",), data=data, fixed=fixed)
+    allowed = ("mynets", "others.nets")
+    made = replace(FULL, settings=("epochs=1",), allow_packages=allowed, data=data, fixed=fixed)
     convnets(*made.arguments(), "--no-start")
     assert Store(tmp_path / "root").entry("nightly").definition == made
 

@@ -218,6 +218,31 @@ def test_a_scheduler_whose_disk_is_full_waits_and_goes_on(small_disk, stand_in, 
     assert not scheduler.store.entry("far").paused
 
 
+def test_a_run_that_ended_in_a_full_disk_is_ended_in_the_history(
+    small_disk, stand_in, clock, monkeypatch
+):
+    fills = """
+    with open(root / "ballast", "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 12))
+    """
+    scheduler = Scheduler(small_disk / "root", clock, stand_in(fills))
+    scheduler.define(Definition("far", "lenet", cron="0 0 29 2 *", retries=0))
+    scheduler.store.update("far", requested_at=START)
+    waits = []
+
+    def free(seconds):
+        waits.append(seconds)
+        (small_disk / "root" / "ballast").unlink()
+
+    monkeypatch.setattr(clock, "wait", free)
+    scheduler._work()
+    assert waits == [POLL_SECONDS]
+    (attempt,) = scheduler.store.history()
+    assert attempt.state == "failed"
+    assert "the disk is full" in attempt.text
+
+
 @pytest.mark.slow
 def test_metadata_that_another_program_holds_for_long_end_a_run_at_its_start(
     forge, photos, tmp_path
