@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_models.layers.precision import widened
+
 
 @keras.saving.register_keras_serializable(package="keras_models")
 class LocalResponseNormalization(keras.layers.Layer):
@@ -19,7 +21,8 @@ class LocalResponseNormalization(keras.layers.Layer):
         alpha, beta, k: the constants of the formula; k positive.
         data_format: as in `keras.layers.Conv2D`.
 
-    Input and output [N, H, W, maps] (channels_last) or [N, maps, H, W] (channels_first).
+    Input and output [N, H, W, maps] (channels_last) or [N, maps, H, W] (channels_first). float16
+    is computed in float32.
 
     Raises:
         ValueError: an even size, a k that is not positive.
@@ -59,15 +62,16 @@ class LocalResponseNormalization(keras.layers.Layer):
     def call(self, inputs):
         # The sum over neighbours is a product with a banded 0-1 matrix: on processors several
         # times faster, with its gradient, than slices, pooling or TensorFlow's own kernel.
-        band = ops.cast(self._band, self.compute_dtype)
-        # alpha goes in before the square, which would overflow a float16 from 256 on.
-        squares = ops.square(inputs * math.sqrt(self.alpha))
+        # A float16 has no room for squares from 256 on; a bfloat16 has float32's.
+        x = widened(inputs) if self.compute_dtype == "float16" else inputs
+        band = ops.cast(self._band, x.dtype)
+        squares = ops.square(x * math.sqrt(self.alpha))
         if self.data_format == "channels_last":
             sums = ops.matmul(squares, band)
         else:
             columns = ops.reshape(squares, (-1, len(self._band), math.prod(ops.shape(inputs)[2:])))
             sums = ops.reshape(ops.matmul(band, columns), ops.shape(inputs))
-        return inputs * _power(self.k + sums, -self.beta)
+        return ops.cast(x * _power(self.k + sums, -self.beta), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
@@ -85,7 +89,9 @@ class LocalResponseNormalization(keras.layers.Layer):
 def _power(x, exponent: float):
     """x ** exponent of positive numbers; roots in place of a power where that is as exact."""
     if exponent == -0.75:
-        return ops.rsqrt(x * ops.sqrt(x))
+        root = ops.rsqrt(x)
+        # Not the root of x * sqrt(x), which overflows long before x does.
+        return root * ops.sqrt(root)
     return ops.power(x, exponent)
 
 

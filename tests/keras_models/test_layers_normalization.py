@@ -40,10 +40,22 @@ def test_response_normalization_starts_with_the_constants_of_alexnet():
     np.testing.assert_allclose(LocalResponseNormalization()(x), expected, rtol=1e-4)
 
 
-def test_response_normalization_of_large_numbers_is_finite_in_float16():
-    x = np.full((1, 1, 1, 5), 1000.0, "float32")
-    y = np.asarray(LocalResponseNormalization(dtype="mixed_float16")(x), "float32")
-    np.testing.assert_allclose(y, naive_response(x, 5, 1e-4, 0.75, 2.0), rtol=0.01)
+@pytest.mark.parametrize("dtype", ["float16", "mixed_float16", "bfloat16", "mixed_bfloat16"])
+@pytest.mark.parametrize("value", [1000.0, 1800.0, 25_600.0, 65_504.0])
+def test_response_normalization_is_the_formula_up_to_the_range_of_16_bits(dtype, value):
+    layer = LocalResponseNormalization(dtype=dtype)
+    x = tf.cast(value * np.linspace(-1, 1, 12).reshape(1, 2, 1, 6), layer.compute_dtype)
+    y = layer(x)
+    assert y.dtype == x.dtype
+    expected = naive_response(np.array(tf.cast(x, "float64")), 5, 1e-4, 0.75, 2.0)
+    close = 8e-3 if layer.compute_dtype == "bfloat16" else 1e-3
+    np.testing.assert_allclose(tf.cast(y, "float64"), expected, rtol=close)
+
+
+def test_response_normalization_in_float32_is_the_formula_far_out():
+    x = np.full((1, 1, 1, 5), 1e15)
+    y = LocalResponseNormalization()(x.astype("float32"))
+    np.testing.assert_allclose(y, naive_response(x, 5, 1e-4, 0.75, 2.0), rtol=1e-5)
 
 
 def naive_contrast(x, size, sigma, divisive):
