@@ -6,7 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_models.layers.precision import widened
+
 _COINS = 16  # at most, that one random number is taken for
+_LEAST_SQUARES = 1e-30
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
@@ -28,7 +31,8 @@ class DropConnect(keras.layers.Layer):
         kernel_initializer, bias_initializer: as in `keras.layers.Dense`.
         seed: of the masks; None for another every time.
 
-    Input [N, D], output [N, units]. Training holds masks of N * D * units numbers.
+    Input [N, D], output [N, units]. Training holds masks of N * D * units numbers. At test it is
+    computed in float32 at least.
 
     Raises:
         ValueError: a rate outside [0, 1), fewer than 1 units or samples.
@@ -107,14 +111,20 @@ class DropConnect(keras.layers.Layer):
     def _expected(self, inputs):
         """Algorithm 2."""
         keep = 1 - self.rate
-        mean = keep * (ops.matmul(inputs, self.kernel) + self.bias)
+        x, kernel, bias = widened(inputs), widened(self.kernel), widened(self.bias)
+        # Both moments of the inputs divided by their largest, whose squares are never too large.
+        largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True, initial=1.0))
+        x, bias = x / largest, bias / largest
+        mean = largest * (keep * (ops.matmul(x, kernel) + bias))
         if self.activation is keras.activations.linear:
-            return mean
-        squares = ops.matmul(ops.square(inputs), ops.square(self.kernel)) + ops.square(self.bias)
-        deviation = ops.sqrt(keep * self.rate * squares)
-        deviates = ops.cast(self._deviates, self.compute_dtype)
+            return ops.cast(mean, self.compute_dtype)
+        squares = ops.matmul(ops.square(x), ops.square(kernel)) + ops.square(bias)
+        # The root's slope at 0 is infinite, and the gradient there would be no number.
+        squares = ops.maximum(squares, _LEAST_SQUARES)
+        deviation = largest * ops.sqrt(keep * self.rate * squares)
+        deviates = ops.cast(self._deviates, x.dtype)
         u = ops.expand_dims(mean, 1) + ops.expand_dims(deviation, 1) * deviates[:, None]
-        return ops.mean(self.activation(u), axis=1)
+        return ops.cast(ops.mean(self.activation(u), axis=1), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)

@@ -78,6 +78,31 @@ def test_drop_connect_at_test_comes_near_the_exact_mean_of_a_relu():
     np.testing.assert_array_equal(layer(x), layer(x))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "mixed_float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_drop_connect_at_test_is_right_up_to_the_range_of_its_type(dtype, activation):
+    layer = DropConnect(5, 0.5, activation, dtype=dtype)
+    exact = DropConnect(5, 0.5, activation, dtype="float64")
+    kernel, bias = with_weights(exact)
+    layer.build((None, 6))
+    layer.set_weights([0.1 * kernel, bias]), exact.set_weights([0.1 * kernel, bias])
+    # The mean adds a hundred numbers up in float32.
+    for value in (256, 1000, 30_000, min(1e35, tf.as_dtype(layer.compute_dtype).max)):
+        x = tf.cast(np.float64(value) * np.linspace(-1, 1, 12).reshape(2, 6), layer.compute_dtype)
+        close = 0.02 if layer.compute_dtype == "bfloat16" else 2e-3
+        expected = exact(tf.cast(x, "float64"))
+        np.testing.assert_allclose(tf.cast(layer(x), "float64"), expected, rtol=close, atol=close)
+
+
+def test_drop_connect_at_test_has_a_gradient_where_nothing_comes_in():
+    layer, x = DropConnect(5, activation="relu"), tf.zeros((2, 6))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+    np.testing.assert_allclose(y, np.zeros((2, 5)), atol=1e-12)
+    assert np.isfinite(tape.gradient(y, x)).all()
+
+
 @pytest.mark.parametrize("rate", [0.4, 0.5])
 def test_drop_connect_in_training_has_the_mean_and_variance_of_the_gaussian(rate):
     layer = DropConnect(20, rate=rate)
