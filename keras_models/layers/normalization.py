@@ -71,7 +71,9 @@ class LocalResponseNormalization(keras.layers.Layer):
         else:
             columns = ops.reshape(squares, (-1, len(self._band), math.prod(ops.shape(inputs)[2:])))
             sums = ops.reshape(ops.matmul(band, columns), ops.shape(inputs))
-        return ops.cast(x * _power(self.k + sums, -self.beta), self.compute_dtype)
+        # In float32 whatever the type, for the roots' roundings add up.
+        scale = _power(self.k + widened(sums), -self.beta)
+        return ops.cast(x * ops.cast(scale, x.dtype), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
@@ -138,13 +140,13 @@ class LocalContrastNormalization(keras.layers.Layer):
         self.data_format = data_format or keras.config.image_data_format()
         distance = np.arange(kernel_size) - kernel_size // 2
         window = np.exp(-0.5 * (distance / (sigma or kernel_size / 4)) ** 2)
-        self._window = (window / window.sum()).astype("float32")
+        self._window = window / window.sum()
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def call(self, inputs):
         channels = -1 if self.data_format == "channels_last" else 1
         # Means of squares and their differences: too much for the short types.
-        x = ops.cast(inputs, "float32")
+        x = self._centred(widened(inputs))
         inside = self._blurred(ops.ones_like(ops.mean(x[:1], axis=channels, keepdims=True)))
 
         def local_mean(maps):
@@ -152,17 +154,34 @@ class LocalContrastNormalization(keras.layers.Layer):
 
         v = x - local_mean(x)
         if self.divisive:
+            # Squares of numbers of at most 1 are never too large.
+            largest = ops.max(ops.abs(v), axis=(1, 2, 3), keepdims=True, initial=1.0)
+            v = v / ops.stop_gradient(largest)
             variance = local_mean(ops.square(v))
             # The root's slope at 0 is infinite, and the gradient there would be no number.
-            sigma = ops.sqrt(ops.maximum(variance, keras.config.epsilon() ** 2))
-            v = v / ops.maximum(sigma, ops.mean(sigma, axis=(1, 2, 3), keepdims=True))
+            sigma = ops.sqrt(ops.maximum(variance, 1e-20))
+            contrast = ops.mean(sigma, axis=(1, 2, 3), keepdims=True)
+            # A picture without contrast is left as it is: divided, its gradient would be huge.
+            divisor = ops.maximum(sigma, contrast)
+            v = v / ops.where(contrast > keras.config.epsilon(), divisor, ops.ones_like(divisor))
         return ops.cast(v, self.compute_dtype)
+
+    def _centred(self, x):
+        """The pictures less their means, which changes nothing but the rounding: what is left of
+        a constant one is 0, and not the error of a mean that is as large as the picture."""
+        axes = {"axis": (1, 2, 3), "keepdims": True}
+        lowest = ops.min(x, initial=float("inf"), **axes)
+        highest = ops.max(x, initial=-float("inf"), **axes)
+        # A rounded mean may lie outside.
+        mean = ops.clip(ops.mean(x, **axes), lowest, highest)
+        return x - ops.stop_gradient(mean)
 
     def _blurred(self, plane):
         """The Gaussian window over a single map: along the columns, then along the rows."""
         arguments = {"padding": "same", "data_format": self.data_format}
-        plane = ops.conv(plane, self._window[:, None, None, None], **arguments)
-        return ops.conv(plane, self._window[None, :, None, None], **arguments)
+        window = ops.cast(self._window, plane.dtype)
+        plane = ops.conv(plane, window[:, None, None, None], **arguments)
+        return ops.conv(plane, window[None, :, None, None], **arguments)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

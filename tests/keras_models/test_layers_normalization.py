@@ -94,13 +94,41 @@ def test_contrast_normalization_is_the_formula(divisive, size, sigma):
     np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_contrast_normalization_of_a_constant_picture_is_zero_and_has_a_gradient():
-    x = tf.fill((1, 8, 8, 2), 0.5)
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("value", [1e-8, 0.1, 0.5, 3.0, 255.0, 65_504.0, 1e30])
+def test_contrast_normalization_of_a_constant_picture_is_zero_and_has_a_gradient(value, dtype):
+    layer = LocalContrastNormalization(dtype=dtype)
+    value = min(value, float(tf.as_dtype(layer.compute_dtype).max))
+    # Beside a picture that is not constant, which it has nothing to do with.
+    x = tf.stack([tf.fill((28, 28, 3), value), tf.random.stateless_normal((28, 28, 3), (0, 1))])
+    x = tf.cast(x, layer.compute_dtype)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = LocalContrastNormalization()(x)
-    np.testing.assert_allclose(y, np.zeros(x.shape), atol=1e-6)
-    assert np.isfinite(tape.gradient(y, x)).all()
+        y = layer(x)[0]
+    np.testing.assert_array_equal(y, np.zeros(y.shape))
+    assert np.abs(tape.gradient(y, x)).max() < 1
+
+
+def test_contrast_normalization_of_part_of_a_picture_that_is_constant_is_small():
+    x = np.full((1, 40, 20, 1), 255.0, "float32")
+    x[:, 20:] = 0.0
+    y = np.asarray(LocalContrastNormalization()(x))
+    assert np.abs(y[:, :16]).max() < 1e-5 and np.abs(y[:, 24:]).max() < 1e-5 < 1 < np.abs(y).max()
+
+
+@pytest.mark.parametrize("shift", [0.0, 1000.0])
+@pytest.mark.parametrize("scale", [1.0, 1e25])
+def test_contrast_normalization_knows_neither_shift_nor_scale(shift, scale):
+    x = normal((2, 9, 6, 3)).astype("float64")
+    y = LocalContrastNormalization()(((x + shift) * scale).astype("float32"))
+    expected = naive_contrast(x, 7, 7 / 4, divisive=True)
+    np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_contrast_normalization_in_float64_is_as_exact_as_that():
+    x = normal((2, 9, 6, 3)).astype("float64")
+    y = LocalContrastNormalization(5, 2.0, dtype="float64")(x)
+    np.testing.assert_allclose(y, naive_contrast(x, 5, 2.0, divisive=True), rtol=1e-12, atol=1e-12)
 
 
 def test_batch_normalization_of_each_activation_is_algorithm_1():
