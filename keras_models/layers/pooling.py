@@ -5,7 +5,14 @@ import math
 import keras
 from keras import ops
 
+from keras_models.layers.precision import widened
 from keras_models.layers.windows import output_sides, padded, window_pixels
+
+
+def averages(x, size, strides, **arguments):
+    """`ops.average_pool`, with the sums of the windows in float32 at least: TensorFlow's kernel for
+    processors adds up in the type of `x`, and four numbers of 30,000 are inf in float16."""
+    return ops.cast(ops.average_pool(widened(x), size, strides, **arguments), x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
@@ -59,7 +66,7 @@ class Subsampling2D(keras.layers.Layer):
         # The window's average, which every backend has a fast kernel for, stands for its sum;
         # the number of inputs goes into the coefficient.
         window = (self.pool_size, self.pool_size)
-        average = ops.average_pool(inputs, window, window, data_format=self.data_format)
+        average = averages(inputs, window, window, data_format=self.data_format)
         coefficient, bias = self.coefficient * self.pool_size**2, self.bias
         if self.data_format == "channels_first":
             coefficient = ops.reshape(coefficient, (-1, 1, 1))
@@ -97,9 +104,7 @@ class SumPooling2D(keras.layers.AveragePooling2D):
         if self.padding == "same":
             # The average is one of the pixels inside the picture alone.
             inputs = padded(inputs, self.pool_size, self.strides, self.data_format)
-        average = ops.average_pool(
-            inputs, self.pool_size, self.strides, data_format=self.data_format
-        )
+        average = averages(inputs, self.pool_size, self.strides, data_format=self.data_format)
         return average * math.prod(self.pool_size)
 
 
@@ -109,7 +114,8 @@ class StochasticPooling2D(keras.layers.AveragePooling2D):
 
     Activation a_i of a window has probability p_i = a_i / (sum of the window). In training one
     is drawn, anew for every window; at test the output is the sum of p_i a_i. A window of zeros
-    gives 0. Negative activations count as 0: the layer follows a ReLU.
+    gives 0. Negative activations count as 0: the layer follows a ReLU. A window whose sum is not
+    finite gives NaN in training.
 
     Args:
         pool_size, strides, padding, data_format: as in `keras.layers.AveragePooling2D`.
@@ -146,10 +152,10 @@ class StochasticPooling2D(keras.layers.AveragePooling2D):
         def average(x):
             return ops.average_pool(x, self.pool_size, self.strides, self.padding, self.data_format)
 
-        # In float32: squares overflow a float16 from 256 on.
-        a = ops.cast(activations, "float32")
+        # Squares overflow a float16 from 256 on.
+        a = widened(activations)
         total = average(a)
-        nothing = ops.cast(total == 0, "float32")
+        nothing = ops.cast(total == 0, a.dtype)
         return ops.cast(average(ops.square(a)) / (total + nothing), self.compute_dtype)
 
     def _drawn(self, activations):
@@ -176,7 +182,7 @@ class StochasticPooling2D(keras.layers.AveragePooling2D):
         # The n-th pixel of all windows at once. Gathering costs a fraction of what slices with
         # strides do, whose gradients are whole pictures of zeros.
         places = [ops.take(flat, pixels[:, n], axis=1) for n in range(pixels.shape[1])]
-        weights = [ops.cast(ops.stop_gradient(place), "float32") for place in places]
+        weights = [widened(ops.stop_gradient(place)) for place in places]
         total = sum(weights[1:], weights[0])
         # The activation is the one in which a point between 0 and the total falls, when they
         # lie end to end.
@@ -185,6 +191,8 @@ class StochasticPooling2D(keras.layers.AveragePooling2D):
         for place, weight in zip(places[1:], weights[1:], strict=True):
             drawn = ops.where(point < end, drawn, place)
             end = end + weight
+        # No comparison with NaN is true, and one with infinity says nothing of where to draw.
+        drawn = ops.where(ops.isfinite(total), drawn, float("nan"))
         return ops.reshape(drawn, (-1, height, width, maps))
 
     def get_config(self):
@@ -233,9 +241,9 @@ class SpatialPyramidPooling2D(keras.layers.Layer):
         height, width, maps = *ops.shape(x)[1:3], x.shape[-1]
         levels = []
         for bins in self.bins:
-            rows = [ops.max(x[:, part], axis=1) for part in _parts(height, bins)]
+            rows = [_highest(x[:, part]) for part in _parts(height, bins)]
             for row in rows:
-                levels += [ops.max(row[:, part], axis=1) for part in _parts(width, bins)]
+                levels += [_highest(row[:, part]) for part in _parts(width, bins)]
         return ops.reshape(ops.concatenate(levels, axis=-1), (-1, len(levels) * maps))
 
     def compute_output_shape(self, input_shape):
@@ -244,6 +252,11 @@ class SpatialPyramidPooling2D(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"bins": self.bins, "data_format": self.data_format}
+
+
+def _highest(x):
+    """The maximum along axis 1; without the initial value Keras refuses a batch of no pictures."""
+    return ops.max(x, axis=1, initial=-float("inf"))
 
 
 def _parts(side, bins: int) -> list[slice]:

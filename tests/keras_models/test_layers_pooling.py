@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_models.layers import SpatialPyramidPooling2D, StochasticPooling2D, SumPooling2D
+from keras_models.layers import (
+    SpatialPyramidPooling2D,
+    StochasticPooling2D,
+    Subsampling2D,
+    SumPooling2D,
+)
 
 SETTINGS = [
     (2, 2, "valid"), (3, 2, "valid"), (3, 1, "same"), ((3, 2), 2, "same"), (2, 3, "same"),
@@ -107,6 +112,28 @@ def test_stochastic_pooling_takes_windows_without_activation_for_zero():
     for training in (True, False):
         y = StochasticPooling2D(2)(x, training=training)
         np.testing.assert_array_equal(y, np.zeros((2, 2, 2, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", np.ndindex(2, 2))
+def test_stochastic_pooling_hides_no_number_that_is_not_finite(dtype, value, place):
+    x = np.abs(normal((1, 4, 4, 3)))
+    x[(0, *place, 1)] = value
+    layer = StochasticPooling2D(2, dtype=dtype)
+    for training in (True, False):
+        y = np.array(tf.cast(layer(x, training=training), "float32"))
+        assert np.isnan(y[0, 0, 0, 1]) and np.isnan(y).sum() == 1
+
+
+@pytest.mark.parametrize("layer", [Subsampling2D, SumPooling2D])
+@pytest.mark.parametrize("dtype", ["float16", "mixed_float16"])
+def test_sums_of_float16_overflow_only_where_the_result_does(layer, dtype):
+    x = 60_000 * np.float32([[1, 1], [-1, -0.5]])[None, :, :, None]
+    x = np.concatenate([x, np.full_like(x, 16_000)])
+    scale = 1 if layer is SumPooling2D else 0.25
+    y = tf.cast(layer(2, dtype=dtype)(x), "float32")
+    np.testing.assert_allclose(np.ravel(y), [scale * 30_000, scale * 64_000], rtol=1e-3)
 
 
 def test_stochastic_pooling_hands_the_gradient_to_the_pixel_that_was_drawn():
