@@ -8,6 +8,7 @@ from keras import layers, ops
 
 from keras_models.classification.lenet import UnitBias
 from keras_models.layers import ActivationBatchNormalization, DropConnect, LocallyConnected2D
+from keras_models.layers.windows import convolved
 
 # Layers that are bound to one size of the maps, or see several units in a way of their own.
 NOT_DENSE = (
@@ -45,7 +46,7 @@ class DenseAsConv2D(layers.Layer):
 
     def call(self, inputs):
         kernel = ops.reshape(self.dense.kernel, (*self.window, -1, self.dense.units))
-        outputs = ops.conv(inputs, kernel, padding="valid", data_format="channels_last")
+        outputs = convolved(inputs, kernel, (1, 1), "valid", "channels_last")
         if self.dense.use_bias:
             outputs = outputs + self.dense.bias
         return self.dense.activation(outputs)

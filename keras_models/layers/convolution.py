@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_models.layers.windows import convolved
+
 # Table I of LeCun, Bottou, Bengio, Haffner 1998: the S2 maps that each C3 map is connected to.
 LENET5_C3: tuple[tuple[int, ...], ...] = (
     (0, 1, 2),
@@ -117,13 +119,7 @@ class TableConv2D(keras.layers.Layer):
         kernel = ops.reshape(
             ops.matmul(self.kernel, placement), (*self.kernel_size, self.inputs, len(self.table))
         )
-        outputs = ops.conv(
-            inputs,
-            kernel,
-            strides=self.strides,
-            padding=self.padding,
-            data_format=self.data_format,
-        )
+        outputs = convolved(inputs, kernel, self.strides, self.padding, self.data_format)
         bias = self.bias
         if self.data_format == "channels_first":
             bias = ops.reshape(bias, (-1, 1, 1))

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_models.layers.precision import widened
+
 # The digits drawn 7 wide and 12 high, as in Figure 3 of LeCun, Bottou, Bengio, Haffner 1998;
 # two rows of digits, '#' = +1 (ink), '.' = -1.
 DIGITS = (
@@ -92,8 +94,8 @@ class EuclideanRBF(keras.layers.Layer):
     Args:
         units: number of classes.
 
-    Input [N, 84], output [N, units], not negative. Give the layer dtype="float32" in a net of
-    mixed precision: the penalties are differences of sums of 84 squares.
+    Input [N, 84], output [N, units], not negative. Computed in float32 at least: the penalties are
+    differences of sums of 84 squares.
 
     Raises:
         ValueError: an input of other than 84 features, more than 168 units.
@@ -122,10 +124,11 @@ class EuclideanRBF(keras.layers.Layer):
     def call(self, inputs):
         # |x - w|^2 = |x|^2 - 2 x.w + |w|^2: one matrix product, no [N, units, 84] in between.
         # Rounding may leave a penalty just under 0.
-        norms = ops.sum(ops.square(inputs), axis=-1, keepdims=True)
-        code_norms = ops.sum(ops.square(self.prototypes), axis=-1)
-        products = ops.matmul(inputs, ops.transpose(self.prototypes))
-        return ops.relu(norms - 2.0 * products + code_norms)
+        x, codes = widened(inputs), widened(self.prototypes)
+        norms = ops.sum(ops.square(x), axis=-1, keepdims=True)
+        code_norms = ops.sum(ops.square(codes), axis=-1)
+        products = ops.matmul(x, ops.transpose(codes))
+        return ops.cast(ops.relu(norms - 2.0 * products + code_norms), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)

@@ -16,6 +16,24 @@ def output_sides(sides, size, strides, padding: str) -> tuple[Any, Any]:
     return tuple(map(positions, sides, size, strides))
 
 
+def convolved(x, kernel, strides, padding: str, data_format: str):
+    """`ops.conv` of pictures, of no pictures, too: TensorFlow's oneDNN kernels give an empty batch
+    the shape that came in.
+
+    Args:
+        x: [N, H, W, C], or [N, C, H, W] with channels_first.
+        kernel: [height, width, C, filters].
+        strides: (down, across).
+        padding, data_format: as in `keras.layers.Conv2D`.
+    """
+    y = ops.conv(x, kernel, strides, padding, data_format)
+    first = 1 if data_format == "channels_last" else 2
+    sides = ops.shape(x)[first : first + 2]
+    shape = [*output_sides(sides, kernel.shape[:2], strides, padding)]
+    shape.insert(2 if first == 1 else 0, kernel.shape[-1])
+    return ops.reshape(y, (-1, *shape))
+
+
 def padded(x, size, strides, data_format: str = "channels_last"):
     """`x` with the zeros around it that `padding="same"` means: as many windows as strides fit.
 
