@@ -127,7 +127,7 @@ class DiagonalHessian:
 
         Args:
           weights: values of `model.trainable_variables`.
-          x: inputs [N, ...].
+          x: inputs [N, ...], a tensor or an array, of any type of numbers.
           y: labels [N, ...].
           weight: of each example's loss, [N], or None.
 
@@ -135,6 +135,10 @@ class DiagonalHessian:
           The loss, the outputs [N, classes], the gradient and the diagonal, the last two as lists
           like `weights`.
         """
+        weights = [ops.convert_to_tensor(value) for value in weights]
+        # As the network itself would take it: a square of whole numbers of 8 bits is none.
+        x = ops.convert_to_tensor(x, self._graph.inputs[0].dtype)
+        y = ops.convert_to_tensor(y)
         number, dtype = ops.shape(x)[0], weights[0].dtype
         share = ops.full((number,), 1.0, dtype) / ops.cast(number, dtype)
         if weight is not None:
@@ -184,7 +188,7 @@ class DiagonalHessian:
         batch as there are outputs, each of which is multiplied with the Hessian for its own."""
         number, count = outputs.shape[-1], ops.shape(outputs)[0]
         copies = ops.repeat(outputs, number, axis=0)
-        labels = ops.repeat(ops.convert_to_tensor(y), number, axis=0)
+        labels = ops.repeat(y, number, axis=0)
         ones = ops.tile(ops.eye(number, dtype=outputs.dtype), (count, 1))
 
         def total(z: Sequence[Any]) -> Any:

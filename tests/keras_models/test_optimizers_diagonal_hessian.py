@@ -185,3 +185,31 @@ def test_says_what_it_does_not_cover(layers, words):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3), *layers])
     with pytest.raises(ValueError, match=words):
         DiagonalHessian(model, mean_squares)
+
+
+@pytest.mark.parametrize("gauss_newton", [True, False])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "uint8"])
+def test_takes_arrays_of_any_type_as_well_as_tensors(gauss_newton, dtype):
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Dense(3, activation="tanh")]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2)])
+    x = np.random.default_rng(0).integers(0, 256, (5, 4)).astype(dtype)
+    y, weight = np.arange(5) % 2, np.linspace(0.5, 1.5, 5)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True).call
+    computed = DiagonalHessian(model, loss, gauss_newton)
+    weights = curvature.values_of(model.trainable_variables)
+    *_, found = computed([np.asarray(w) for w in weights], x, y, weight)
+    tensors = tf.constant(x, "float32"), tf.constant(y), tf.constant(weight, "float32")
+    *_, expected = computed(weights, *tensors)
+    np.testing.assert_array_equal(flat(found), flat(expected))
+
+
+def test_whole_numbers_are_squared_as_the_network_takes_them():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    x, y = np.full((3, 4), 200, "uint8"), np.zeros((3, 2), "float32")
+    *_, (kernel, _) = DiagonalHessian(model, mean_squares)(
+        curvature.values_of(model.trainable_variables), x, y
+    )
+    # The mean of two squares curves by 1 along each output, and so by x^2 along a weight.
+    np.testing.assert_allclose(kernel, np.full((4, 2), 200.0**2), rtol=1e-6)
