@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_models.layers import scaled_tanh
+from keras_models.layers.precision import widened
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
@@ -21,7 +22,8 @@ class MAPCriterion(keras.losses.Loss):
         rubbish: the constant j, a penalty; positive.
 
     `y_true` integer labels [N] or [N, 1]; `y_pred` [N, classes] logits, that is minus the
-    penalties, as every net of `keras_models.classification` puts out. Computed in float32.
+    penalties, as every net of `keras_models.classification` puts out. Computed in float32 at least.
+    The loss of a label that is no class, which would be taken for the rubbish, is NaN.
 
     Source: LeCun, Bottou, Bengio, Haffner 1998, section II.C, Eqn 9.
     """
@@ -33,12 +35,13 @@ class MAPCriterion(keras.losses.Loss):
         self.rubbish = rubbish
 
     def call(self, y_true, y_pred):
-        logits = ops.cast(y_pred, "float32")
-        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        logits = widened(ops.convert_to_tensor(y_pred))
+        labels, known = _labels(y_true, logits.shape[-1])
         rubbish = ops.full_like(logits[:, :1], -self.rubbish)
-        return keras.losses.sparse_categorical_crossentropy(
+        losses = keras.losses.sparse_categorical_crossentropy(
             labels, ops.concatenate([logits, rubbish], axis=-1), from_logits=True
         )
+        return ops.where(known, losses, float("nan"))
 
     def get_config(self):
         return super().get_config() | {"rubbish": self.rubbish}
@@ -49,7 +52,8 @@ class SquashedSquaredError(keras.losses.Loss):
     """The mean squared error of outputs 1.7159 tanh(2/3 a) whose targets are +1 and -1.
 
     `y_true` integer labels [N] or [N, 1]; `y_pred` [N, classes] logits a. One number an example:
-    the mean over the outputs. Computed in float32.
+    the mean over the outputs. Computed in float32 at least. The loss of a label that is no class
+    is NaN.
 
     Source: LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition: "the
     mean squared error", and values of the targets within the range of the sigmoid.
@@ -59,7 +63,15 @@ class SquashedSquaredError(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
 
     def call(self, y_true, y_pred):
-        logits = ops.cast(y_pred, "float32")
-        labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
-        targets = 2.0 * ops.one_hot(labels, logits.shape[-1]) - 1.0
-        return ops.mean(ops.square(scaled_tanh(logits) - targets), axis=-1)
+        logits = widened(ops.convert_to_tensor(y_pred))
+        labels, known = _labels(y_true, logits.shape[-1])
+        targets = 2.0 * ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype) - 1.0
+        losses = ops.mean(ops.square(scaled_tanh(logits) - targets), axis=-1)
+        return ops.where(known, losses, float("nan"))
+
+
+def _labels(y_true, classes: int):
+    """The labels as int32 [N], 0 for those that are no class, and which are one."""
+    labels = ops.reshape(ops.convert_to_tensor(y_true), (-1,))
+    known = ops.logical_and(labels >= 0, labels < classes)
+    return ops.cast(ops.where(known, labels, ops.zeros_like(labels)), "int32"), known

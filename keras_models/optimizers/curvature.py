@@ -1,8 +1,9 @@
 """Derivatives of first and second order on the TensorFlow and JAX backends, and Lanczos' method.
 
 A function here takes a list of tensors and gives a scalar tensor (a loss) or a tensor (outputs of a
-network); `at` is that list, a vector is another of the same shapes. Inside, a network reads the
-tensors as its weights by `keras.StatelessScope`; `keras_models.optimizers.objective` does so.
+network); `at` is that list, of tensors or arrays, and a vector is another of the same shapes.
+Inside, a network reads the tensors as its weights by `keras.StatelessScope`;
+`keras_models.optimizers.objective` does so.
 
 No other module of the room may know the backend.
 """
@@ -71,6 +72,7 @@ def value_and_gradient(
         return jax.value_and_grad(function, has_aux=has_aux)(list(at))
     import tensorflow as tf
 
+    at = _tensors(at)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(at)
         value = function(at)
@@ -87,6 +89,7 @@ def vjp(function: Callable[[Tensors], Any], at: Tensors) -> tuple[Any, Callable[
         return outputs, lambda cotangent: pull(cotangent)[0]
     import tensorflow as tf
 
+    at = _tensors(at)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(at)
         outputs = function(at)
@@ -103,7 +106,8 @@ def jvp(function: Callable[[Tensors], Any], at: Tensors, vector: Tensors) -> tup
         return jax.jvp(function, (list(at),), (list(vector),))
     import tensorflow as tf
 
-    with tf.autodiff.ForwardAccumulator(list(at), list(vector)) as accumulator:
+    at = _tensors(at)
+    with tf.autodiff.ForwardAccumulator(at, _tensors(vector)) as accumulator:
         outputs = function(at)
     product = accumulator.jvp(outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return outputs, product
@@ -120,6 +124,7 @@ def hessian_vector(function: Callable[[Tensors], Any], at: Tensors, vector: Tens
         return jax.jvp(jax.grad(function), (list(at),), (list(vector),))[1]
     import tensorflow as tf
 
+    at = _tensors(at)
     # Backwards through the backward pass: TensorFlow's forward mode has no rule of its own for
     # most of the kernels' gradients, and is slower.
     with tf.GradientTape(watch_accessed_variables=False) as outer:
@@ -202,6 +207,11 @@ def lanczos(
         basis.append(image / length)
     projected = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
     return known, projected
+
+
+def _tensors(values: Tensors) -> list[Any]:
+    """What a tape may watch: arrays, too, become tensors."""
+    return [ops.convert_to_tensor(value) for value in values]
 
 
 def _zeros_for_none(gradient: Sequence[Any], at: Tensors) -> list[Any]:

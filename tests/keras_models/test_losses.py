@@ -77,3 +77,22 @@ def test_squashed_squared_error_by_hand():
         keras.losses.deserialize(keras.losses.serialize(SquashedSquaredError())),
         SquashedSquaredError,
     )
+
+
+@pytest.mark.parametrize("loss", [MAPCriterion(), SquashedSquaredError()])
+@pytest.mark.parametrize("label", [4, -1, np.nan])
+def test_a_label_that_is_no_class_has_no_loss(loss, label):
+    logits = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    losses = np.asarray(loss.call(np.array([0, label, 3]), logits))
+    np.testing.assert_array_equal(np.isnan(losses), [False, True, False])
+
+
+@pytest.mark.parametrize("loss", [MAPCriterion(), SquashedSquaredError()])
+def test_a_loss_at_the_edges_of_numbers(loss):
+    logits = np.array([[6e4, 0, 0, 0], [0, 6e4, 0, 0], [1, 2, 3, np.nan]])
+    exact = np.asarray(loss.call(np.zeros(3, int), logits))
+    assert exact.dtype == "float64" and np.isfinite(exact[:2]).all() and np.isnan(exact[2])
+    for dtype in ("float16", "bfloat16", "float32"):
+        short = keras.ops.cast(keras.ops.convert_to_tensor(logits), dtype)
+        found = np.asarray(loss.call(np.zeros(3, int), short))
+        np.testing.assert_allclose(found, exact, rtol=5e-3)

@@ -213,3 +213,16 @@ def test_whole_numbers_are_squared_as_the_network_takes_them():
     )
     # The mean of two squares curves by 1 along each output, and so by x^2 along a weight.
     np.testing.assert_allclose(kernel, np.full((4, 2), 200.0**2), rtol=1e-6)
+
+
+def test_arrays_are_taken_as_tensors_are():
+    def cubes(tensors):
+        return keras.ops.sum(tensors[0] ** 3)
+
+    at, along = [np.float32([1, 2])], [np.float32([1, 1])]
+    np.testing.assert_allclose(curvature.value_and_gradient(cubes, at)[1][0], [3, 12])
+    np.testing.assert_allclose(curvature.hessian_vector(cubes, at, along)[0], [6, 12])
+    outputs, slope = curvature.jvp(lambda tensors: tensors[0] ** 2, at, along)
+    np.testing.assert_allclose([*outputs, *slope], [1, 4, 2, 4])
+    _, pull = curvature.vjp(lambda tensors: tensors[0] ** 2, at)
+    np.testing.assert_allclose(pull(along[0])[0], [2, 4])
