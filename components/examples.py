@@ -71,7 +71,10 @@ def images(uri: str, split: str, ids: Iterable[str]) -> dict[str, bytes]:
 
 
 def dead_letters(uri: str) -> Iterator[Mapping[str, Any]]:
-    """`{"id", "reason"}` of each input that ingest could not use."""
+    """`{"id", "reason", "count"}` of each input that ingest could not use.
+
+    A damaged part of a file is one input; `count` says how many records are lost with it.
+    """
     for path in sorted(fileio.glob(os.path.join(uri, "dead_letters", "*.jsonl"))):
         with fileio.open(path, "rb") as file:
             for line in file.read().decode("utf-8").splitlines():

@@ -39,7 +39,7 @@ class Inspection:
       labels: the classes.
       verdict: `components.validate.verdict.Verdict`.
       ranges: least, median and greatest of the facts that are numbers, by name.
-      dead: the dead letters, `{"id", "reason"}` each.
+      dead: the dead letters, `{"id", "reason", "count"}` each.
       converted: how many images were no 8-bit grey or colour, or not upright, by what they were.
       sheet: the contact sheet, a PNG file.
     """
@@ -77,11 +77,11 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
         table = facts.read(folder)
         if table.empty:
             first = "".join(f"\n  {each['id']}: {each['reason']}" for each in dead[:_SHOWN])
-            raise SourceError(f"{dataset}: none of {len(dead):,} can be used{first}")
+            raise SourceError(f"{dataset}: none of {_lost(dead):,} can be used{first}")
         labels = examples.label_names(folder)
         counts = engine.total_counts(folder)
         found = verdict.judge(table, labels, VALIDATION)
-        found = replace(found, problems=[*_too_many_dead(len(dead), len(table)), *found.problems])
+        found = replace(found, problems=[*_too_many_dead(_lost(dead), len(table)), *found.problems])
         sheet.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(folder, sheet)
     ranges = {
@@ -118,6 +118,11 @@ def ingest(source: Source, folder: str, encoding: Mapping[str, Any] | None = Non
             _ = pipeline | f"Ingest[{split}]" >> step
 
 
+def _lost(dead: Sequence[Mapping[str, Any]]) -> int:
+    """How many records are lost, which may be many with one dead letter."""
+    return sum(each["count"] for each in dead)
+
+
 def _too_many_dead(dead: int, used: int) -> list[Any]:
     """What would stop a run at its first stage, as `components.validate.checks.Problem`."""
     from components.ingest.executor import MAX_DEAD_SHARE
@@ -143,8 +148,8 @@ def screen(found: Inspection) -> Group:
         named = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.converted.items()))
         parts.append(Text(f"Converted to 8-bit grey or colour: {named}"))
     if found.dead:
-        number = sum(split["images"] for split in verdict.splits.values()) + len(found.dead)
-        title = f"{len(found.dead):,} of {number:,} could not be used"
+        number = sum(split["images"] for split in verdict.splits.values()) + _lost(found.dead)
+        title = f"{_lost(found.dead):,} of {number:,} could not be used"
         rows = [(each["id"], each["reason"]) for each in found.dead]
         parts.append(_listed(title, ("input", "reason"), rows))
     if verdict.leaks:

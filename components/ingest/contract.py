@@ -90,10 +90,17 @@ class Record:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An input that gives no example, and why."""
+    """An input that gives no example, and why.
+
+    Attributes:
+      identifier: names it in its source.
+      reason: in words.
+      count: how many records are lost with it, as far as that can be known.
+    """
 
     identifier: str
     reason: str
+    count: int = 1
 
 
 @dataclass(frozen=True)

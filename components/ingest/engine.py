@@ -12,7 +12,8 @@ Besides `Split-NAME/data_tfrecord-*.gz` each shard leaves, in files of its own:
 
     facts/         a line of JSON an example: id, split, label, sha256, bytes, height, width,
                    brightness (mean grey level), likeness (perceptual hash)
-    dead_letters/  a line of JSON an input that gives no example: id, reason
+    dead_letters/  a line of JSON an input that gives no example: id, reason, count (of
+                   records that are lost with it, as far as that can be known)
     counts/        how many of each, as JSON
 
 Nothing here imports TensorFlow: a worker would start three times as slowly.
@@ -222,17 +223,18 @@ class _WriteShard(beam.DoFn):
         self, found: Record | DeadLetter, shard: _Shard, files: Mapping[str, tfrecord.Writer]
     ) -> None:
         counts = shard.counts
-        counts["read"] += 1
+        lost = found.count if isinstance(found, DeadLetter) else 1
+        counts["read"] += lost
         try:
             if isinstance(found, DeadLetter):
                 raise ImageError(found.reason)
             features, decoded = checked(found, self._encoding)
             classes = _classes(features, self._reader.labels)
         except ImageError as error:
-            letter = {"id": found.identifier, "reason": str(error)}
+            letter = {"id": found.identifier, "reason": str(error), "count": lost}
             shard.dead_letters.append(json.dumps(letter))
-            counts["dead_letters"] += 1
-            counts[f"dead letter: {reason_class(str(error))}"] += 1
+            counts["dead_letters"] += lost
+            counts[f"dead letter: {reason_class(str(error))}"] += lost
             return
         sha256, encoded = features["image/sha256"], features["image/encoded"]
         split = split_of(sha256.encode()) if self._split == UNSPLIT else self._split
@@ -303,7 +305,8 @@ def _write_text(uri: str, name: str, lines: Iterable[str]) -> None:
 def total_counts(uri: str) -> Counter[str]:
     """What all shards of an artifact have counted together.
 
-    `read` is what the readers gave: as many as `train`, `test` and `dead_letters` together.
+    `read` is what the readers gave: as many as `train`, `test` and `dead_letters` together. A dead
+    letter of several records counts as so many.
 
     Raises:
       ValueError: not all shards of a split are there.

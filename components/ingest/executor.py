@@ -158,10 +158,10 @@ def _write_lines(path: str, lines: list[str]) -> None:
 def _check(counts: Mapping[str, int], uri: str) -> None:
     dead, total = counts["dead_letters"], counts["read"]
     if dead > MAX_DEAD_SHARE * total:
-        letters = itertools.islice(dead_letters(uri), _NAMED_DEAD_LETTERS)
+        letters = list(itertools.islice(dead_letters(uri), _NAMED_DEAD_LETTERS))
         named = [f"  {letter['id']}: {letter['reason']}" for letter in letters]
-        if dead > _NAMED_DEAD_LETTERS:
-            named.append(f"  and {dead - _NAMED_DEAD_LETTERS} more")
+        if more := dead - sum(letter["count"] for letter in letters):
+            named.append(f"  and {more} more")
         raise SourceError(
             f"{dead} of {total} images cannot be used, more than "
             f"{MAX_DEAD_SHARE:.0%}:\n" + "\n".join(named)

@@ -5,15 +5,15 @@ Imports nothing heavy, so that the command line can refuse bad data at once.
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import io
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from components.ingest import table
+from components.ingest.regular_files import SourceError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
@@ -35,20 +35,12 @@ CSV_FILE = "labels.csv"
 SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}
 # Says what a folder's files are where they do not say it themselves.
 DESCRIPTION = "dataset.json"
-_DESCRIPTION_KEYS = {
-    "tfrecord": ("task", "files", "features", "labels"),
-    "video": ("frames_per_second", "max_frames"),
-}
 # VOC's and LFW's lists of what is for training and for the test, the first pair that is there.
 _VOC_LISTS = (("trainval", "test"), ("train", "test"), ("train", "val"))
 _LFW_LISTS = ("pairsDevTrain.txt", "pairsDevTest.txt")
 LFW_LIST = "pairs.txt"
 # COCO's other files tell of the same images other things.
 _COCO_OTHERS = ("captions_", "person_keypoints_", "image_info_", "panoptic_", "stuff_")
-
-
-class SourceError(ValueError):
-    """Data that cannot be trained on; the text says what was looked for and where."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +141,7 @@ def _video_folders(folder: Path) -> tuple[tuple[str, str], ...]:
     if importlib.util.find_spec("av") is None:
         raise SourceError(f"{folder}: reading videos needs pip install 'convnets[video]'")
     _check_classes(folder, _classes_with(folder, VIDEO_SUFFIXES))
-    settings = description(folder, "video")
-    for key, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise SourceError(f"{folder / DESCRIPTION}: {key} must be above 0, not {value!r}")
+    description(folder, "video")
     return (("all", "*/*"),)
 
 
@@ -176,37 +165,13 @@ def idx_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
 # A table of paths and labels.
 
 
-def csv_rows(path: Path | str) -> Iterator[dict[str, str]]:
-    """The rows of a `labels.csv`: `path`, `label` and, where the file has it, `split`.
-
-    Args:
-      path: the file; its first line names the columns.
-
-    Raises:
-      SourceError: a column is missing, or the file is no UTF-8 text.
-    """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: no UTF-8 text: {error}") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    columns = [name.strip() for name in rows.fieldnames or ()]
-    if missing := {"path", "label"} - set(columns):
-        found = ", ".join(columns) or "nothing"
-        raise SourceError(
-            f"{path}: no column {' and '.join(sorted(missing))}; the first line must be "
-            f"path,label or path,label,split, and has {found}"
-        )
-    rows.fieldnames = columns
-    for row in rows:
-        yield {name: (row[name] or "").strip() for name in columns}
-
-
 def _csv_table(folder: Path) -> tuple[tuple[str, str], ...]:
     path = folder / CSV_FILE
-    rows = list(csv_rows(path))
+    found = list(table.rows(path))
+    rows = [row.values for row in found if not row.fault]
     if not rows:
-        raise SourceError(f"{path}: no rows")
+        first = f"; line {found[0].line}: {found[0].fault}" if found else ""
+        raise SourceError(f"{path}: no rows{first}")
     _check_classes(path, (row["label"] for row in rows if row["label"]))
     if "split" not in rows[0]:
         return (("all", CSV_FILE),)
@@ -222,57 +187,81 @@ def _csv_table(folder: Path) -> tuple[tuple[str, str], ...]:
 # What dataset.json says.
 
 
-def description(folder: Path | str, kind: str) -> dict[str, Any]:
-    """The values of a folder's `dataset.json`, none where it has no such file.
+def description(folder: Path | str, kind: str) -> Any:
+    """What a folder's `dataset.json` says, a model of `components.ingest.schemas`.
+
+    Of a folder that has no such file, the defaults.
 
     Raises:
-      SourceError: it is no JSON, or has a key that this kind of source does not know.
+      SourceError: it is no JSON, has a key that this kind of source does not know, or a value that
+        is not what its key takes.
     """
+    from pydantic import ValidationError
+
+    from components.ingest import schemas
+
+    model = {"tfrecord": schemas.TfrecordDescription, "video": schemas.VideoDescription}[kind]
     path = Path(folder) / DESCRIPTION
-    try:
-        values = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise SourceError(f"{path}: no JSON: {error}") from error
+    if not os.path.lexists(path):
+        return model()
+    values = schemas.json_file(path)
+    allowed = ", ".join(model.model_fields)
     if not isinstance(values, Mapping):
-        raise SourceError(f"{path}: an object is expected, with {_DESCRIPTION_KEYS[kind]}")
+        raise SourceError(f"{path}: an object is expected, with {allowed}")
     for key in values:
-        if key not in _DESCRIPTION_KEYS[kind]:
-            allowed = ", ".join(_DESCRIPTION_KEYS[kind])
+        if key not in model.model_fields:
             raise SourceError(f"{path}: unknown key {key!r}; allowed are {allowed}")
-    return dict(values)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise SourceError(f"{path}: {schemas.fault(error)}") from error
 
 
 def _is_tfrecord(folder: Path) -> bool:
     return any(folder.glob("*.tfrecord*")) or (
-        (folder / DESCRIPTION).is_file() and "features" in (folder / DESCRIPTION).read_text()
+        (folder / DESCRIPTION).is_file() and b"features" in (folder / DESCRIPTION).read_bytes()
     )
 
 
 def _tfrecord_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
     path = folder / DESCRIPTION
     values = description(folder, "tfrecord")
-    if not values.get("features"):
+    if not values.features:
         raise SourceError(
             f"{folder}: TFRecords need a {DESCRIPTION} beside them that says what their features "
             'are called, such as {"files": {"all": "*.tfrecord"}, "features": {"image/encoded": '
             '"jpeg", "label": "class"}, "labels": ["cat", "dog"]}'
         )
-    files = values.get("files", {"all": "*.tfrecord*"})
-    if set(files) not in ({"all"}, set(SPLITS)):
+    if set(values.files) not in ({"all"}, set(SPLITS)):
         raise SourceError(f"{path}: files must name a pattern for all, or for train and test")
-    for split, pattern in files.items():
-        if not any(folder.glob(pattern)):
+    for split, pattern in values.files.items():
+        if not tfrecord_files(folder, pattern):
             raise SourceError(f"{path}: no file of {split} matches {pattern}")
-    task = values.get("task", "classification")
-    if task not in TASKS:
-        raise SourceError(f"{path}: unknown task {task!r}; allowed are {', '.join(TASKS)}")
-    return tuple((split, files[split]) for split in ("all", *SPLITS) if split in files)
+    if values.task not in TASKS:
+        raise SourceError(f"{path}: unknown task {values.task!r}; allowed are {', '.join(TASKS)}")
+    return tuple(
+        (split, values.files[split]) for split in ("all", *SPLITS) if split in values.files
+    )
+
+
+def tfrecord_files(folder: Path | str, pattern: str) -> list[str]:
+    """The files that a pattern of `dataset.json` matches, as paths below the folder.
+
+    Raises:
+      SourceError: it is no pattern, or one that leads out of the folder.
+    """
+    where = Path(folder) / DESCRIPTION
+    if os.pardir in Path(pattern).parts or os.path.isabs(pattern):
+        raise SourceError(f"{where}: a pattern out of the folder of the data: {pattern}")
+    try:
+        found = [path.relative_to(folder) for path in Path(folder).glob(pattern)]
+    except (ValueError, NotImplementedError, IndexError, OSError) as error:
+        raise SourceError(f"{where}: no pattern of files: {pattern!r}: {error}") from error
+    return sorted(str(path) for path in found if str(path) != DESCRIPTION)
 
 
 def _tfrecord_tasks(folder: Path) -> tuple[str, ...]:
-    return (description(folder, "tfrecord").get("task", "classification"),)
+    return (description(folder, "tfrecord").task,)
 
 
 # VOC, COCO, pairs.

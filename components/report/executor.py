@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import keras
@@ -263,4 +263,4 @@ def _classes(rows: Sequence[mistakes.ClassErrors], names: Sequence[str]) -> list
 def _dead_letters(uri: str) -> dict[str, Any]:
     letters = examples.dead_letters(uri)
     first = list(islice(letters, _DEAD_LETTERS))
-    return {"first": first, "number": len(first) + sum(1 for _ in letters)}
+    return {"first": first, "number": sum(each["count"] for each in chain(first, letters))}

@@ -1,6 +1,7 @@
 """Readers of images and their annotations, on files made of photographs."""
 
 import csv
+import itertools
 import json
 import pickle
 from collections.abc import Iterator
@@ -103,11 +104,55 @@ def test_csv_rows_that_give_no_example(photos, tmp_path):
     assert set(records) == {"a.jpg"}
     assert letters == {
         "c.jpg": "c.jpg cannot be read: No such file or directory",
-        "/a.jpg": "an absolute path: paths start where labels.csv is",
-        "labels.csv, row 5": "no path in the row",
+        "/a.jpg": "an absolute path: /a.jpg: paths start at the folder of the data",
+        "labels.csv, line 6": "no path in the row",
         "b.jpg": "no label in the row",
         "d.jpg": "no label in the row",
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('"50.jpg,x', "a quote that is not closed in its line"),
+        ('50.jpg,"x', "a quote that is not closed in its line"),
+        ('"50".jpg,x', "',' expected after '\"'"),
+        (
+            "5,0.jpg,x",
+            "3 fields, and the first line names 2: a field with a comma",
+        ),
+        ("50\0.jpg,x", "a zero byte"),
+        (f"50.jpg,{'x' * 200_000}", "field larger than field limit"),
+        (f"50.jpg,{'x' * 2_000_000}", "more than 1,048,576 characters"),
+        ("50.jpg", "no label in the row"),
+    ],
+)
+def test_a_line_of_a_csv_that_is_no_row_loses_no_other(photos, tmp_path, line, reason):
+    copied(photos, tmp_path, "a.jpg", "b.jpg")
+    rows = [f"{name}.jpg,{label}" for name, label in ("ax", "by")] * 60
+    lines = ["path,label", *rows[:50], line, *rows[50:]]
+    (tmp_path / "labels.csv").write_text("\r\n".join(lines))
+    reading = reader(resolve(str(tmp_path)))
+    assert reading.labels == ["x", "y"]
+    found = list(_load(reading, "all"))
+    (letter,) = (each for each in found if isinstance(each, DeadLetter))
+    assert (len(found), letter.count) == (121, 1)
+    assert letter.identifier in ("labels.csv, line 52", "50.jpg")
+    assert reason in letter.reason
+
+
+def test_names_that_lead_out_of_the_folder(photos, tmp_path):
+    copied(photos, tmp_path / "elsewhere", "a.jpg")
+    data = tmp_path / "data"
+    copied(photos, data, "b.jpg", "c.jpg")
+    rows = [("../elsewhere/a.jpg", "x"), ("b.jpg", "x"), ("here/../c.jpg", "y")]
+    table(data, *rows, ("link/a.jpg", "y"), ("link/../../elsewhere/a.jpg", "y"))
+    # Whoever puts a link into the folder wants what is there.
+    (data / "link").symlink_to(tmp_path / "elsewhere")
+    records, letters = loaded(resolve(str(data)), "all")
+    assert set(records) == {"b.jpg", "here/../c.jpg", "link/a.jpg"}
+    assert set(letters) == {"../elsewhere/a.jpg", "link/../../elsewhere/a.jpg"}
+    assert all(each.startswith("a path out of the folder") for each in letters.values())
 
 
 def test_a_csv_row_with_a_class_that_the_list_does_not_have(photos, tmp_path):
@@ -126,11 +171,37 @@ def test_a_csv_row_with_a_class_that_the_list_does_not_have(photos, tmp_path):
         (("path", "label"), [("a.jpg", "x"), ("b.jpg", "x")], r"images of one class only \(x\)"),
         (("path", "label", "split"), [("a", "x", "train"), ("b", "y", "val")], "not 'val'"),
         (("path", "label", "split"), [("a", "x", "train"), ("b", "y", "train")], "of the split t"),
+        (("path", "label", "label"), [("a", "x", "y")], "names a column twice"),
+        (("path", "label"), [("a", "x", "y")], "no rows; line 2: 3 fields"),
     ],
 )
 def test_a_csv_that_cannot_be_used(tmp_path, header, rows, message):
     with pytest.raises(SourceError, match=message):
         resolve(str(table(tmp_path, *rows, header=header)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("katze\nkäfer\n".encode("latin-1"), "labels.txt: no UTF-8 text"),
+        (b"x\n\ny\n", "labels.txt: line 2 is empty"),
+        (b"x\ny\nx\n", "labels.txt: lines 1 and 3 are both 'x'"),
+        (b"x\ny\0\n", "labels.txt: no text: line 2 holds a zero byte"),
+    ],
+)
+def test_lists_of_classes_that_cannot_be_used(photos, tmp_path, content, message):
+    copied(photos, tmp_path, "a.jpg", "b.jpg")
+    table(tmp_path, ("a.jpg", "x"), ("b.jpg", "y"))
+    (tmp_path / "labels.txt").write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        reader(resolve(str(tmp_path)))
+
+
+def test_a_list_of_classes_with_the_mark_of_its_encoding(photos, tmp_path):
+    copied(photos, tmp_path, "a.jpg", "b.jpg")
+    table(tmp_path, ("a.jpg", "x"), ("b.jpg", "y"))
+    (tmp_path / "labels.txt").write_bytes("y\r\nx\r\n\r\n".encode("utf-8-sig"))
+    assert reader(resolve(str(tmp_path))).labels == ["y", "x"]
 
 
 def test_a_csv_in_another_encoding(tmp_path):
@@ -222,7 +293,14 @@ def test_voc_lists(voc, lists, train, test):
         ("<annotation><object>", "Annotations/a.xml is no XML: "),
         (voc_xml(), "Annotations/a.xml has no object"),
         (voc_xml(("dog", 1, 1, 9, 9, 0)), "Annotations/a.xml: unknown class 'dog'"),
-        (voc_xml(("person", 1, 1, "", 9, 0)), "an object without a box of four numbers"),
+        (voc_xml(("person", 1, 1, "", 9, 0)), "Annotations/a.xml: object 0: xmax: Input should be"),
+        (voc_xml(("person", 1, 1, "1e400", 9, 0)), "xmax: Input should be a finite number"),
+        (voc_xml(("", 1, 1, 9, 9, 0)), "object 0: name: String should have at least 1 character"),
+        (voc_xml(WOMAN, size=("wide", 60)), "size: width: Input should be a valid number"),
+        (voc_xml(WOMAN, size=("inf", 60)), "size: width: Input should be a finite number"),
+        ('<?xml version="1.0" encoding="klingon"?><annotation/>', "is no XML: unknown encoding"),
+        ('<?xml version="1.0" encoding="shift_jis"?><annotation/>', "is no XML: multi-byte"),
+        (voc_xml(WOMAN, filename="../../a.jpg"), ""),
         (voc_xml(WOMAN, size=(60, 80)), "is for an image of 60 x 80 pixels, and it has 80 x 60"),
         (voc_xml(WOMAN, filename="a.png"), ""),
     ],
@@ -236,6 +314,18 @@ def test_voc_annotations_that_give_no_example(voc, xml, reason):
         return
     assert set(records) == set("bcd")
     assert reason in letters["a"]
+
+
+def test_a_voc_annotation_that_grows(voc):
+    """Ten entities, each ten times the one before."""
+    names = "abcdefghij"
+    inner = (f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in itertools.pairwise(names))
+    kinds = f'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">{"".join(inner)}]>'
+    text = f"{kinds}<annotation><object><name>&j;</name></object></annotation>"
+    (voc / "Annotations" / "a.xml").write_text(text)
+    records, letters = loaded(resolve(str(voc)), "all")
+    assert set(records) == set("bcd")
+    assert letters["a"].startswith("Annotations/a.xml is no XML: ")
 
 
 def test_voc_without_the_image(voc):
@@ -334,8 +424,9 @@ def test_coco_images_that_give_no_example(photos, tmp_path):
     records, letters = loaded(source, "all")
     assert set(records) == {"all/3.jpg"}
     assert letters == {
-        "all/0.jpg": "annotation 0 has an unknown category",
-        "all/1.jpg": "annotation 0 has no bbox of four numbers",
+        "all/0.jpg": "annotations[0]: unknown category 5",
+        "all/1.jpg": "annotations[1]: bbox: List should have at least 4 items after validation, "
+        "not 0, not []",
         "all/2.jpg": "annotated as 81 x 60 pixels, and it has 80 x 60",
         "all/4.jpg": "all/4.jpg cannot be read: No such file or directory",
         "image 9": "2 annotations of an image that annotations/instances_all.json does not list",

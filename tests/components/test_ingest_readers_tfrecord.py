@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
 import pickle
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage.data
 import tensorflow as tf
@@ -14,6 +17,7 @@ from components.ingest.contract import DeadLetter, Encoding, to_example
 from components.ingest.readers import reader
 from components.ingest.readers.records import read, starts
 from components.ingest.sources import Source, SourceError, resolve
+from components.ingest.tfrecord import checksum
 
 COUNT = 230
 CLASSES = {"features": {"image/encoded": "jpeg", "label": "class"}, "labels": ["cat", "dog"]}
@@ -140,7 +144,7 @@ def test_records_that_give_no_example(photo, tmp_path):
     }
 
 
-def damaged(part: float):
+def flipped(part: float):
     """A byte in a record, or of the length of one: records are of equal size."""
 
     def damage(content: bytes) -> bytes:
@@ -150,32 +154,78 @@ def damaged(part: float):
     return damage
 
 
+def overwritten(content: bytes) -> bytes:
+    """Fifty of the records, as a disk's lost block is read: zeros."""
+    size = len(content) // COUNT
+    return content[: 120 * size + 7] + bytes(50 * size) + content[170 * size + 7 :]
+
+
+def torn(content: bytes) -> bytes:
+    """Two hundred bytes in the middle."""
+    place = len(content) // 2
+    return content[:place] + b"\xff" * 200 + content[place + 200 :]
+
+
+def endless(content: bytes) -> bytes:
+    """The length of a record is 2^40, and its checksum is right."""
+    place = len(content) // COUNT * (COUNT // 2)
+    header = struct.pack("<Q", 1 << 40)
+    return content[:place] + header + checksum(header) + content[place + 12 :]
+
+
 @pytest.mark.parametrize(
-    ("compression", "damage", "reason"),
+    ("compression", "damage", "reason", "lost"),
     [
-        ("", lambda content: content[:-10], "ends inside a record"),
-        ("", damaged(0.5), "a record's checksum is wrong"),
-        ("", damaged(0.0), "no record of a TFRecord file"),
-        ("GZIP", lambda content: content[:-10], "Compressed file ended"),
+        ("", lambda content: content[:-10], "ends inside a record", 1),
+        ("", flipped(0.5), "a record's checksum is wrong", 1),
+        ("", flipped(0.0), "no record of a TFRecord file", 1),
+        ("", overwritten, "no record of a TFRecord file; about 51 records are lost", 51),
+        ("", endless, "ends inside a record", 1),
+        ("GZIP", lambda content: content[:-10], "Compressed file ended", 1),
+        ("GZIP", torn, "about 1", COUNT // 2),
     ],
 )
-def test_a_damaged_file_is_a_dead_letter(photo, tmp_path, compression, damage, reason):
-    whole = written(tmp_path / "whole" / "a.tfrecord", labelled(photo, [0] * COUNT), compression)
+def test_what_is_lost_of_a_damaged_file_is_counted(tmp_path, compression, damage, reason, lost):
+    noise = np.random.default_rng(7)
+    # Six bits a byte, so that packing has something to pack.
+    contents = [bytes(noise.integers(0, 64, 900, np.uint8)) for _ in range(COUNT)]
+    examples = [{"jpeg": content, "class": 0} for content in contents]
+    whole = written(tmp_path / "whole" / "a.tfrecord", examples, compression)
     (tmp_path / "a.tfrecord").write_bytes(damage(whole.read_bytes()))
-    records, letters = loaded(resolve(str(described(tmp_path, **CLASSES))), "all")
-    ((identifier, text),) = letters.items()
-    assert reason in text
-    assert "lost are this record and what follows" in text
-    # What comes before it in the file is there.
-    number = int(identifier.partition("#")[2])
-    assert {f"a.tfrecord#{each}" for each in range(number)} <= set(records)
-    assert len(records) > COUNT / 3
+    reading = reader(resolve(str(described(tmp_path, **CLASSES))))
+    found = [each for piece in reading.pieces("a.tfrecord") for each in reading.load(piece)]
+    letters = [each for each in found if isinstance(each, DeadLetter)]
+    records = [each.features["image/encoded"] for each in found if each not in letters]
+    assert all(letter.reason.startswith("damaged file: ") for letter in letters)
+    assert reason in letters[-1].reason
+    # All that comes before the damage and, where the next record can be found, all after it. How
+    # many a packed file still had is told from how much of it is left.
+    assert set(records) <= set(contents)
+    slack = 0.1 * COUNT if compression else 0
+    assert abs(len(records) + lost - COUNT) <= slack
+    assert abs(sum(letter.count for letter in letters) - lost) <= slack
 
 
-def test_what_is_no_tfrecord_file(tmp_path):
-    (tmp_path / "a.tfrecord").write_bytes(b"no records at all, only some text")
-    _, letters = loaded(resolve(str(described(tmp_path, **CLASSES))), "all")
-    assert "no record of a TFRecord file" in letters["a.tfrecord#0"]
+def test_what_is_no_tfrecord_file(photo, tmp_path):
+    """Of one that gives no record at all nobody knows how many are lost with it."""
+    written(tmp_path / "a.tfrecord", labelled(photo, [0, 1] * 99))
+    (tmp_path / "empty.tfrecord").write_bytes(b"")
+    source = resolve(str(described(tmp_path, **CLASSES)))
+    assert reader(source).roots("all") == ["a.tfrecord", "empty.tfrecord"]
+    for content in (b"no records at all, only some text", b"\x1f\x8b no gzip", bytes(99)):
+        (tmp_path / "b.tfrecord").write_bytes(content)
+        with pytest.raises(SourceError, match=r"/b.tfrecord"):
+            reader(source).roots("all")
+    (tmp_path / "b.tfrecord").unlink()
+    os.mkfifo(tmp_path / "b.tfrecord")
+    with pytest.raises(SourceError, match=r"/b.tfrecord cannot be read: it is a named pipe"):
+        reader(source).roots("all")
+
+
+def test_files_in_folders_below(photo, tmp_path):
+    written(tmp_path / "deep" / "a.tfrecord", labelled(photo, [0, 1]))
+    source = resolve(str(described(tmp_path, **CLASSES, files={"all": "*/*.tfrecord"})))
+    assert list(loaded(source, "all")[0]) == ["deep/a.tfrecord#0", "deep/a.tfrecord#1"]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +238,17 @@ def test_what_is_no_tfrecord_file(tmp_path):
         ({"feature": {}}, "unknown key 'feature'; allowed are task, files, features, labels"),
         ({"features": {"picture": "jpeg"}}, "unknown feature 'picture'; there are image/encoded"),
         ({"features": {"label": ["a"]}}, "label must be the name of a feature"),
+        ({"features": "image/encoded"}, "features: Input should be a valid dictionary, not 'image"),
+        ({"features": {"label": None}}, r"features.label.str: Input should be a valid string, not"),
         ({"labels": []}, "no names of the classes"),
+        ({"labels": "cat"}, "labels: Input should be a valid list, not 'cat'"),
+        ({"labels": ["cat", 1]}, "labels.1: Input should be a valid string, not 1"),
+        ({"labels": ["cat", "cat"]}, "labels: 'cat' occurs twice"),
+        ({"files": "*.tfrecord"}, "files: Input should be a valid dictionary"),
+        ({"files": {"all": "../*"}}, r"a pattern out of the folder of the data: ../\*"),
+        ({"files": {"all": "/etc/*"}}, r"a pattern out of the folder of the data: /etc/\*"),
+        ({"files": {"all": "**.tfrecord"}}, r"no (pattern of files|file of all)"),
+        ({"task": ["classification"]}, "task: Input should be a valid string"),
     ],
 )
 def test_descriptions_that_cannot_be_used(photo, tmp_path, changed, message):

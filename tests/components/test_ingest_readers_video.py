@@ -123,7 +123,7 @@ def test_files_that_give_no_example(videos):
 
 def test_settings_that_there_are_not(videos):
     (videos / "dataset.json").write_text('{"frames_per_second": 0}')
-    with pytest.raises(SourceError, match="frames_per_second must be above 0, not 0"):
+    with pytest.raises(SourceError, match="frames_per_second: Input should be greater than 0, not 0"):
         resolve(str(videos))
     (videos / "dataset.json").write_text('{"fps": 5}')
     with pytest.raises(SourceError, match="unknown key 'fps'; allowed are frames_per_second, max_"):

@@ -6,9 +6,10 @@ import json
 import os
 from collections.abc import Iterator
 
+from components.ingest import table
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
-from components.ingest.layouts import CSV_FILE, csv_rows
+from components.ingest.layouts import CSV_FILE
 from components.ingest.readers import files
 from components.ingest.sources import Source
 
@@ -16,7 +17,7 @@ from components.ingest.sources import Source
 class CsvReader:
     """Reads the files that BASE/labels.csv names, relative to BASE.
 
-    A piece is a row: JSON of its line, path and label.
+    A piece is a row: JSON of its line, path, label, and what is wrong with it.
     """
 
     piece_records = 1
@@ -24,8 +25,9 @@ class CsvReader:
     def __init__(self, source: Source) -> None:
         self._base = source.base
         self._table = os.path.join(source.base, CSV_FILE)
+        self._first_split = source.patterns[0][0]
         self.labels = files.listed_labels(source.base) or files.in_order(
-            {row["label"] for row in csv_rows(self._table) if row["label"]}
+            {row.values["label"] for row in table.rows(self._table) if not row.fault} - {""}
         )
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
@@ -33,27 +35,29 @@ class CsvReader:
         return [split]
 
     def pieces(self, root: str) -> Iterator[str]:
-        for number, row in enumerate(csv_rows(self._table), 1):
-            if row.get("split", root) == root:
-                yield json.dumps([number, row["path"], row["label"]])
+        for row in table.rows(self._table):
+            # Of a line that is no row nobody knows the split.
+            split = self._first_split if row.fault else row.values.get("split", root)
+            if split == root:
+                yield json.dumps([row.line, row.values["path"], row.values["label"], row.fault])
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
-        number, path, label = json.loads(piece)
-        identifier = path or f"{CSV_FILE}, row {number}"
+        line, path, label, fault = json.loads(piece)
+        place = f"{CSV_FILE}, line {line}"
         try:
+            if fault:
+                raise ImageError(fault)
             self._check(path, label)
             image = files.content(self._base, path)
         except ImageError as error:
-            yield DeadLetter(identifier, str(error))
+            yield DeadLetter(place if fault or not path else path, str(error))
             return
         features = {"image/encoded": image, "label": self._numbers[label], "label/text": label}
-        yield Record(identifier, features)
+        yield Record(path, features)
 
     def _check(self, path: str, label: str) -> None:
         if not path:
             raise ImageError("no path in the row")
-        if os.path.isabs(path):
-            raise ImageError(f"an absolute path: paths start where {CSV_FILE} is")
         if not label:
             raise ImageError("no label in the row")
         if label not in self._numbers:

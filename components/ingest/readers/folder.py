@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
+from components.ingest import regular_files
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.sources import Source, class_names
 
@@ -56,8 +57,9 @@ class FolderReader:
 
     def _read(self, piece: str) -> bytes:
         path = f"{self._base}/{piece}"
-        # All of it is read at once: a buffer would be made for nothing.
-        with FileSystems.open(path) if self._remote else open(path, "rb", buffering=0) as file:
+        if not self._remote:
+            return regular_files.read(path)
+        with FileSystems.open(path) as file:
             return file.read()
 
 

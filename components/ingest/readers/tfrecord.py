@@ -6,21 +6,24 @@ import gzip
 import itertools
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
+from components.ingest import regular_files
 from components.ingest.contract import FEATURES, DeadLetter, Record, unknown_class
 from components.ingest.images import ImageError
-from components.ingest.layouts import DESCRIPTION, SourceError, description
+from components.ingest.layouts import DESCRIPTION, SourceError, description, tfrecord_files
 from components.ingest.readers import files, records
+from components.ingest.readers.records import Damage
 from components.ingest.sources import Source
 
 _PIECE = 100
 _GZIP_MAGIC = b"\x1f\x8b"
+_LITTLE = 1 << 12  # bytes
 # All values of these; of the others there is one.
 _LISTS = ("objects/", "frames/", "keypoints")
 _SIDES = "objects/bbox"
@@ -37,8 +40,8 @@ class TfrecordReader:
         self._base = source.base
         self._patterns = dict(source.patterns)
         values = description(source.base, "tfrecord")
-        self._names: Mapping[str, str | Sequence[str]] = values["features"]
-        self.labels = list(values.get("labels", ())) or files.listed_labels(source.base)
+        self._names: Mapping[str, str | Sequence[str]] = values.features
+        self.labels = values.labels or files.listed_labels(source.base)
         self.piece_records = _PIECE
         self._check(source.task)
         self._numbers = {name: number for number, name in enumerate(self.labels)}
@@ -63,11 +66,13 @@ class TfrecordReader:
             )
 
     def roots(self, split: str) -> list[str]:
-        paths = Path(self._base).glob(self._patterns[split])
-        return sorted(path.name for path in paths if path.name != DESCRIPTION)
+        names = tfrecord_files(self._base, self._patterns[split])
+        for name in names:
+            _check_file(os.path.join(self._base, name))
+        return names
 
     def pieces(self, root: str) -> Iterator[str]:
-        with open(os.path.join(self._base, root), "rb") as file:
+        with regular_files.opened(os.path.join(self._base, root)) as file:
             if _is_gzipped(file):
                 yield json.dumps([root, 0, 0, None])
                 return
@@ -77,19 +82,50 @@ class TfrecordReader:
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         name, number, start, count = json.loads(piece)
-        identifier = f"{name}#{number}"
         try:
-            with open(os.path.join(self._base, name), "rb") as plain:
-                file = gzip.GzipFile(fileobj=plain) if count is None else plain
-                file.seek(start)
-                for serialised in itertools.islice(records.read(file), count):
-                    yield self._record(identifier, serialised)
-                    number += 1
-                    identifier = f"{name}#{number}"
-        except (records.DamagedError, EOFError, OSError) as error:
-            yield DeadLetter(
-                identifier, f"damaged file: {error}; lost are this record and what follows"
-            )
+            with regular_files.opened(os.path.join(self._base, name)) as file:
+                if count is None:
+                    yield from self._packed(name, file)
+                else:
+                    file.seek(start)
+                    found = itertools.islice(records.read(file), count)
+                    yield from self._plain(name, number, found)
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror or error}"
+            yield DeadLetter(f"{name}#{number}", reason, count or 1)
+
+    def _plain(
+        self, name: str, first: int, found: Iterator[bytes | Damage]
+    ) -> Iterator[Record | DeadLetter]:
+        gaps: list[tuple[str, Damage]] = []
+        whole = size = 0
+        for number, each in enumerate(found, first):
+            identifier = f"{name}#{number}"
+            if isinstance(each, bytes):
+                whole += 1
+                size += records.FRAME + len(each)
+                yield self._record(identifier, each)
+            elif each.gap:
+                gaps.append((identifier, each))
+            else:
+                yield DeadLetter(identifier, f"damaged file: {each.reason}")
+        for identifier, gap in gaps:
+            # As many as there would be of those beside it.
+            yield _lost(identifier, gap.reason, gap.gap * whole / max(size, 1))
+
+    def _packed(self, name: str, file: BinaryIO) -> Iterator[Record | DeadLetter]:
+        number = 0
+        try:
+            for each in records.read_packed(gzip.GzipFile(fileobj=_Slow(file), mode="rb")):
+                identifier = f"{name}#{number}"
+                if isinstance(each, bytes):
+                    yield self._record(identifier, each)
+                else:
+                    yield DeadLetter(identifier, f"damaged file: {each.reason}")
+                number += 1
+        except (records.DamagedError, EOFError, OSError, zlib.error) as error:
+            left = os.fstat(file.fileno()).st_size - file.tell()
+            yield _lost(f"{name}#{number}", str(error), number * left / max(file.tell(), 1))
 
     def _record(self, identifier: str, serialised: bytes) -> Record | DeadLetter:
         try:
@@ -129,6 +165,38 @@ class TfrecordReader:
         if not isinstance(value, int) or not 0 <= value < len(self.labels):
             raise ImageError(unknown_class(value, len(self.labels)))
         return value
+
+
+class _Slow:
+    """A file of which gzip takes a little at a time, so that its place tells how far it came."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(min(size, _LITTLE) if size >= 0 else _LITTLE)
+
+
+def _lost(identifier: str, reason: str, records_lost: float) -> DeadLetter:
+    count = max(1, round(records_lost))
+    number = f"about {count} records are" if count > 1 else "one record is"
+    return DeadLetter(identifier, f"damaged file: {reason}; {number} lost", count)
+
+
+def _check_file(path: str) -> None:
+    """Whether it has records: of a file without any, nobody knows how many were lost."""
+    try:
+        with regular_files.opened(path) as file:
+            if _is_gzipped(file):
+                next(records.read_packed(gzip.GzipFile(fileobj=file)), None)
+            elif not records.has_records(file):
+                raise SourceError(
+                    f"{path}: no record of a TFRecord file can be read in it; which files are "
+                    f"read, {DESCRIPTION} says (files)"
+                )
+    except (records.DamagedError, EOFError, OSError, zlib.error) as error:
+        text = getattr(error, "strerror", None) or error
+        raise SourceError(f"{path} cannot be read: {text}") from error
 
 
 def _is_gzipped(file: BinaryIO) -> bool:

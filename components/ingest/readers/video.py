@@ -14,8 +14,6 @@ from components.ingest.layouts import VIDEO_SUFFIXES, description
 from components.ingest.readers import files
 from components.ingest.sources import Source, class_names
 
-# About what the networks on video look at, of clips of some seconds.
-_FRAMES_PER_SECOND, _MAX_FRAMES = 5, 64
 _QUALITY = 95
 # A container says how long it is about as exactly as this many frames.
 _SLACK_FRAMES = 2
@@ -36,8 +34,8 @@ class VideoReader:
         self.labels = class_names(source.base)
         self._numbers = {name: number for number, name in enumerate(self.labels)}
         settings = description(source.base, "video")
-        self._rate = Fraction(settings.get("frames_per_second", _FRAMES_PER_SECOND))
-        self._limit = int(settings.get("max_frames", _MAX_FRAMES))
+        self._rate = Fraction(settings.frames_per_second)
+        self._limit = settings.max_frames
 
     def roots(self, split: str) -> list[str]:
         return self.labels
