@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.ingest import images
+from pydantic import ValidationError
+
+from components.ingest import images, schemas
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
 from components.ingest.layouts import SourceError, coco_files
 from components.ingest.readers import files
+from components.ingest.schemas import CocoAnnotation, CocoCategory, CocoFile, CocoImage
 from components.ingest.sources import Source
 
 
@@ -23,7 +27,7 @@ class CocoReader:
     A piece is an image with its annotations, or what is wrong with one, as JSON: so no worker that
     loads has to read the whole file of annotations. Class numbers are those of the categories in
     the order of their ids, which leave gaps. An image without annotations is an example without
-    objects, as COCO's protocol counts it.
+    objects, as COCO's protocol counts it; one of whose annotations one is wrong is no example.
     """
 
     piece_records = 1
@@ -32,31 +36,64 @@ class CocoReader:
         self._base = source.base
         self._files = coco_files(Path(source.base))
         # Of the training file alone: one of COCO's takes a process ten seconds and some gigabytes.
-        categories = _read(source.base, next(iter(self._files.values())))["categories"]
-        names = {each["id"]: each["name"] for each in categories}
-        self.labels = [names[each] for each in sorted(names)]
-        self._numbers = {each: number for number, each in enumerate(sorted(names))}
+        root = next(iter(self._files.values()))
+        found = _read(source.base, root)
+        names = _names(os.path.join(source.base, root), found.categories)
+        self.labels = list(names.values())
+        self._numbers = {each: number for number, each in enumerate(names)}
 
     def roots(self, split: str) -> list[str]:
         return [self._files[split]]
 
     def pieces(self, root: str) -> Iterator[str]:
         found = _read(self._base, root)
-        by_image = defaultdict(list)
-        for annotation in found["annotations"]:
-            category = self._numbers.get(annotation.get("category_id"))
-            by_image[annotation.get("image_id")].append(
-                [annotation.get("bbox"), category, int(bool(annotation.get("iscrowd")))]
-            )
+        objects: dict[int | str | None, list[list[Any]]] = defaultdict(list)
+        wrong: dict[int | str | None, list[str]] = defaultdict(list)
+        for place, each in enumerate(found.annotations):
+            try:
+                annotation = CocoAnnotation.model_validate(each)
+                objects[annotation.image_id].append(self._object(annotation))
+            except (ImageError, ValidationError) as error:
+                reason = f"annotations[{place}]: {_reason(error)}"
+                wrong[_id(each, "image_id")].append(reason)
+        # Whose image cannot be told.
+        for reason in wrong.pop(None, []):
+            yield json.dumps({"path": root, "reason": reason})
+        yield from self._images(root, found.images, objects, wrong)
+
+    def _object(self, annotation: CocoAnnotation) -> list[Any]:
+        category = annotation.category_id
+        if category not in self._numbers:
+            raise ImageError(f"unknown category {schemas.shown(category)}")
+        return [annotation.bbox, self._numbers[category], int(bool(annotation.iscrowd))]
+
+    def _images(
+        self,
+        root: str,
+        found: list[Any],
+        objects: dict[int | str | None, list[list[Any]]],
+        wrong: dict[int | str | None, list[str]],
+    ) -> Iterator[str]:
         folder = _image_folder(self._base, root)
-        for image in found["images"]:
-            objects = by_image.pop(image.get("id"), [])
-            path = os.path.join(folder, image.get("file_name", ""))
-            size = [image.get("width"), image.get("height")]
-            yield json.dumps({"path": path, "size": size, "objects": objects})
-        for identifier, objects in by_image.items():
-            count = f"{len(objects)} annotations of an image that {root} does not list"
-            yield json.dumps({"path": f"image {identifier}", "reason": count})
+        ids = Counter(_id(each, "id") for each in found)
+        for each in found:
+            identifier = _id(each, "id")
+            own, faults = objects.pop(identifier, []), wrong.pop(identifier, [])
+            try:
+                image = CocoImage.model_validate(each)
+                if ids[identifier] > 1:
+                    raise ImageError(f"{ids[identifier]} images have its id, {identifier!r}")
+                if faults:
+                    raise ImageError(faults[0])
+            except (ImageError, ValidationError) as error:
+                yield json.dumps({"path": _path(folder, each, root), "reason": _reason(error)})
+                continue
+            path = os.path.join(folder, image.file_name)
+            yield json.dumps({"path": path, "size": [image.width, image.height], "objects": own})
+        for identifier in {**objects, **wrong}:
+            number = len(objects.get(identifier, [])) + len(wrong.get(identifier, []))
+            reason = f"{number} annotations of an image that {root} does not list"
+            yield json.dumps({"path": f"image {identifier}", "reason": reason})
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         found = json.loads(piece)
@@ -71,35 +108,46 @@ class CocoReader:
 
     def _features(self, found: Mapping[str, Any]) -> dict[str, Any]:
         image = files.content(self._base, found["path"])
-        width, height = images.opened(image).size
-        if found["size"] not in ([width, height], [None, None]):
+        size = images.opened(image).size
+        if any(said not in (None, is_) for said, is_ in zip(found["size"], size, strict=True)):
             raise ImageError(
                 f"annotated as {found['size'][0]} x {found['size'][1]} pixels, "
-                f"and it has {width} x {height}"
+                f"and it has {size[0]} x {size[1]}"
             )
-        boxes = [_box(number, box, width, height) for number, (box, *_) in _objects(found)]
-        labels = [label for _, (_, label, _) in _objects(found)]
-        if None in labels:
-            raise ImageError(f"annotation {labels.index(None)} has an unknown category")
+        boxes, labels, crowds = ([each[part] for each in found["objects"]] for part in range(3))
         return {
             "image/encoded": image,
-            "objects/bbox": [number for box in boxes for number in box],
+            "objects/bbox": [number for box in boxes for number in _sides(box, *size)],
             "objects/label": labels,
             "objects/label/text": [self.labels[label] for label in labels],
-            "objects/difficult": [crowd for _, (_, _, crowd) in _objects(found)],
+            "objects/difficult": crowds,
         }
 
 
-def _objects(found: Mapping[str, Any]) -> Iterator[tuple[int, list[Any]]]:
-    return enumerate(found["objects"])
-
-
-def _box(number: int, box: Any, width: int, height: int) -> list[float]:
+def _sides(box: Sequence[float], width: int, height: int) -> list[float]:
     """COCO's x, y, width, height in pixels to ymin, xmin, ymax, xmax in 0..1."""
-    if not isinstance(box, list) or len(box) != 4:
-        raise ImageError(f"annotation {number} has no bbox of four numbers")
     x, y, wide, high = box
     return [y / height, x / width, (y + high) / height, (x + wide) / width]
+
+
+def _id(found: Any, key: str) -> int | str | None:
+    """None where it cannot be told."""
+    with contextlib.suppress(ValueError):
+        return schemas.coco_id(found.get(key)) if isinstance(found, dict) else None
+    return None
+
+
+def _path(folder: str, found: Any, root: str) -> str:
+    """What names an image whose entry is wrong."""
+    name = found.get("file_name") if isinstance(found, dict) else None
+    if isinstance(name, str) and name:
+        return os.path.join(folder, name)
+    identifier = _id(found, "id")
+    return root if identifier is None else f"image {identifier}"
+
+
+def _reason(error: ImageError | ValidationError) -> str:
+    return schemas.fault(error) if isinstance(error, ValidationError) else str(error)
 
 
 def _image_folder(base: str, root: str) -> str:
@@ -109,14 +157,20 @@ def _image_folder(base: str, root: str) -> str:
     return next(each for each in choices if os.path.isdir(os.path.join(base, each)))
 
 
-def _read(base: str, root: str) -> Mapping[str, Any]:
+def _read(base: str, root: str) -> CocoFile:
     path = os.path.join(base, root)
-    with open(path, "rb") as file:
-        try:
-            found = json.load(file)
-        except ValueError as error:
-            raise SourceError(f"{path}: no JSON: {error}") from error
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(found, dict) or key not in found:
-            raise SourceError(f"{path}: no annotations as COCO has them: no {key}")
-    return found
+    try:
+        return CocoFile.model_validate(schemas.json_file(path))
+    except ValidationError as error:
+        text = schemas.fault(error)
+        raise SourceError(f"{path}: no annotations as COCO has them: {text}") from error
+
+
+def _names(path: str, categories: Sequence[CocoCategory]) -> dict[int | str, str]:
+    """The classes' names by their ids, in the order of these."""
+    names = {each.id: each.name for each in categories}
+    if len(names) < len(categories):
+        raise SourceError(f"{path}: two categories have one id")
+    if len({type(each) for each in names}) > 1:
+        raise SourceError(f"{path}: the ids of the categories are numbers and texts, mixed")
+    return {each: names[each] for each in sorted(names)}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator
 
 import numpy as np
 
 from components.ingest import idx
 from components.ingest.contract import DeadLetter, Record, unknown_class
+from components.ingest.readers import files
 from components.ingest.sources import Source
 
 # Small, so that what lies side by side in the file does not in the examples.
@@ -56,10 +56,8 @@ class IdxReader:
             )
 
     def _labels(self) -> list[str]:
-        names = os.path.join(self._folder, "labels.txt")
-        if os.path.exists(names):
-            with open(names, encoding="utf-8") as file:
-                return file.read().splitlines()
+        if names := files.listed_labels(self._folder):
+            return names
         _, labels = _split(self._folder, self._patterns["train"])
         return [str(number) for number in range(int(labels.max()) + 1)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from components.ingest import regular_files
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
 from components.ingest.layouts import IMAGE_SUFFIXES, lfw_lists
@@ -12,6 +13,7 @@ from components.ingest.readers import files
 from components.ingest.sources import Source
 
 _INPUT, _TARGET = "input", "target"
+_MOST_DIGITS = 9
 
 
 class PairReader:
@@ -67,12 +69,11 @@ class LfwReader:
         return [lfw_lists(self._base)[split]]
 
     def pieces(self, root: str) -> Iterator[str]:
-        with open(os.path.join(self._base, root), encoding="utf-8") as file:
-            for number, line in enumerate(file):
-                # The first line may say how many sets of how many pairs follow.
-                is_header = number == 0 and all(part.isdecimal() for part in line.split())
-                if line.strip() and not is_header:
-                    yield "\t".join(line.split())
+        for number, line in enumerate(regular_files.text_lines(os.path.join(self._base, root))):
+            # The first line may say how many sets of how many pairs follow.
+            is_header = number == 0 and all(part.isdecimal() for part in line.split())
+            if line.strip() and not is_header:
+                yield "\t".join(line.split())
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         parts = piece.split("\t")
@@ -94,7 +95,7 @@ class LfwReader:
         yield Record(" ".join(parts), features)
 
     def _face(self, name: str, number: str) -> bytes:
-        if not number.isdecimal():
+        if not number.isdecimal() or len(number) > _MOST_DIGITS:
             raise ImageError(f"no pair: {number!r} is no number of an image")
         paths = [
             os.path.join(name, f"{name}_{int(number):04d}{suffix}")

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
-from components.ingest import images
+from pydantic import ValidationError
+
+from components.ingest import images, regular_files, schemas
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
 from components.ingest.layouts import IMAGE_SUFFIXES, voc_lists
 from components.ingest.readers import files
+from components.ingest.schemas import VocObject, VocSize
 from components.ingest.sources import Source
 
 _ANNOTATIONS, _IMAGES, _CLASSES = "Annotations", "JPEGImages", "SegmentationClass"
@@ -43,11 +46,10 @@ class VocReader:
     def pieces(self, root: str) -> Iterator[str]:
         path = os.path.join(self._base, root)
         if os.path.isdir(path):
-            names = (os.path.splitext(name)[0] for name in os.listdir(path) if name[0] != ".")
-        else:
-            with open(path, encoding="utf-8") as file:
-                names = [line.split()[0] for line in file if line.strip()]
-        yield from names
+            yield from (os.path.splitext(name)[0] for name in os.listdir(path) if name[0] != ".")
+            return
+        lines = regular_files.text_lines(path)
+        yield from (line.split()[0] for line in lines if line.strip())
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         try:
@@ -64,10 +66,7 @@ class VocReader:
 
     def _detection(self, name: str) -> dict[str, Any]:
         path = os.path.join(_ANNOTATIONS, f"{name}.xml")
-        try:
-            root = ElementTree.fromstring(files.content(self._base, path))
-        except ElementTree.ParseError as error:
-            raise ImageError(f"{path} is no XML: {error}") from error
+        root = _xml(self._base, path)
         objects = root.findall("object")
         if not objects:
             raise ImageError(f"{path} has no object")
@@ -75,18 +74,17 @@ class VocReader:
         image = files.content(self._base, self._image_path(name, named))
         width, height = images.opened(image).size
         _check_size(path, root, width, height)
-        labels = [self._label(path, each) for each in objects]
-        boxes = [_box(path, each, width, height) for each in objects]
+        checked = [_object(path, number, each) for number, each in enumerate(objects)]
+        labels = [self._label(path, each.name) for each in checked]
         return {
             "image/encoded": image,
-            "objects/bbox": [number for box in boxes for number in box],
+            "objects/bbox": [side for each in checked for side in _sides(each, width, height)],
             "objects/label": labels,
             "objects/label/text": [self.labels[label] for label in labels],
             "objects/difficult": [int(each.findtext("difficult") == "1") for each in objects],
         }
 
-    def _label(self, path: str, found: ElementTree.Element) -> int:
-        name = (found.findtext("name") or "").strip()
+    def _label(self, path: str, name: str) -> int:
         if name not in self._numbers:
             raise ImageError(f"{path}: unknown class {name!r}")
         return self._numbers[name]
@@ -99,26 +97,52 @@ class VocReader:
         return next((p for p in paths if os.path.exists(os.path.join(self._base, p))), paths[0])
 
 
+def _xml(base: str, path: str) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(files.content(base, path))
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        # Of an encoding that is unknown, or that the parser does not take, Python says so itself.
+        raise ImageError(f"{path} is no XML: {error}") from error
+
+
+def _text(found: ElementTree.Element, path: str) -> str | None:
+    text = found.findtext(path)
+    return text.strip() if text is not None else None
+
+
 def _check_size(path: str, root: ElementTree.Element, width: int, height: int) -> None:
-    said = [root.findtext(f"size/{side}") for side in ("width", "height")]
-    if all(said) and [int(float(side)) for side in said] not in ([width, height], [0, 0]):
+    said = {side: _text(root, f"size/{side}") for side in ("width", "height")}
+    if not all(said.values()):
+        return
+    try:
+        size = VocSize.model_validate(said)
+    except ValidationError as error:
+        raise ImageError(f"{path}: size: {schemas.fault(error)}") from error
+    if (size.width, size.height) not in ((width, height), (0, 0)):
         raise ImageError(
-            f"{path} is for an image of {said[0]} x {said[1]} pixels, and it has {width} x {height}"
+            f"{path} is for an image of {said['width']} x {said['height']} pixels, "
+            f"and it has {width} x {height}"
         )
 
 
-def _box(path: str, found: ElementTree.Element, width: int, height: int) -> list[float]:
-    """ymin, xmin, ymax, xmax in 0..1. VOC counts pixels from 1, and both ends belong to the box."""
+def _object(path: str, number: int, found: ElementTree.Element) -> VocObject:
+    given = {side: _text(found, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")}
+    given["name"] = _text(found, "name")
     try:
-        sides = {name: float(found.findtext(f"bndbox/{name}")) for name in ("ymin", "xmin")}
-        ymax, xmax = (float(found.findtext(f"bndbox/{name}")) for name in ("ymax", "xmax"))
-    except (TypeError, ValueError) as error:
-        raise ImageError(f"{path}: an object without a box of four numbers") from error
+        return VocObject.model_validate(given)
+    except ValidationError as error:
+        raise ImageError(f"{path}: object {number}: {schemas.fault(error)}") from error
+
+
+def _sides(found: VocObject, width: int, height: int) -> list[float]:
+    """ymin, xmin, ymax, xmax in 0..1."""
     return [
-        (sides["ymin"] - 1) / height,
-        (sides["xmin"] - 1) / width,
-        ymax / height,
-        xmax / width,
+        (found.ymin - 1) / height,
+        (found.xmin - 1) / width,
+        found.ymax / height,
+        found.xmax / width,
     ]
 
 
@@ -131,10 +155,10 @@ def _named_classes(base: str) -> list[str]:
     names |= {name.rpartition("_")[0] for name in lists if name.endswith("_trainval.txt")}
     if names:
         return sorted(names)
-    for entry in os.scandir(os.path.join(base, _ANNOTATIONS)):
+    for name in os.listdir(os.path.join(base, _ANNOTATIONS)):
         try:
-            root = ElementTree.parse(entry.path)
-        except ElementTree.ParseError:
+            root = _xml(base, os.path.join(_ANNOTATIONS, name))
+        except ImageError:
             continue  # `load` says so of the one image.
-        names |= {(each.findtext("name") or "").strip() for each in root.iterfind("object")}
+        names |= {_text(each, "name") or "" for each in root.iterfind("object")}
     return sorted(names - {""})
