@@ -3,6 +3,10 @@
 import functools
 import io
 import json
+import os
+import random
+import signal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,8 @@ import skimage.data
 from PIL import Image
 
 from components.ingest.contract import DeadLetter, Encoding, to_example
-from components.ingest.readers import reader
+from components.ingest.images import ImageError
+from components.ingest.readers import decoder, reader
 from components.ingest.sources import SourceError, resolve
 
 av = pytest.importorskip("av", reason="the extra video is not installed")
@@ -121,9 +126,65 @@ def test_files_that_give_no_example(videos):
     assert letters["cats/notes.txt"].startswith("no video: .avi, ")
 
 
+def changed(whole: bytes, seed: int) -> bytes:
+    """Some bytes at random places are others."""
+    numbers = random.Random(seed)
+    content = bytearray(whole)
+    for _ in range(numbers.randint(1, 200)):
+        content[numbers.randrange(len(content))] = numbers.randrange(256)
+    return bytes(content)
+
+
+def test_damaged_videos_cost_themselves_alone(videos):
+    """FFmpeg 8.0 dies of some of these with a segmentation fault."""
+    whole = (videos / "cats" / "1.mp4").read_bytes()
+    seeds = (2, 40, 48, 3, 4, 5)
+    for seed in seeds:
+        (videos / "cats" / f"damaged-{seed}.mp4").write_bytes(changed(whole, seed))
+    (videos / "cats" / "z.mp4").write_bytes(whole)
+    records, letters = loaded(videos)
+    assert {"cats/1.mp4", "rockets/1.avi", "cats/z.mp4"} <= set(records)
+    assert len(records) + len(letters) == 3 + len(seeds)
+
+
+def test_a_decoder_that_stands_still_is_replaced(videos):
+    asked = decoder.Decoder()
+    path = str(videos / "cats" / "1.mp4")
+    frames = asked.frames(path, Fraction(5), 64)
+    os.kill(asked._process.pid, signal.SIGSTOP)
+    asked.patience_seconds = 0.1
+    with pytest.raises(ImageError, match=r"cannot be decoded: the decoder gave nothing for 0.1 s"):
+        asked.frames(path, Fraction(5), 64)
+    asked.patience_seconds = 60.0
+    assert asked.frames(path, Fraction(5), 64) == frames
+
+
+def test_lists_of_other_files_are_no_videos(videos):
+    """FFmpeg would open what they name."""
+    other = videos / "rockets" / "1.avi"
+    (videos / "cats" / "list.mp4").write_text(f"ffconcat version 1.0\nfile {other.name}\n")
+    (videos / "cats" / "stream.mp4").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{other}\n#EXT-X-ENDLIST\n"
+    )
+    _, letters = loaded(videos)
+    assert set(letters) == {"cats/list.mp4", "cats/stream.mp4"}
+    assert all("cannot be decoded" in each for each in letters.values())
+
+
+def test_what_is_no_regular_file(videos):
+    os.mkfifo(videos / "cats" / "pipe.mp4")
+    (videos / "cats" / "zero.mp4").symlink_to("/dev/zero")
+    _, letters = loaded(videos)
+    assert letters == {
+        f"cats/{name}.mp4": f"cats/{name}.mp4 cannot be read: it is a {kind}, and only regular "
+        "files are read"
+        for name, kind in (("pipe", "named pipe"), ("zero", "device"))
+    }
+
+
 def test_settings_that_there_are_not(videos):
     (videos / "dataset.json").write_text('{"frames_per_second": 0}')
-    with pytest.raises(SourceError, match="frames_per_second: Input should be greater than 0, not 0"):
+    with pytest.raises(SourceError, match="frames_per_second: Input should be greater than 0"):
         resolve(str(videos))
     (videos / "dataset.json").write_text('{"fps": 5}')
     with pytest.raises(SourceError, match="unknown key 'fps'; allowed are frames_per_second, max_"):
