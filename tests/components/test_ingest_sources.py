@@ -5,6 +5,7 @@ import itertools
 import re
 import shutil
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest.contract import Record
-from components.ingest.idx import read_idx, read_split
+from components.ingest.idx import read_idx, read_split, write_idx
 from components.ingest.readers import reader
 from components.ingest.sources import SourceError, prepare, resolve
 
@@ -56,13 +57,62 @@ def test_idx_files_of_ones_own(tmp_path):
         (b"\x00\x00\x0d\x01" + struct.pack(">I", 1) + b"\0\0\0\0", "no IDX file of unsigned"),
         (b"\x00\x00\x08\x01" + struct.pack(">I", 5) + b"abc", "3 values where the header says"),
         (b"", "no IDX file"),
+        (b"\0\0\x08\x02" + struct.pack(">I", 5), "ends inside its header"),
+        (b"\0\0\x08\x00a", "0 dimensions, 1 to 4 are read"),
+        (b"\0\0\x08\xff" + bytes(999), "255 dimensions"),
+        (b"\0\0\x08\x01" + struct.pack(">I", 2) + b"abc", "more|3 values where the header says"),
+        (b"\0\0\x08\x04" + b"\0\x01\0\0" * 4, "values where the header says|when unpacked, more"),
     ],
 )
-def test_damaged_idx(tmp_path, data, message):
+@pytest.mark.parametrize("packed", [True, False])
+def test_damaged_idx(tmp_path, data, message, packed):
     path = tmp_path / "damaged"
-    path.write_bytes(gzip.compress(data))
-    with pytest.raises(ValueError, match=message):
+    path.write_bytes(gzip.compress(data) if packed else data)
+    with pytest.raises(SourceError, match=f"damaged: .*({message})"):
         read_idx(path)
+
+
+def test_packed_idx_files_that_are_damaged_or_grow(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    # A gigabyte of zeros where the header says four bytes: no more than those are unpacked.
+    packer = zlib.compressobj(wbits=31)
+    header = b"\0\0\x08\x01" + struct.pack(">I", 4)
+    content = packer.compress(header) + b"".join(packer.compress(bytes(1 << 20)) for _ in range(64))
+    path.write_bytes(content + packer.flush())
+    with pytest.raises(SourceError, match="more values where the header says"):
+        read_idx(path)
+    whole = gzip.compress(header + b"abcd")
+    for damaged in (whole[:-9], whole[:15] + b"\xff" * 9 + whole[24:], whole[:-8] + bytes(8)):
+        path.write_bytes(damaged)
+        with pytest.raises(SourceError, match=f"{path.name} cannot be read: "):
+            read_idx(path)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        ((4,), (4,), r"images-idx3-ubyte: \[N, H, W\] or \[N, H, W, 3\] is expected"),
+        ((4, 2, 2, 4), (4,), "is expected, and its dimensions are"),
+        ((4, 2, 2), (4, 1), r"labels-idx1-ubyte: \[N\] is expected"),
+        ((0, 2, 2), (0,), "images-idx3-ubyte: no values"),
+        ((4, 2, 2), (3,), "4 images and 3 labels"),
+    ],
+)
+def test_idx_files_that_are_no_images_and_labels(tmp_path, images, labels, message):
+    write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros(images))
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.zeros(labels))
+    with pytest.raises(SourceError, match=message):
+        read_split(tmp_path, "train-*")
+
+
+def test_idx_files_that_have_changed_are_read_anew(tmp_path):
+    for prefix in ("train", "t10k"):
+        write_idx(tmp_path / f"{prefix}-images-idx3-ubyte", np.zeros((4, 2, 2)))
+        write_idx(tmp_path / f"{prefix}-labels-idx1-ubyte", np.arange(4) % 2)
+    source = resolve(str(tmp_path))
+    assert reader(source).labels == ["0", "1"]
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.arange(4))
+    assert reader(source).labels == ["0", "1", "2", "3"]
 
 
 def test_no_folder(tmp_path):

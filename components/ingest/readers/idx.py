@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -62,6 +63,14 @@ class IdxReader:
         return [str(number) for number in range(int(labels.max()) + 1)]
 
 
-@functools.lru_cache(maxsize=2)
 def _split(folder: str, pattern: str) -> tuple[np.ndarray, np.ndarray]:
+    """The two arrays of a split, kept until one of its files is another."""
+    paths = sorted(path for path in Path(folder).glob(pattern) if path.exists())
+    found = ((path.name, path.stat()) for path in paths)
+    looks = tuple((name, each.st_ino, each.st_size, each.st_mtime_ns) for name, each in found)
+    return _kept(folder, pattern, looks)
+
+
+@functools.lru_cache(maxsize=2)
+def _kept(folder: str, pattern: str, looks: tuple) -> tuple[np.ndarray, np.ndarray]:
     return idx.read_split(folder, pattern)

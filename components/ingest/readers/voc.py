@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -146,7 +145,6 @@ def _sides(found: VocObject, width: int, height: int) -> list[float]:
     ]
 
 
-@functools.lru_cache(maxsize=1)
 def _named_classes(base: str) -> list[str]:
     """The classes that VOC has a list of images for; else those that the annotations name."""
     folder = os.path.join(base, "ImageSets", "Main")
