@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,42 +31,18 @@ from PIL import Image
 # TFDS' copies of tf.train.Example and its parts: a worker that ingests starts without TensorFlow.
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
-from components.ingest import images
+from components.ingest import features, images
+from components.ingest.features import FEATURES
 from components.ingest.images import ImageError
 
 FORMATS = ("keep", "png", "jpeg")
-_BYTES, _INTEGERS, _FLOATS = "bytes", "integers", "floats"
-FEATURES: Mapping[str, str] = {
-    "image/encoded": _BYTES,
-    "image/height": _INTEGERS,
-    "image/width": _INTEGERS,
-    "image/sha256": _BYTES,
-    "image/id": _BYTES,
-    "label": _INTEGERS,
-    "label/text": _BYTES,
-    "objects/bbox": _FLOATS,
-    "objects/label": _INTEGERS,
-    "objects/label/text": _BYTES,
-    "objects/difficult": _INTEGERS,
-    "depth/encoded": _BYTES,
-    "normals/encoded": _BYTES,
-    "segmentation/encoded": _BYTES,
-    "target/encoded": _BYTES,
-    "frames/encoded": _BYTES,
-    "keypoints": _FLOATS,
-    "pair/encoded": _BYTES,
-    "same": _INTEGERS,
-}
 # A feature that says where something is in the image, so that the image must not be turned.
 _PLACES = ("objects/bbox", "keypoints", "depth/encoded", "normals/encoded", "segmentation/encoded")
 # Of the same size as the image, and resized to the nearest pixel: a mean of two classes, of two
 # depths on both sides of an edge or of two normals is none that the scene has.
 _MAPS = ("depth/encoded", "normals/encoded", "segmentation/encoded")
-_PER_OBJECT = ("objects/label", "objects/label/text", "objects/difficult")
-# Annotators count pixels from 0 or from 1: a box may end this far outside, and is cut there.
-_SLACK_PIXELS = 1.0
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MILLIMETRES = 1000.0
-_MOST_TEXT = 200  # of a reason that shows a value
 # What 16 bits hold.
 _MAX_DEPTH = 65.535
 
@@ -156,26 +132,24 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
     if unknown := set(record.features) - set(FEATURES):
         raise ValueError(f"the example contract has no {', '.join(sorted(unknown))}")
     given = dict(record.features)
-    _check_kinds(given)
-    frames = [_decoded(frame, "frame") for frame in given.get("frames/encoded", ())]
-    _check_frames(given, frames)
-    found = frames[0] if "image/encoded" not in given else _decoded(given["image/encoded"], "image")
+    features.check_kinds(given)
+    found = _shown(given)
     if found.converted == images.TURNED and any(name in given for name in _PLACES):
         raise ImageError("turned by its EXIF data: what is annotated may lie elsewhere")
     size = found.image.size
-    given |= _checked_objects(given, *size) | _checked_points(given, *size)
-    _check_numbers(given)
+    given |= features.checked_objects(given, *size) | features.checked_points(given, *size)
+    features.check_numbers(given)
 
     contents = [given["image/encoded"]] if "image/encoded" in given else [*given["frames/encoded"]]
     # Pairs that share one photograph are not the same pair.
     contents += [given["pair/encoded"]] if "pair/encoded" in given else []
     given.setdefault("image/sha256", _sha256(contents))
-    given["image/id"] = record.identifier
+    given["image/id"] = readable(record.identifier)
     new = _resized(size, encoding, size)
     given["image/encoded"] = _encoded(found, new, encoding)
     given["image/width"], given["image/height"] = new
-    if frames:
-        given["frames/encoded"] = [_encoded(frame, new, encoding) for frame in frames]
+    if "frames/encoded" in given:
+        given["frames/encoded"] = _frames(given["frames/encoded"], new, encoding)
     for name in _MAPS:
         if name in given:
             given[name] = _map(name, given[name], size, new)
@@ -210,27 +184,18 @@ def _fill(feature: tf_feature_pb2.Feature, kind: str, value: Any) -> None:
         feature.bytes_list.value.append(value.encode())
         return
     values = [value] if isinstance(value, (int, float)) or np.ndim(value) == 0 else value
-    if kind == _INTEGERS:
+    if kind == features.INTEGERS:
         feature.int64_list.value.extend(map(int, values))
-    elif kind == _FLOATS:
+    elif kind == features.FLOATS:
         feature.float_list.value.extend(map(float, values))
     else:
         texts = (each.encode() if isinstance(each, str) else each for each in values)
         feature.bytes_list.value.extend(texts)
 
 
-def _check_kinds(given: Mapping[str, Any]) -> None:
-    """Whether the values are of the kind that the contract has them as."""
-    for name, value in given.items():
-        if FEATURES[name] == _BYTES:
-            values = value if isinstance(value, (list, tuple)) else [value]
-            fits = all(isinstance(one, (str, bytes, np.ndarray)) for one in values)
-        else:
-            numbers = np.asarray(value)
-            kinds = "iub" if FEATURES[name] == _INTEGERS else "iubf"
-            fits = not numbers.size or numbers.dtype.kind in kinds
-        if not fits:
-            raise ImageError(f"{name} should be {FEATURES[name]}, not {value!r}"[:_MOST_TEXT])
+def readable(name: str) -> str:
+    """A name as UTF-8 has it: bytes of a file's name that are none are replaced."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", name)
 
 
 def unknown_class(number: float, classes: int) -> str:
@@ -238,14 +203,30 @@ def unknown_class(number: float, classes: int) -> str:
     return f"unknown label: {number}, and there are {classes} classes"
 
 
-def _check_frames(given: Mapping[str, Any], frames: Sequence[images.Decoded]) -> None:
-    if "frames/encoded" in given and not frames:
-        raise ImageError("no frames")
-    sizes = {frame.image.size for frame in frames}
-    if len(sizes) > 1:
-        raise ImageError(f"frames of several sizes: {sorted(sizes)}")
-    if not frames and "image/encoded" not in given:
+def _shown(given: Mapping[str, Any]) -> images.Decoded:
+    """The image; of a video the first frame."""
+    if "image/encoded" in given:
+        return _decoded(given["image/encoded"], "image")
+    if "frames/encoded" not in given:
         raise ImageError("no image")
+    if not len(given["frames/encoded"]):
+        raise ImageError("no frames")
+    return _decoded(given["frames/encoded"][0], "frame")
+
+
+def _frames(
+    values: Sequence[bytes | np.ndarray], new: tuple[int, int], encoding: Encoding
+) -> list[bytes]:
+    """The frames, one after the other: decoded they may take any memory together."""
+    size = None
+    encoded = []
+    for value in values:
+        frame = _decoded(value, "frame")
+        size = size or frame.image.size
+        if frame.image.size != size:
+            raise ImageError(f"frames of several sizes: {sorted({size, frame.image.size})}")
+        encoded.append(_encoded(frame, new, encoding))
+    return encoded
 
 
 def _decoded(value: bytes | np.ndarray, what: str) -> images.Decoded:
@@ -331,6 +312,9 @@ def _millimetres(value: bytes | np.ndarray) -> np.ndarray:
         if not image.mode.startswith("I"):
             raise ImageError(f"depth: a PNG of 16 bits is needed, and this has mode {image.mode}")
         return np.asarray(image).astype(np.uint16)
+    has_pixels = value.ndim == 2 or (value.ndim == 3 and value.shape[2] == 1)
+    if value.dtype.kind not in "iuf" or not has_pixels or not value.size:
+        raise ImageError(f"depth: {value.dtype} {list(value.shape)} are no distances")
     if np.issubdtype(value.dtype, np.integer):
         value = value / _MILLIMETRES
     metres = value.reshape(value.shape[:2]).astype(np.float64)
@@ -346,7 +330,10 @@ def _millimetres(value: bytes | np.ndarray) -> np.ndarray:
 def _class_numbers(value: bytes | np.ndarray) -> np.ndarray:
     """uint8 [H, W]. In a palette PNG, as VOC has, the numbers are the palette's indices."""
     if isinstance(value, np.ndarray):
-        return np.asarray(_from_pixels(value, "segmentation").image)
+        image = _from_pixels(value, "segmentation").image
+        if image.mode != "L":
+            raise ImageError(f"segmentation: {list(value.shape)} are no class numbers of pixels")
+        return np.asarray(image)
     image = _opened(value, "segmentation")
     if image.format != "PNG" or image.mode not in ("L", "P"):
         raise ImageError(
@@ -361,53 +348,6 @@ def _opened(data: bytes, what: str) -> Image.Image:
         return images.opened(data)
     except ImageError as error:
         raise ImageError(f"{what}: {error}") from error
-
-
-def _checked_objects(given: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
-    """The boxes, cut at the image's sides."""
-    if "objects/bbox" not in given:
-        return {}
-    boxes = np.asarray(given["objects/bbox"], np.float64).reshape(-1)
-    if len(boxes) % 4:
-        raise ImageError(f"objects/bbox: {len(boxes)} numbers are no boxes of four")
-    boxes = boxes.reshape(-1, 4)
-    for name in _PER_OBJECT:
-        if name in given and len(given[name]) != len(boxes):
-            raise ImageError(f"{len(boxes)} boxes and {len(given[name])} of {name}")
-    slack = _SLACK_PIXELS / np.array([height, width, height, width], np.float64)
-    for number, box in enumerate(boxes):
-        text = "(" + ", ".join(f"{each:.4g}" for each in box) + ")"
-        if not np.isfinite(box).all() or (box < -slack).any() or (box > 1 + slack).any():
-            raise ImageError(f"box {number} {text} lies outside the image")
-        ymin, xmin, ymax, xmax = np.clip(box, 0, 1)
-        if ymax <= ymin or xmax <= xmin:
-            raise ImageError(f"box {number} {text} is empty: ymin, xmin, ymax, xmax are expected")
-    return {"objects/bbox": np.clip(boxes, 0, 1).reshape(-1).tolist()}
-
-
-def _checked_points(given: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
-    if "keypoints" not in given:
-        return {}
-    points = np.asarray(given["keypoints"], np.float64).reshape(-1)
-    if len(points) % 2:
-        raise ImageError(f"keypoints: {len(points)} numbers are no points of two")
-    points = points.reshape(-1, 2)
-    slack = _SLACK_PIXELS / np.array([height, width], np.float64)
-    for number, (y, x) in enumerate(points):
-        if not (math.isfinite(y) and math.isfinite(x)):
-            raise ImageError(f"keypoint {number} is NaN or infinite")
-        if (points[number] < -slack).any() or (points[number] > 1 + slack).any():
-            raise ImageError(f"keypoint {number} ({y:.4g}, {x:.4g}) lies outside the image")
-    return {"keypoints": np.clip(points, 0, 1).reshape(-1).tolist()}
-
-
-def _check_numbers(given: Mapping[str, Any]) -> None:
-    """Some sets give their unlabelled images the number -1."""
-    labels = [given["label"]] if "label" in given else []
-    if any(label < 0 for label in (*labels, *given.get("objects/label", ()))):
-        raise ImageError("unknown label")
-    if given.get("same", 0) not in (0, 1):
-        raise ImageError(f"same must be 0 or 1, not {given['same']}")
 
 
 def _sha256(contents: Sequence[bytes | np.ndarray]) -> str:

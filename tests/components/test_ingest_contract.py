@@ -238,14 +238,25 @@ def test_unknown_labels(photo):
         ("label", 3.7),
         ("label", float("nan")),
         ("label", "cat"),
+        ("label", [1, 2]),
+        ("label", 2**63),
         ("label/text", 3),
+        ("label/text", b"\xff"),
+        ("label/text", "\ud800"),
+        ("image/sha256", b"\xff" * 32),
+        ("image/encoded", "text"),
+        ("image/encoded", [b"one"]),
+        ("objects/label", 1),
+        ("objects/label", [[1]]),
+        ("keypoints", [1, [2, 3]]),
         ("objects/bbox", [b"0", b"0", b"1", b"1"]),
         ("image/encoded", 3),
         ("target/encoded", [1, 2]),
     ],
 )
 def test_values_of_another_kind(photo, name, value):
-    with pytest.raises(ImageError, match=f"{name} should be (bytes|integers|floats), not"):
+    kinds = "(bytes|integers|floats|text in UTF-8)"
+    with pytest.raises(ImageError, match=f"{name} should be {kinds}, not"):
         example(**{"image__encoded": photo, name.replace("/", "__"): value})
 
 

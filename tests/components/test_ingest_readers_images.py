@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,6 +219,23 @@ def test_changed_files_change_the_digest(photos, tmp_path):
     assert before == prepare(source).digest
     (tmp_path / "a.jpg").write_bytes((photos / "3.jpg").read_bytes())
     assert before != prepare(source).digest
+
+
+def test_what_is_no_regular_file_is_a_dead_letter(photos, tmp_path):
+    """A named pipe makes whoever opens it wait, and a device has no end."""
+    copied(photos, tmp_path / "x", "a.jpg", "b.jpg")
+    copied(photos, tmp_path / "y", "c.jpg")
+    os.mkfifo(tmp_path / "x" / "pipe.jpg")
+    (tmp_path / "y" / "zero.png").symlink_to("/dev/zero")
+    with open(tmp_path / "y" / "huge.png", "wb") as file:
+        file.truncate(1 << 40)  # It takes no room on the disk, and would take it in memory.
+    records, letters = loaded(resolve(str(tmp_path)), "all")
+    assert set(records) == {"x/a.jpg", "x/b.jpg", "y/c.jpg"}
+    assert letters == {
+        "x/pipe.jpg": "cannot be read: it is a named pipe, and only regular files are read",
+        "y/zero.png": "cannot be read: it is a device, and only regular files are read",
+        "y/huge.png": "cannot be read: 1,099,511,627,776 bytes, more than 1,073,741,824",
+    }
 
 
 # VOC
@@ -462,6 +480,16 @@ def test_pairs_of_input_and_target(photos, tmp_path):
         "only.jpg": "no partner: it is in input/ and not in target/",
         "alone.jpg": "no partner: it is in target/ and not in input/",
     }
+
+
+def test_names_that_are_no_utf8(photos, tmp_path):
+    name = os.fsdecode("käfer.jpg".encode("latin-1"))
+    copied(photos, tmp_path / "input", name, "b.jpg")
+    copied(photos, tmp_path / "target", name, "b.jpg")
+    found = list(_load(reader(resolve(str(tmp_path))), "all"))
+    features = [to_example(each, Encoding()).features.feature for each in found]
+    names = {each["image/id"].bytes_list.value[0].decode() for each in features}
+    assert names == {"k\N{REPLACEMENT CHARACTER}fer.jpg", "b.jpg"}
 
 
 @pytest.fixture

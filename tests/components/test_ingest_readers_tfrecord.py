@@ -14,6 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest.contract import DeadLetter, Encoding, to_example
+from components.ingest.images import ImageError
 from components.ingest.readers import reader
 from components.ingest.readers.records import read, starts
 from components.ingest.sources import Source, SourceError, resolve
@@ -118,6 +119,19 @@ def test_boxes_whose_sides_are_features_of_their_own(photo, tmp_path):
     assert list(made["objects/label"].int64_list.value) == [1, 0]
     assert list(made["objects/label/text"].bytes_list.value) == [b"dog", b"cat"]
     assert "not as many of each of" in letters["a.tfrecord#1"]
+
+
+def test_lists_of_frames_and_of_names(photo, tmp_path):
+    example = {"jpegs": [photo, photo], "class": 1, "name": b"dog"}
+    unreadable = {"jpegs": [photo], "class": 0, "name": b"\xff"}
+    written(tmp_path / "a.tfrecord", [example, unreadable])
+    features = {"frames/encoded": "jpegs", "label": "class", "label/text": "name"}
+    described(tmp_path, task="video", features=features, labels=["cat", "dog"])
+    records, _ = loaded(resolve(str(tmp_path)), "all")
+    made = to_example(records["a.tfrecord#0"], Encoding()).features.feature
+    assert list(made["frames/encoded"].bytes_list.value) == [photo, photo]
+    with pytest.raises(ImageError, match="label/text should be text in UTF-8, not"):
+        to_example(records["a.tfrecord#1"], Encoding())
 
 
 def test_records_that_give_no_example(photo, tmp_path):

@@ -58,7 +58,7 @@ def listed_labels(base: str) -> list[str]:
       SourceError: it is no UTF-8 text, a line but the last ones is empty, or a name occurs twice.
     """
     path = os.path.join(base, _LABELS)
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         return []
     names = regular_files.text_lines(path)
     while names and not names[-1].strip():

@@ -210,7 +210,7 @@ def _values(found: Mapping[str, Any], name: str) -> Sequence[Any]:
     if name not in found:
         raise ImageError(f"no feature {name!r} in the tf.Example")
     feature = found[name]
-    return getattr(feature, feature.WhichOneof("kind") or "bytes_list").value
+    return list(getattr(feature, feature.WhichOneof("kind") or "bytes_list").value)
 
 
 def _one(values: Sequence[Any], name: str) -> Any:
