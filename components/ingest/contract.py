@@ -145,6 +145,8 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
     contents += [given["pair/encoded"]] if "pair/encoded" in given else []
     given.setdefault("image/sha256", _sha256(contents))
     given["image/id"] = readable(record.identifier)
+    if isinstance(given["image/sha256"], bytes):
+        given["image/sha256"] = given["image/sha256"].decode()
     new = _resized(size, encoding, size)
     given["image/encoded"] = _encoded(found, new, encoding)
     given["image/width"], given["image/height"] = new

@@ -46,6 +46,7 @@ from components.ingest.contract import (
     Record,
     as_example,
     checked,
+    readable,
     unknown_class,
 )
 from components.ingest.images import ImageError
@@ -231,8 +232,8 @@ class _WriteShard(beam.DoFn):
             features, decoded = checked(found, self._encoding)
             classes = _classes(features, self._reader.labels)
         except ImageError as error:
-            letter = {"id": found.identifier, "reason": str(error), "count": lost}
-            shard.dead_letters.append(json.dumps(letter))
+            letter = {"id": readable(found.identifier), "reason": readable(str(error))}
+            shard.dead_letters.append(json.dumps({**letter, "count": lost}))
             counts["dead_letters"] += lost
             counts[f"dead letter: {reason_class(str(error))}"] += lost
             return
@@ -242,7 +243,7 @@ class _WriteShard(beam.DoFn):
         files[split].write(content)
         looks, brightness = likeness.look(np.asarray(decoded.image.convert("L")))
         fact = {
-            "id": found.identifier,
+            "id": features["image/id"],
             "split": split,
             "label": found.features.get("label"),
             "classes": classes,

@@ -23,6 +23,7 @@ from PIL import Image
 from components.ingest import engine, forking_runner, readers
 from components.ingest.contract import Encoding
 from components.ingest.executor import direct_arguments
+from components.ingest.readers import records
 from components.ingest.sources import resolve
 from pipelines.beam import Beam
 
@@ -476,3 +477,38 @@ def test_more_processes_where_they_pay(files, size, arguments, kind, more):
 def test_a_cluster_has_its_own_workers(name):
     arguments = [*Beam().stages(), *Beam(name).ingest()]
     assert not direct_arguments(arguments, FINGERPRINT.format(10**6, 10**9), "folder")
+
+
+def test_a_dead_letter_of_many_records_counts_as_many(tmp_path):
+    """Two hundred records in a file, and zeros in the place of thirty."""
+    data = tmp_path / "data"
+    data.mkdir()
+    path = data / "a.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number in range(200):
+            features = {
+                "jpeg": tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[encoded(crop(number), "PNG")])
+                ),
+                "hash": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"%064x" % number])),
+                "class": tf.train.Feature(int64_list=tf.train.Int64List(value=[number % 2])),
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    content = path.read_bytes()
+    with open(path, "rb") as file:
+        starts = list(records.starts(file))
+    hole = slice(starts[60], starts[90])
+    path.write_bytes(content[: hole.start] + bytes(hole.stop - hole.start) + content[hole.stop :])
+    description = {
+        "features": {"image/encoded": "jpeg", "image/sha256": "hash", "label": "class"},
+        "labels": CLASSES,
+    }
+    (data / "dataset.json").write_text(json.dumps(description))
+    counts = ingest(folder_reader(data), tmp_path / "out")
+    assert counts["train"] + counts["test"] == 170
+    assert counts["read"] == 170 + counts["dead_letters"]
+    assert 27 <= counts["dead_letters"] <= 33
+    (letter,) = lines(tmp_path / "out", "dead_letters").values()
+    assert (letter["id"], letter["count"]) == ("a.tfrecord#60", counts["dead_letters"])
+    assert f"about {letter['count']} records are lost" in letter["reason"]

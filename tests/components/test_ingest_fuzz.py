@@ -45,27 +45,26 @@ def photo(number: int, kind: str = "PNG") -> bytes:
 
 def read(folder: Path) -> tuple[int, int]:
     """How many examples and dead letters data give; 0 and 0 where a sentence refuses them."""
-    records = letters = 0
     try:
         source = prepare(resolve(str(folder)))
         reading = pickle.loads(pickle.dumps(reader(source)))
-        for split, _ in source.patterns:
-            for root in reading.roots(split):
-                for piece in reading.pieces(root):
-                    for found in reading.load(piece):
-                        try:
-                            if isinstance(found, DeadLetter):
-                                raise ImageError(found.reason)
-                            to_example(found, Encoding()).SerializeToString()
-                            records += 1
-                        except ImageError as error:
-                            assert str(error) and found.identifier
-                            json.dumps([found.identifier, str(error)])
-                            letters += 1
+        roots = [root for split, _ in source.patterns for root in reading.roots(split)]
     except SourceError as error:
         assert str(folder) in str(error)
         assert "Traceback" not in str(error)
         return 0, 0
+    # What follows runs on workers, and stops at nothing.
+    records = letters = 0
+    pieces = (piece for root in roots for piece in reading.pieces(root))
+    for found in (found for piece in pieces for found in reading.load(piece)):
+        try:
+            if isinstance(found, DeadLetter):
+                raise ImageError(found.reason)
+            to_example(found, Encoding()).SerializeToString()
+            records += 1
+        except ImageError as error:
+            assert str(error) and found.identifier
+            letters += 1
     return records, letters
 
 

@@ -39,7 +39,12 @@ class Reader(Protocol):
     def __init__(self, source: Source) -> None: ...
 
     def roots(self, split: str) -> list[str]:
-        """A few texts from which the pieces of a split are listed; called where the run starts."""
+        """A few texts from which the pieces of a split are listed; called where the run starts.
+
+        Raises:
+          SourceError: a file that names pieces is wrong as a whole. `pieces` and `load` run on
+            workers, from which no such sentence would come back as one.
+        """
 
     def pieces(self, root: str) -> Iterator[str]:
         """Texts that each name one file or a range of 1,000 records at most."""

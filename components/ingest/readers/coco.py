@@ -38,12 +38,16 @@ class CocoReader:
         # Of the training file alone: one of COCO's takes a process ten seconds and some gigabytes.
         root = next(iter(self._files.values()))
         found = _read(source.base, root)
+        self._read_already = root
         names = _names(os.path.join(source.base, root), found.categories)
         self.labels = list(names.values())
         self._numbers = {each: number for number, each in enumerate(names)}
 
     def roots(self, split: str) -> list[str]:
-        return [self._files[split]]
+        root = self._files[split]
+        if root != self._read_already:
+            _read(self._base, root)
+        return [root]
 
     def pieces(self, root: str) -> Iterator[str]:
         found = _read(self._base, root)

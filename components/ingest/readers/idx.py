@@ -31,6 +31,7 @@ class IdxReader:
         self.labels = self._labels()
 
     def roots(self, split: str) -> list[str]:
+        _split(self._folder, self._patterns[split])
         return [self._patterns[split]]
 
     def pieces(self, root: str) -> Iterator[str]:

@@ -66,10 +66,15 @@ class LfwReader:
         self.labels: list[str] = []
 
     def roots(self, split: str) -> list[str]:
-        return [lfw_lists(self._base)[split]]
+        root = lfw_lists(self._base)[split]
+        self._lines(root)
+        return [root]
+
+    def _lines(self, root: str) -> list[str]:
+        return regular_files.text_lines(os.path.join(self._base, root))
 
     def pieces(self, root: str) -> Iterator[str]:
-        for number, line in enumerate(regular_files.text_lines(os.path.join(self._base, root))):
+        for number, line in enumerate(self._lines(root)):
             # The first line may say how many sets of how many pairs follow.
             is_header = number == 0 and all(part.isdecimal() for part in line.split())
             if line.strip() and not is_header:

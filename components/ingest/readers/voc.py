@@ -40,15 +40,19 @@ class VocReader:
 
     def roots(self, split: str) -> list[str]:
         lists = voc_lists(self._base, self._task)
-        return [lists.get(split, _CLASSES if self._task == "segmentation" else _ANNOTATIONS)]
+        root = lists.get(split, _CLASSES if self._task == "segmentation" else _ANNOTATIONS)
+        self._names(root)
+        return [root]
 
     def pieces(self, root: str) -> Iterator[str]:
+        yield from self._names(root)
+
+    def _names(self, root: str) -> list[str]:
         path = os.path.join(self._base, root)
         if os.path.isdir(path):
-            yield from (os.path.splitext(name)[0] for name in os.listdir(path) if name[0] != ".")
-            return
+            return [os.path.splitext(name)[0] for name in os.listdir(path) if name[0] != "."]
         lines = regular_files.text_lines(path)
-        yield from (line.split()[0] for line in lines if line.strip())
+        return [line.split()[0] for line in lines if line.strip()]
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         try:
