@@ -74,6 +74,8 @@ def frames(file: BinaryIO, rate: Fraction, limit: int) -> Iterator[bytes]:
             if not container.streams.video:
                 raise VideoError("no video stream")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise VideoError("no decoder for its frames")
             stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
             step = float(1 / (stream.average_rate or rate))
             length = float(stream.duration * stream.time_base) if stream.duration else 0.0
