@@ -15,6 +15,7 @@ from typing import BinaryIO
 # One image, one record of a TFRecord file, one list or table. The largest image that is read, 100
 # million pixels in three colours of 16 bits, has 600 million bytes.
 MAX_BYTES = 1 << 30
+_AT_ONCE = 1 << 24
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -65,6 +66,22 @@ def read(path: str | os.PathLike, limit: int = MAX_BYTES) -> bytes:
         while len(content) < size and (part := file.read(size - len(content))):
             content += part
         return content
+
+
+def content(file: BinaryIO, path: str) -> bytes:
+    """What is left in a file whose size is not known, as one in a bucket.
+
+    Raises:
+      OSError: more than `MAX_BYTES` bytes.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while part := file.read(_AT_ONCE):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"more than {MAX_BYTES:,} bytes", path)
+    return b"".join(parts)
 
 
 def text_lines(path: str | os.PathLike) -> list[str]:

@@ -12,7 +12,7 @@ from tensorflow_datasets.core import features as kinds
 from tensorflow_datasets.core.dataset_builders.adhoc_builder import AdhocBuilder
 
 from components.ingest import tfds_roles
-from components.ingest.contract import Encoding, Record, to_example
+from components.ingest.contract import DeadLetter, Encoding, Record, to_example
 from components.ingest.images import ImageError
 from components.ingest.readers import reader
 from components.ingest.sources import Source, SourceError, prepare, resolve, tfds_splits
@@ -165,6 +165,20 @@ def test_a_builder_by_name(data, name):
         images = record.features.get("frames/encoded", [record.features.get("image/encoded")])
         assert all(isinstance(image, bytes) for image in images)
         assert features["image/encoded"].bytes_list.value[0] == images[0]
+
+
+def test_records_behind_damage_are_counted_as_lost(data):
+    written("mnist", dict.fromkeys(("train", "test"), examples_of("mnist", 20)), data)
+    source = prepare(resolve("tfds:mnist"))
+    (path,) = data.rglob("*-train.tfrecord-*")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    *records, letter = records_of(source, "train")
+    assert isinstance(letter, DeadLetter)
+    assert len(records) + letter.count == 20
+    assert letter.count > 5
+    assert letter.reason.startswith("damaged file: ")
 
 
 def test_voc_2007_is_trained_on_trainval_and_judged_on_test(data):

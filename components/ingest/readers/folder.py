@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from components.ingest import regular_files
@@ -59,8 +60,10 @@ class FolderReader:
         path = f"{self._base}/{piece}"
         if not self._remote:
             return regular_files.read(path)
-        with FileSystems.open(path) as file:
-            return file.read()
+        # As it lies there: by its name Beam would unpack it to any size.
+        kind = CompressionTypes.UNCOMPRESSED
+        with FileSystems.open(path, compression_type=kind) as file:
+            return regular_files.content(file, path)
 
 
 def _remote_folders(base: str) -> list[str]:

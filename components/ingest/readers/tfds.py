@@ -36,10 +36,18 @@ class TfdsReader:
             yield f"{root}[{start}:{min(start + self.piece_records, count)}]"
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
+        import tensorflow as tf
+
         split, _, rest = piece.partition("[")
-        start = int(rest.partition(":")[0])
-        for index, found in enumerate(_elements(self._source, piece), start):
-            yield Record(f"{split}#{index}", dict(self._features(found)))
+        index, stop = map(int, rest.removesuffix("]").split(":"))
+        try:
+            for found in _elements(self._source, piece):
+                yield Record(f"{split}#{index}", dict(self._features(found)))
+                index += 1
+        except tf.errors.OpError as error:
+            # What TFDS has prepared is read in order, and not past what is damaged.
+            reason = f"damaged file: {error.message}; {stop - index} records are lost"
+            yield DeadLetter(f"{split}#{index}", reason, stop - index)
 
     def _features(self, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         roles = _roles(self._source)
