@@ -121,6 +121,29 @@ def test_too_many_dead_letters_stop_the_run_with_the_list(folder, tmp_path):
         ingest(resolve(str(data)), tmp_path)
 
 
+def test_records_that_are_lost_together_stop_the_run(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    path = data / "a.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number in range(40):
+            crop = skimage.data.coffee()[number : number + 20, :30]
+            values = {
+                "jpeg": tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[tf.io.encode_png(crop).numpy()])
+                ),
+                "class": tf.train.Feature(int64_list=tf.train.Int64List(value=[number % 2])),
+            }
+            features = tf.train.Features(feature=values)
+            writer.write(tf.train.Example(features=features).SerializeToString())
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + bytes(len(content) // 4))
+    description = {"features": {"image/encoded": "jpeg", "label": "class"}, "labels": list(PHOTOS)}
+    (data / "dataset.json").write_text(json.dumps(description))
+    with pytest.raises(SourceError, match=r"(?s)10 of 30 images .* about 9 records are lost"):
+        ingest(resolve(str(data)), tmp_path)
+
+
 def test_a_split_without_images_is_an_error(folder, tmp_path):
     data = tmp_path / "data"
     for name in PHOTOS:
