@@ -1,9 +1,9 @@
 """What a finished run left behind, by which the same run once more is known before TFX is loaded.
 
 A run is the same if nothing that could change its outcome has changed: recipe, Beam's arguments,
-code, libraries, the files of the data (names, sizes, times), ML Metadata's file, and the files of
-all artifacts and pushed versions. Whatever cannot be told from here, a bucket for instance, counts
-as changed: TFX then decides stage by stage.
+code, libraries, the files of the data (`components.ingest.identity`), ML Metadata's file, and the
+files of all artifacts and pushed versions. Whatever cannot be told from here, a bucket for
+instance, counts as changed: TFX then decides stage by stage.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.ingest import identity
 from components.ingest.layouts import Source
 from components.ingest.sources import resolve, window
 from pipelines import revision
@@ -49,11 +50,12 @@ def inputs(
       recipe, beam: of the run.
       wanted: what `sources` says.
       folders: where they are, once prepared.
+
+    Raises:
+      OSError: a folder that cannot be read.
     """
     if recipe.strategy == "multi_worker" or any("://" in folder for folder in folders):
         return None
-    if any(source.kind == "csv" for source in wanted):
-        return None  # Its paths may lead out of the folder.
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     plain = json.loads(recipe.to_json())
     made_from = [
@@ -61,7 +63,10 @@ def inputs(
         dataclasses.asdict(beam),
         [revision.version(), versions, revision.own_modules(plain)],
         [dataclasses.asdict(source) for source in wanted],
-        [[folder, _files(folder)] for folder in folders],
+        [
+            [folder, identity.of_source(dataclasses.replace(source, base=folder)).sha256]
+            for source, folder in zip(wanted, folders, strict=True)
+        ],
     ]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
@@ -112,7 +117,8 @@ def find(paths: Paths, recipe: Recipe, beam: Beam) -> dict[str, Any] | None:
 
 def _state(paths: Paths, recipe: str, artifacts: Iterable[str]) -> list[str]:
     """Digests of the metadata, of each artifact and of what is served."""
-    return [_file(paths.metadata), *map(_files, [*artifacts, paths.served(recipe)])]
+    folders = [*artifacts, paths.served(recipe)]
+    return [_file(paths.metadata), *map(_folder, folders)]
 
 
 def _file(path: str) -> str:
@@ -125,18 +131,8 @@ def _file(path: str) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
 
 
-def _files(folder: str) -> str:
-    """Of the names, sizes and times of all files below a folder; links are followed."""
-    digest, walked = hashlib.sha256(), set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        walked.add(os.path.realpath(place))
-        # A link to a folder above would have no end.
-        folders[:] = sorted(
-            each for each in folders if os.path.realpath(f"{place}/{each}") not in walked
-        )
-        digest.update(os.fsencode(f"{os.path.relpath(place, folder)}\0/\n"))
-        for name in sorted(names):
-            path = os.path.join(place, name)
-            text = f"{os.path.relpath(path, folder)}\0{_file(path)}\n"
-            digest.update(os.fsencode(text))
-    return digest.hexdigest()
+def _folder(path: str) -> str:
+    try:
+        return identity.of_folder(path, everything=True).sha256
+    except OSError:
+        return "unreadable"

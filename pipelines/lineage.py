@@ -29,7 +29,7 @@ class Data:
     Attributes:
       span, version: its numbers; None where the data have none.
       images: training and test images.
-      fingerprint: of the files, as TFX computes it.
+      fingerprint: of the files (`components.ingest.identity`).
     """
 
     span: int | None

@@ -13,6 +13,7 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.ingest import spans
 from components.ingest.contract import Encoding
+from components.ingest.driver import Driver
 from components.ingest.executor import Executor
 from components.ingest.sources import SPLITS, Source
 
@@ -27,10 +28,11 @@ class ImageExampleGen(FileBasedExampleGen):
     `counts/` beside them (`components.ingest.engine`). The run stops if more than 5 % of the
     input cannot be used.
 
-    The driver is that of TFX's file based ExampleGens: unchanged files come from the cache, and of
-    a span it takes the newest version; both numbers are properties of the artifact.
+    Unchanged files (`components.ingest.identity`) come from the cache. Of a span the newest version
+    is taken; both numbers are properties of the artifact.
     """
 
+    DRIVER_CLASS = Driver
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(self, source: Source, encoding: Encoding = _AS_FOUND):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from typing import Any
 
 import apache_beam as beam
 from absl import logging
-from google.protobuf import json_format, struct_pb2
 from tfx import types
 from tfx.components.example_gen import write_split
 from tfx.components.example_gen.utils import (
@@ -22,14 +20,13 @@ from tfx.components.example_gen.utils import (
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
-from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components import progress
 from components.examples import dead_letters
 from components.ingest import engine, readers
-from components.ingest.contract import Encoding
-from components.ingest.sources import SPLITS, Source, SourceError
+from components.ingest.driver import settings
+from components.ingest.sources import SPLITS, SourceError
 
 # More unusable inputs than this share stop the run: something other than a few bad files is wrong.
 MAX_DEAD_SHARE = 0.05
@@ -60,7 +57,7 @@ class Executor(BaseBeamExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(output_dict["examples"])
-        source, encoding = _settings(exec_properties)
+        source, encoding = settings(exec_properties)
         reader = readers.reader(source)
         _write_lines(os.path.join(artifact.uri, "labels.txt"), reader.labels)
         fingerprint = exec_properties.get(FINGERPRINT_PROPERTY_NAME, "")
@@ -91,7 +88,7 @@ def direct_arguments(beam_arguments: Sequence[str], fingerprint: str, kind: str)
 
     Args:
       beam_arguments: so far; whoever names a number of workers in them has decided.
-      fingerprint: what TFX's driver says of the files, their number and bytes among it.
+      fingerprint: what the driver says of the files, their number and bytes among it.
       kind: of source, a key of `readers.READERS`.
     """
     names = {argument.partition("=")[0] for argument in beam_arguments}
@@ -132,21 +129,6 @@ def _describe(
     artifact.set_int_custom_property("dead_letters", counts["dead_letters"])
     for split in SPLITS:
         artifact.set_int_custom_property(f"{split}_examples", counts[split])
-
-
-def _settings(exec_properties: Mapping[str, Any]) -> tuple[Source, Encoding]:
-    config = json_format.Parse(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
-    settings = struct_pb2.Struct()
-    config.custom_config.Unpack(settings)
-    values = json.loads(settings["source"])
-    values["patterns"] = tuple(tuple(pair) for pair in values["patterns"])
-    values["base"] = exec_properties["input_base"]
-    if values["pattern"]:
-        # The driver has filled in which span and version it is.
-        config = json_format.Parse(exec_properties["input_config"], example_gen_pb2.Input())
-        folder = config.splits[0].pattern.removesuffix(values["patterns"][0][1])
-        values["base"] = os.path.join(values["base"], folder.rstrip("/"))
-    return Source(**values), Encoding(**json.loads(settings["encoding"]))
 
 
 def _write_lines(path: str, lines: list[str]) -> None:

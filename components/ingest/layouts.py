@@ -54,7 +54,6 @@ class Source:
       patterns: file pattern below `base` by split; one pattern called `all` is split by content.
       name: the TFDS name.
       task: what its examples are for, one of `TASKS`; empty for a TFDS name until `prepare`.
-      digest: of the names, sizes and times of all files, where the patterns do not match all.
       pattern: of one span of many, the path with {SPAN} and its like; `base` is the span's folder.
       span: its number; None for the newest there is when the pipeline runs.
     """
@@ -64,7 +63,6 @@ class Source:
     patterns: tuple[tuple[str, str], ...]
     name: str = ""
     task: str = "classification"
-    digest: str = ""
     pattern: str = ""
     span: int | None = None
 

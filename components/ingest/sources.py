@@ -6,7 +6,6 @@ Imports nothing heavy, so that the command line can refuse bad data at once.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib.resources
 import itertools
 import os
@@ -73,8 +72,6 @@ _TFDS_TASKS = {
     "visual_domain_decathlon": "classification",
     "voc": "detection",
 }
-# Kinds whose files the patterns match wholly: TFX's driver sees there what has changed.
-_SEEN_BY_PATTERNS = ("idx", "folder", "splits", "pairs", "coco")
 
 
 def resolve(dataset: str, task: str | None = None) -> Source:
@@ -194,9 +191,7 @@ def prepare(source: Source) -> Source:
     if "://" in source.base:
         _check_readable(source.base)
         return _with_splits(source)
-    if source.kind in _SEEN_BY_PATTERNS:
-        return source
-    return replace(source, digest=_digest(source.base))
+    return source
 
 
 def _check_readable(base: str) -> None:
@@ -263,7 +258,7 @@ def _prepared(source: Source) -> Source:
     chosen = for_task(source, source.task or roles.tasks[0], roles.tasks)
     builder.download_and_prepare()
     splits = tfds_splits(source.name, builder.info.splits)
-    # Of use to TFX's driver alone, which looks for changed files.
+    # Of use to TFX alone, which wants one for each split.
     patterns = tuple((split, f"*-{names[0]}.*") for split, names in splits.items())
     return replace(chosen, base=str(builder.data_dir), patterns=patterns)
 
@@ -292,16 +287,3 @@ def tfds_splits(name: str, found: Collection[str]) -> dict[str, tuple[str, ...]]
 def without_version(name: str) -> str:
     """The name of a TFDS builder, and of its configuration, whatever version of it is wanted."""
     return name.partition(":")[0]
-
-
-def _digest(base: str) -> str:
-    """Of the names, sizes and times of all files below a folder, hidden ones left out."""
-    digest = hashlib.sha256()
-    for folder, folders, names in os.walk(base):
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        for name in sorted(name for name in names if name[0] != "."):
-            path = os.path.join(folder, name)
-            found = os.lstat(path)
-            text = f"{os.path.relpath(path, base)}\0{found.st_size}\0{found.st_mtime_ns}\n"
-            digest.update(os.fsencode(text))
-    return digest.hexdigest()

@@ -43,8 +43,8 @@ class Span:
 
 
 def is_pattern(dataset: str) -> bool:
-    """Whether a path has names in braces, such as `photos/span-{SPAN}`."""
-    return bool(_SPEC.search(dataset))
+    """Whether a path has names in braces, such as `photos/span-{SPAN}`, and is no folder itself."""
+    return bool(_SPEC.search(dataset)) and not os.path.isdir(os.path.expanduser(dataset))
 
 
 def check(pattern: str) -> None:

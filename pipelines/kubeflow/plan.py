@@ -100,32 +100,17 @@ def _data(recipe: Recipe) -> tuple[Data, dict[str, Source | None]]:
 
 
 def _files(step: str, source: Source | None, made: Mapping[str, Any]) -> dict[str, Any]:
-    """What TFX's driver of ExampleGens finds out: which files there are, of which span."""
-    from google.protobuf import json_format
-    from tfx.components.example_gen import input_processor
-    from tfx.proto import example_gen_pb2, range_config_pb2
+    """What the driver of ImageExampleGen finds out: which files there are, of which span."""
+    from components.ingest.driver import decided
 
     if source is None:
         absent = {"span": _NO_NUMBER, "version": _NO_NUMBER, "input_fingerprint": ""}
         return {output_name(step, key): value for key, value in absent.items()}
-    only = None
-    if source.span is not None:
-        span = {"start_span_number": source.span, "end_span_number": source.span}
-        only = range_config_pb2.RangeConfig(static_range=span)
-    name = output_name(step, "input_config")
-    config = json_format.Parse(made[name], example_gen_pb2.Input())
-    base = made[output_name(step, "input_base")]
-    processor = input_processor.FileBasedInputProcessor(base, config.splits, only)
-    span, version = processor.resolve_span_and_version()
-    found = {
-        "span": span,
-        "version": _NO_NUMBER if version is None else version,
-        "input_fingerprint": processor.get_input_fingerprint(span, version),
-    }
-    for split in config.splits:
-        split.pattern = processor.get_pattern_for_span_version(split.pattern, span, version)
-    written = {output_name(step, key): value for key, value in found.items()}
-    return written | {name: json_format.MessageToJson(config, sort_keys=True)}
+    given = ("input_base", "input_config", "custom_config")
+    found = decided({key: made[output_name(step, key)] for key in given}, source.span)
+    if found["version"] is None:
+        found["version"] = _NO_NUMBER
+    return {output_name(step, key): value for key, value in found.items()}
 
 
 def _text(value: Any) -> str:

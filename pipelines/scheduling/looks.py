@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.ingest import spans
+from components.ingest import identity, spans
 from components.ingest.sources import SourceError
 from pipelines import process, runs, served
 from pipelines.recipe import Recipe
@@ -72,17 +72,14 @@ def _identity(recipe: Recipe) -> tuple[str | None, str, str]:
     if spans.is_pattern(dataset):
         newest = spans.find(dataset)[-1]
         version = f" version {newest.version}" if newest.version is not None else ""
-        return (
-            json.dumps([newest.number, newest.version]),
-            f"span {newest.number}{version}",
-            (newest.folder),
-        )
-    files = [path.stat() for path in Path(dataset).rglob("*") if path.is_file()]
-    if not files:
+        known = identity.of_folder(newest.folder)
+        seen = json.dumps([newest.number, newest.version, known.sha256])
+        return seen, f"span {newest.number}{version}", newest.folder
+    folder = dataset if "://" in dataset else os.path.expanduser(dataset)
+    if "://" not in dataset and not os.path.isdir(folder):
         return None, dataset, dataset
-    newest = max(each.st_mtime_ns for each in files)
-    identity = [len(files), sum(each.st_size for each in files), newest]
-    return json.dumps(identity), f"{len(files):,} files in {dataset}", dataset
+    known = identity.of_folder(folder)
+    return known.sha256, f"{known.files:,} files in {dataset}", folder
 
 
 def _seconds_since_change(folder: str, now: datetime.datetime) -> float | None:

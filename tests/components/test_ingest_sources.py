@@ -231,14 +231,6 @@ def test_a_bucket_that_cannot_be_read_is_named_with_the_reason(bucket):
         prepare(resolve(bucket))
 
 
-def test_new_files_change_the_digest_only_where_no_pattern_sees_them(tmp_path):
-    for name in ("cats", "dogs"):
-        (tmp_path / name).mkdir()
-        Image.fromarray(skimage.data.chelsea()).save(tmp_path / name / "1.png")
-    source = resolve(str(tmp_path))
-    assert prepare(source) == source
-
-
 def test_an_idx_label_above_the_training_labels_is_a_dead_letter(tmp_path):
     def write(name: str, array: np.ndarray) -> None:
         magic = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)

@@ -127,17 +127,17 @@ def photos(tmp_path):
 
 
 def ingested(source, to) -> tuple[dict, set]:
-    """What TFX's driver decides, and the heights of the images that are then read."""
-    from tfx.components.example_gen.driver import FileBasedDriver
+    """What the driver decides, and the heights of the images that are then read."""
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types import standard_artifacts
 
     from components.ingest.component import ImageExampleGen
+    from components.ingest.driver import Driver
     from components.ingest.executor import Executor
     from components.validate import facts
 
     properties = dict(ImageExampleGen(source).exec_properties)
-    decided = FileBasedDriver(None).resolve_exec_properties(properties, None, None)
+    decided = Driver(None).resolve_exec_properties(properties, None, None)
     artifact = standard_artifacts.Examples()
     artifact.uri = str(to)
     runner = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"

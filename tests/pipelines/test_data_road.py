@@ -10,7 +10,7 @@ import skimage.data
 from PIL import Image
 from tfx.dsl.compiler.compiler import Compiler
 
-from components.ingest.sources import prepare, window
+from components.ingest.sources import prepare, resolve, window
 from components.validate.verdict import UnfitData
 from pipelines import recipes
 from pipelines.build import create_pipeline
@@ -90,6 +90,33 @@ def test_spans_follow_each_other(tmp_path):
     assert road.states["ImageExampleGen"] == "cached"
     alone = road.verdict["newest"]["images"]
     assert road.verdict["splits"]["train"]["images"] == alone + first["images"]
+
+
+def test_exchanged_classes_are_read_anew(tmp_path):
+    """And what has not changed comes from TFX's cache."""
+    make(tmp_path / "photos", 1)
+    states = {}
+
+    def record(stage, state, **_) -> None:
+        if stage != "ImageExampleGen":
+            raise _FarEnough
+        states[stage] = state
+
+    def run() -> str:
+        recipe = recipes.find("lenet-relu").on_data(str(tmp_path / "photos"))
+        paths = Paths(str(tmp_path / "root"))
+        Path(paths.root).mkdir(exist_ok=True)
+        pipeline = create_pipeline(recipe, prepare(resolve(recipe.dataset)), paths)
+        with contextlib.suppress(_FarEnough):
+            LocalRunner(record).run(pipeline)
+        return states["ImageExampleGen"]
+
+    assert (run(), run()) == ("done", "cached")
+    cat, coffee = (tmp_path / "photos" / name for name in ("cat", "coffee"))
+    cat.rename(tmp_path / "between")
+    coffee.rename(cat)
+    (tmp_path / "between").rename(coffee)
+    assert (run(), run()) == ("done", "cached")
 
 
 @pytest.fixture

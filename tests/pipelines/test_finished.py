@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from components import trusted
-from components.ingest.layouts import Source
 from pipelines import finished, recipes, revision
 from pipelines.beam import Beam
 from pipelines.build import _training_config
@@ -145,8 +144,6 @@ def test_links_are_followed_and_may_lead_nowhere_or_back(root):
 def test_a_bucket_and_a_cluster_are_never_the_same(root):
     recipe = recipe_of(root.parent)
     assert finished.inputs(recipe, BEAM, [], ["gs://bucket/data"]) is None
-    table = Source("csv", str(root), ())
-    assert finished.inputs(recipe, BEAM, [table], [str(root)]) is None
     several = recipe_of(root.parent, "strategy=multi_worker")
     assert finished.inputs(several, BEAM, [], []) is None
     finished.note(Paths(str(root)), {"recipe": "lenet-relu"}, None, [], [])

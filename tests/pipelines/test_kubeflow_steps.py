@@ -212,7 +212,7 @@ class TestPlan:
 
     def test_the_files_are_known_by_a_fingerprint(self, planned, digits):
         values = planned()
-        assert "num_files:2" in values["ImageExampleGen.input_fingerprint"]
+        assert "num_files:4" in values["ImageExampleGen.input_fingerprint"]
         assert values["ImageExampleGen.version"] == -1
         other = planned(data=str(digits / "span-2"))
         assert "ImageExampleGen" in changed(values, other)
@@ -238,7 +238,7 @@ class TestPlan:
         assert "span-2/" in configs[0]
         assert "span-1/" in configs[1]
         assert values["ImageExampleGen-fixed.input_base"] == str(digits / "span-1")
-        files = ["num_files:2" in values[f"{step}.input_fingerprint"] for step in steps]
+        files = ["num_files:4" in values[f"{step}.input_fingerprint"] for step in steps]
         assert files == [True, True, False, True]
 
     def test_overrides_that_cannot_be(self, planned):

@@ -105,7 +105,7 @@ def test_a_bucket_that_fails_now_and_then_is_asked_again(make, clock, monkeypatc
     clock.wait(60)
     scheduler.tick()
     assert states(scheduler) == ["failed", "replaced"]
-    assert scheduler.store.entry("daily").seen == "[2, null]"
+    assert scheduler.store.entry("daily").seen.startswith("[2, null, ")
 
 
 @pytest.fixture
@@ -184,3 +184,17 @@ def test_data_without_spans_are_told_apart_by_their_files(tmp_path):
     assert not looks.look(made, first.seen, tmp_path, now).run
     photos(tmp_path / "all" / "more")
     assert looks.look(made, first.seen, tmp_path, now).seen != first.seen
+
+
+def test_relabelled_data_are_new(tmp_path):
+    """A file moved to another class, in a span and in data without spans."""
+    photos(tmp_path / "span-1")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for number, data in enumerate(("span-{SPAN}", "span-1")):
+        kind = {"new_span": True} if "{" in data else {"drift": 0.3}
+        made = Definition("a", "lenet-relu", data=str(tmp_path / data), every=60.0, **kind)
+        first = looks.look(made, None, tmp_path, now)
+        assert not looks.look(made, first.seen, tmp_path, now).run
+        cat = tmp_path / "span-1" / "cat" / f"{number}.png"
+        cat.rename(tmp_path / "span-1" / "dog" / f"was-cat-{number}.png")
+        assert looks.look(made, first.seen, tmp_path, now).run

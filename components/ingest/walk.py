@@ -1,0 +1,65 @@
+"""The files below a folder, as readers list them and as data are known by."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+# What systems leave in a folder beside the data; in lower case.
+_SYSTEM = frozenset(
+    {
+        "$recycle.bin",
+        "#recycle",
+        "@eadir",
+        "__macosx",
+        "desktop.ini",
+        "ehthumbs.db",
+        "icon\r",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+    }
+)
+
+
+def is_system(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or left there by a system."""
+    return name.startswith(".") or name.lower() in _SYSTEM
+
+
+def walk(folder: str, everything: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """All files and folders below a folder, in one order, each with its path below it.
+
+    Links are followed, and what is in a folder is walked once, whatever leads there: a link to a
+    folder above would have no end.
+
+    Args:
+      folder: where to start.
+      everything: also what `is_system` tells of.
+
+    Raises:
+      OSError: a folder cannot be listed.
+    """
+    walked, waiting = set(), [""]
+    while waiting:
+        below = waiting.pop()
+        place = os.path.join(folder, below)
+        found = os.stat(place)
+        if (found.st_dev, found.st_ino) in walked:
+            continue
+        walked.add((found.st_dev, found.st_ino))
+        with os.scandir(place) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        for entry in listed:
+            if everything or not is_system(entry.name):
+                yield below + entry.name, entry
+                if is_folder(entry):
+                    waiting.append(f"{below}{entry.name}/")
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or leads to one."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # A link that leads to itself.
