@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
+from components.globs import escape
+
 # More do not help: the records of a split lie in few files.
 _READERS = 4
 
@@ -18,7 +20,7 @@ def records(uri: str, split: str) -> tf.data.Dataset:
     Raises:
       ValueError: the artifact has no file of that split.
     """
-    files = sorted(fileio.glob(os.path.join(uri, f"Split-{split}", "*")))
+    files = sorted(fileio.glob(os.path.join(escape(uri), f"Split-{split}", "*")))
     if not files:
         raise ValueError(f"{uri} has no {split} split: there is no file in Split-{split}")
     return read(files)
@@ -75,7 +77,7 @@ def dead_letters(uri: str) -> Iterator[Mapping[str, Any]]:
 
     A damaged part of a file is one input; `count` says how many records are lost with it.
     """
-    for path in sorted(fileio.glob(os.path.join(uri, "dead_letters", "*.jsonl"))):
+    for path in sorted(fileio.glob(os.path.join(escape(uri), "dead_letters", "*.jsonl"))):
         with fileio.open(path, "rb") as file:
             for line in file.read().decode("utf-8").splitlines():
                 # Artifacts that come from the cache may be older than the count.

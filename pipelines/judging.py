@@ -11,6 +11,7 @@ from typing import Any
 from components.judge import benchmarks, protocols, results
 from components.preprocess import steps
 from pipelines import recipes, runs
+from pipelines.paths import plain
 from pipelines.recipe import Recipe
 
 _JUDGED_KEYS = ("name", "size", "dataset", "full_data", "seed", "preprocess")
@@ -52,7 +53,7 @@ def judge_models(
       ValueError: no SavedModel there, no run with examples, or a model of other classes.
       RecipeError: settings that the recipe does not take.
     """
-    folders = [str(_saved_model(model)) for model in models]
+    folders = [plain(str(_saved_model(model).absolute())) for model in models]
     last = next(
         (
             each

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
+
+_PATTERN = re.compile(r"[][*?\\]")
+
+
+def plain(root: str) -> str:
+    """A name of a folder of this machine that no library takes for a pattern.
+
+    TFX, Beam and TensorFlow list the files of artifacts by patterns, which begin with the root as
+    it is: `[1]` in it matches `1` alone. Such a folder gets a link to it in the user's cache.
+    """
+    if not _PATTERN.search(root):
+        return root
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    link = _links() / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    # Under another name first: a run on another root may do the same.
+    new = link.with_name(f"{name}-{uuid.uuid4().hex}")
+    new.symlink_to(root)
+    new.replace(link)
+    return str(link)
 
 
 @dataclass(frozen=True)
@@ -46,3 +71,27 @@ class Paths:
     def served(self, recipe: str) -> str:
         """The versions of a recipe's model, as servers watch them."""
         return f"{self.serving}/{recipe}"
+
+
+def shown(path: str | Path) -> Path:
+    """A path as the user knows it: without the link of `plain`."""
+    path = Path(path)
+    if not path.is_relative_to(_links()):
+        return path
+    name, *below = path.relative_to(_links()).parts
+    return Path(os.readlink(_links() / name), *below)
+
+
+def _links() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "convnets", "roots")
+
+
+def of_cluster(root: str) -> Paths:
+    """The paths of a root that other machines see.
+
+    Raises:
+      ValueError: one that libraries take for a pattern (`plain`).
+    """
+    if _PATTERN.search(root):
+        raise ValueError(f"{root}: TFX and Beam take [ ] * ? and \\ in a root for a pattern")
+    return Paths(root.rstrip("/"))

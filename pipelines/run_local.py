@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from components import progress
 from pipelines import finished, process, tuning
 from pipelines.beam import Beam
-from pipelines.paths import Paths
+from pipelines.paths import Paths, plain
 from pipelines.recipe import Recipe
 
 # In the order in which TFX sorts them.
@@ -86,7 +86,7 @@ def main(request_path: str) -> int:
     """Runs what the request file asks for; returns the exit code."""
     request = json.loads(Path(request_path).read_text(encoding="utf-8"))
     recipe = Recipe.from_json(json.dumps(request["recipe"]))
-    paths = Paths(request["root"])
+    paths = Paths(plain(request["root"]))
     run = _Run(recipe, request["run_id"], Beam.from_plain(request.get("beam", {})))
     started, clock = datetime.datetime.now(), time.monotonic()
     progress.emit({"event": "stages", "stages": stages(recipe)})

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from components.judge import benchmarks
 from components.judge.results import COUNTS, METRICS, SCALES, figure_text, judged_table, row_text
+from pipelines import paths
 from pipelines.display import duration, table_of, work
 from pipelines.recipe import IDENTITY, Recipe
 
@@ -36,7 +37,7 @@ _LEAST_WIDTH = 10
 
 def nearby(path: str | Path) -> str:
     """A path as it is shortest to type: relative to the current folder where it lies below."""
-    path = Path(path)
+    path = paths.shown(path)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -11,7 +11,10 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import grpc
 import numpy as np
@@ -33,6 +36,17 @@ _PIXEL = bytes.fromhex(
 _log = logging.getLogger(__name__)
 
 
+def _loaded(session: Any, path: str) -> meta_graph_pb2.MetaGraphDef:
+    """Loads a SavedModel into a session."""
+    if "://" in path or not any(character in path for character in "[]*?\\"):
+        return tf.load(session, ["serve"], path)
+    # TensorFlow takes the path of the variables for a pattern.
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, "model")
+        os.symlink(os.path.abspath(path), link)
+        return tf.load(session, ["serve"], link)
+
+
 class SavedModel:
     """The SavedModel in the directory `path`, ready for calls from many threads."""
 
@@ -48,7 +62,7 @@ class SavedModel:
         self._session = tf.Session(graph=tf.Graph(), config=config)
         try:
             with self._session.graph.as_default():
-                meta_graph = tf.load(self._session, ["serve"], path)
+                meta_graph = _loaded(self._session, path)
             self.signature_def: dict[str, meta_graph_pb2.SignatureDef] = dict(
                 meta_graph.signature_def
             )

@@ -39,6 +39,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from components import progress
+from components.globs import matching
 from components.ingest import images, likeness, tfrecord
 from components.ingest.contract import (
     DeadLetter,
@@ -265,8 +266,7 @@ class _WriteShard(beam.DoFn):
     def _tell(self, counts: Mapping[str, int], of: int) -> None:
         for name, count in counts.items():
             Metrics.counter(STAGE, name).inc(count)
-        (done,) = FileSystems.match([f"{self._uri}/counts/{self._split}-*.json"])
-        done = len(done.metadata_list)
+        done = len(matching(f"{self._uri}/counts", f"{self._split}-*.json"))
         progress.report(STAGE, done, of, f"{self._split}: {done} of {of} files")
 
 
@@ -313,12 +313,11 @@ def total_counts(uri: str) -> Counter[str]:
       ValueError: not all shards of a split are there.
     """
     total: Counter[str] = Counter()
-    (found,) = FileSystems.match([f"{uri}/counts/*.json"])
     shards: Counter[tuple[str, int]] = Counter()
-    for entry in found.metadata_list:
-        split, _, rest = entry.path.rpartition("/")[2].partition("-")
+    for path in matching(f"{uri}/counts", "*.json"):
+        split, _, rest = path.rpartition("/")[2].partition("-")
         shards[split, int(rest.removesuffix(".json").rpartition("-")[2])] += 1
-        with FileSystems.open(entry.path) as file:
+        with FileSystems.open(path) as file:
             total.update(json.loads(file.read()))
     for (split, of), count in shards.items():
         if count != of:

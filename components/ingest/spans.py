@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from components.globs import escape
 from components.ingest.layouts import SourceError
 
 _SPEC = re.compile(r"\{([A-Za-z]+)(?::(\d+))?\}")
@@ -87,7 +88,7 @@ def find(pattern: str) -> list[Span]:
     """
     check(pattern)
     pattern = pattern.rstrip("/")
-    wildcards = "*".join(map(glob.escape, _SPEC.sub("\0", pattern).split("\0")))
+    wildcards = "*".join(map(escape, _SPEC.sub("\0", pattern).split("\0")))
     expression = re.compile(_expression(pattern))
     newest: dict[int, Span] = {}
     for folder in _folders(wildcards):

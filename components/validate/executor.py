@@ -15,6 +15,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import examples, progress
+from components.globs import escape
 from components.ingest.spans import is_pattern
 from components.validate import facts, history, verdict
 from components.validate.verdict import UnfitData, Verdict
@@ -104,7 +105,7 @@ def _labels(spans: Sequence[types.Artifact]) -> list[str]:
 def _anomalies(artifact: types.Artifact) -> Iterable[str]:
     """A sentence for each of TFX's anomalies."""
     for split in artifact_utils.decode_split_names(artifact.split_names):
-        (path,) = fileio.glob(os.path.join(artifact.uri, f"Split-{split}", "*.pb"))
+        (path,) = fileio.glob(os.path.join(escape(artifact.uri), f"Split-{split}", "*.pb"))
         with fileio.open(path, "rb") as file:
             found = anomalies_pb2.Anomalies.FromString(file.read())
         for name, info in sorted(found.anomaly_info.items()):

@@ -10,6 +10,7 @@ import pandas as pd
 from tfx.dsl.io import fileio
 
 from components import examples
+from components.globs import escape
 
 # What of an example's line in `facts/*.jsonl` is looked at.
 COLUMNS = ("id", "split", "label", "classes", "sha256", "likeness", "height", "width", "brightness")
@@ -26,7 +27,7 @@ def read(uri: str) -> pd.DataFrame:
     """
     names = examples.label_names(uri)
     rows = []
-    for path in sorted(fileio.glob(os.path.join(uri, "facts", "*.jsonl"))):
+    for path in sorted(fileio.glob(os.path.join(escape(uri), "facts", "*.jsonl"))):
         with fileio.open(path, "rb") as file:
             for line in file.read().decode("utf-8").splitlines():
                 fact = json.loads(line)

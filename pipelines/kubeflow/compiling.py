@@ -14,7 +14,7 @@ from pipelines.beam import Beam
 from pipelines.kubeflow import IMAGE, ROOT, KubeflowMissing, specification
 from pipelines.kubeflow.inputs import Data, several
 from pipelines.kubeflow.resources import of_steps
-from pipelines.paths import Paths
+from pipelines.paths import Paths, of_cluster
 from pipelines.recipe import Recipe, RecipeError
 from pipelines.run_local import stages
 
@@ -55,7 +55,8 @@ def compile_recipe(
     Raises:
       KubeflowMissing: kfp is not installed.
       ValueError: `output` ends in neither `.yaml` nor `.json`; a root that is no place for a
-        claim; resources of a step that there is not; a recipe that Kubeflow cannot run.
+        claim, or that libraries take for a pattern; resources of a step that there is not; a
+        recipe that Kubeflow cannot run.
     """
     path = Path(output)
     if path.suffix not in (".yaml", ".yml", ".json"):
@@ -66,7 +67,7 @@ def compile_recipe(
         raise RecipeError("on Kubeflow a step is one container; strategy must not be multi_worker")
     # Before TFX is loaded, which takes half a minute.
     resources = of_steps(steps(recipe), cpu, memory, gpus)
-    paths = Paths(root.rstrip("/"))
+    paths = of_cluster(root)
     unseen = dataclasses.replace(_UNSEEN, task=recipe.task)
     data = Data(unseen, (unseen,) * (recipe.window - 1), unseen if recipe.fixed else None)
     compiled = tfx_specification(recipe, data, paths, image, beam)

@@ -17,7 +17,7 @@ from components.ingest.sources import Source
 from pipelines.beam import Beam
 from pipelines.kubeflow.inputs import Data
 from pipelines.kubeflow.specification import INGEST, output_name, values
-from pipelines.paths import Paths
+from pipelines.paths import Paths, of_cluster
 from pipelines.recipe import Recipe, RecipeError
 
 # Of data without versions; of a step for a span of the window that there is not.
@@ -58,7 +58,7 @@ def plan(parameters: Mapping[str, Any], expected: Collection[str]) -> dict[str, 
     if parameters["data"] != recipe.dataset:
         recipe = recipe.on_data(parameters["data"])
     recipe = recipe.override(parameters["overrides"])
-    paths = Paths(parameters["root"].rstrip("/"))
+    paths = of_cluster(parameters["root"])
     _keep_downloads(paths)
     from pipelines.kubeflow.compiling import tfx_specification
 

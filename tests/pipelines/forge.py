@@ -67,6 +67,8 @@ for line in sys.stdin:
         try:
             os.setsid()
             os.environ["CONVNETS_EVENTS"] = job["events"]
+            if job["cache"]:
+                os.environ["XDG_CACHE_HOME"] = job["cache"]
             log = os.open(job["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
             os.dup2(log, 1), os.dup2(log, 2)
             if job["full_at"]:
@@ -95,11 +97,13 @@ class Forge:
         )
         assert self._process.stdout.readline() == "ready\n"
 
-    def start(self, run, recipe, full_at=None, patience=60.0, bucket=None, seed=0) -> int:
+    def start(
+        self, run, recipe, full_at=None, patience=60.0, bucket=None, seed=0, cache=None
+    ) -> int:
         """Begins a run; the number of its process.
 
         full_at: the stage from which on the disk is full. bucket: folders that stand for one, with
-        the share of calls that fail, by chance from `seed`.
+        the share of calls that fail, by chance from `seed`. cache: the user's cache folder.
         """
         for folder in (run.log.parent, run.summary.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +120,7 @@ class Forge:
             "patience": patience,
             "bucket": bucket,
             "seed": seed,
+            "cache": cache,
         }
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.ingest.sources import prepare, resolve
-from pipelines import lineage, recipes, rollback
+from pipelines import judging, lineage, recipes, rollback
+from tests.odd_names import NAMES
 from tests.pipelines.forge import Forge, new_run, photos
 
 
@@ -60,6 +61,30 @@ def test_only_a_model_that_is_as_good_replaces_the_served_one(forge, tmp_path):
     assert "taken back" in again["why"][-1]
     states = {each.version: each.state for each in lineage.versions(root, "lenet-relu")}
     assert states == {another["version"]: "taken back", good["version"]: "served"}
+
+
+@pytest.mark.slow
+def test_a_run_in_a_root_with_an_odd_name(forge, tmp_path, monkeypatch):
+    """All stages, and what is asked of the run afterwards."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    odd = tmp_path.joinpath(*NAMES)
+    root = odd / "root"
+    recipe = recipes.find("lenet-relu").on_data(photos(odd / "data"))
+    recipe = recipe.override(["batch_size=8", "epochs=1", "thresholds.accuracy=0"])
+
+    def ran(*settings):
+        run = new_run(root)
+        forge.start(run, recipe.override(settings), cache=str(tmp_path / "cache"))
+        assert forge.end() == 0, run.log.read_text()[-3000:]
+        return summary(run)
+
+    first = ran()
+    assert {each["state"] for each in first["stages"]} == {"done"}
+    assert {each["state"] for each in ran()["stages"]} == {"done", "cached"}
+    (version,) = lineage.versions(root, "lenet-relu")
+    assert (root / "serving" / "lenet-relu" / version.version / "saved_model.pb").exists()
+    judgement = judging.judge_models([root / "serving" / "lenet-relu"], "lenet-relu", root)
+    assert 0 <= judgement["metrics"]["error"] <= 1
 
 
 def test_fixed_data_bring_an_evaluator_whose_blessing_is_needed(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from components.globs import matching
 from components.ingest import regular_files
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.sources import Source, class_names
@@ -53,8 +54,8 @@ class FolderReader:
             with os.scandir(os.path.join(self._base, label)) as entries:
                 yield from (entry.name for entry in entries)
             return
-        (found,) = FileSystems.match([f"{self._base}/{label}/*"])
-        yield from (entry.path.rpartition("/")[2] for entry in found.metadata_list)
+        found = matching(f"{self._base}/{label}", "*")
+        yield from (path.rpartition("/")[2] for path in found)
 
     def _read(self, piece: str) -> bytes:
         path = f"{self._base}/{piece}"
