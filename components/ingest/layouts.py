@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.ingest import table
+from components.ingest import class_folders, table
+from components.ingest.class_folders import IMAGE_SUFFIXES
 from components.ingest.regular_files import SourceError
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 SPLITS = ("train", "test")
 TASKS = (
@@ -31,8 +31,6 @@ TASKS = (
 # The names under which the MNIST site published its files; Fashion-MNIST and others keep them.
 IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
 CSV_FILE = "labels.csv"
-# Folders of class folders that were split beforehand, the first that is there.
-SPLIT_FOLDERS = {"train": ("train",), "test": ("test", "val")}
 # Says what a folder's files are where they do not say it themselves.
 DESCRIPTION = "dataset.json"
 # VOC's and LFW's lists of what is for training and for the test, the first pair that is there.
@@ -86,59 +84,26 @@ def recognised(folder: Path) -> tuple[Source, tuple[str, ...]]:
 # A folder per class.
 
 
-def class_names(folder: Path) -> list[str]:
-    """The names of the class folders in `folder`, sorted; hidden ones do not count."""
-    return sorted(
-        entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."
-    )
-
-
-def _classes_with(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
-    return [name for name in class_names(folder) if _has_file(folder / name, suffixes)]
-
-
-def _has_file(folder: Path, suffixes: tuple[str, ...]) -> bool:
-    return any(entry.name.lower().endswith(suffixes) for entry in os.scandir(folder))
-
-
 def _class_folders(folder: Path) -> tuple[tuple[str, str], ...]:
-    _check_classes(folder, _classes_with(folder, IMAGE_SUFFIXES))
+    class_folders.check(folder, IMAGE_SUFFIXES)
     return (("all", "*/*"),)
 
 
-def _split_folders(folder: Path) -> dict[str, str]:
-    """The folder of class folders of each split; none where they are not for both."""
-    found = {}
-    for split, names in SPLIT_FOLDERS.items():
-        for name in names:
-            if (folder / name).is_dir() and _classes_with(folder / name, IMAGE_SUFFIXES):
-                found.setdefault(split, name)
-    return found if found.keys() == SPLIT_FOLDERS.keys() else {}
-
-
-def _split_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
-    names = _split_folders(folder)
-    _check_classes(folder, _classes_with(folder / names["train"], IMAGE_SUFFIXES))
-    return split_patterns(names)
-
-
-def split_patterns(names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The patterns of a folder per split, from the folders' names by split."""
-    return tuple((split, f"{name}/*/*") for split, name in names.items())
-
-
-def _check_classes(where: Path, classes: Iterable[str]) -> None:
-    names = sorted(set(classes))
-    if len(names) == 1:
-        raise SourceError(
-            f"{where}: images of one class only ({names[0]}); a classifier needs two or more"
-        )
+def _split_folders(folder: Path) -> tuple[tuple[str, str], ...]:
+    found = class_folders.splits(folder)
+    classes = (
+        label
+        for name in found["train"]
+        for label in class_folders.with_files(folder / name, IMAGE_SUFFIXES)
+    )
+    class_folders.check_several(folder, classes)
+    return class_folders.patterns(found)
 
 
 def _video_folders(folder: Path) -> tuple[tuple[str, str], ...]:
     if importlib.util.find_spec("av") is None:
         raise SourceError(f"{folder}: reading videos needs pip install 'convnets[video]'")
-    _check_classes(folder, _classes_with(folder, VIDEO_SUFFIXES))
+    class_folders.check(folder, VIDEO_SUFFIXES)
     description(folder, "video")
     return (("all", "*/*"),)
 
@@ -170,7 +135,7 @@ def _csv_table(folder: Path) -> tuple[tuple[str, str], ...]:
     if not rows:
         first = f"; line {found[0].line}: {found[0].fault}" if found else ""
         raise SourceError(f"{path}: no rows{first}")
-    _check_classes(path, (row["label"] for row in rows if row["label"]))
+    class_folders.check_several(path, (row["label"] for row in rows if row["label"]))
     if "split" not in rows[0]:
         return (("all", CSV_FILE),)
     named = {row["split"] for row in rows}
@@ -333,7 +298,7 @@ def _lfw_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
 
 def _pair_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
     for name in ("input", "target"):
-        if not _has_file(folder / name, IMAGE_SUFFIXES):
+        if not class_folders.holds(folder / name, IMAGE_SUFFIXES):
             raise SourceError(f"{folder / name}: no {', '.join(IMAGE_SUFFIXES)} files")
     return (("all", "*/*"),)
 
@@ -361,16 +326,21 @@ _LAYOUTS: tuple[tuple[str, Callable, Callable, Callable], ...] = (
         _lfw_patterns,
         _serves("verification"),
     ),
-    ("splits", lambda f: bool(_split_folders(f)), _split_patterns, _serves("classification")),
+    (
+        "splits",
+        lambda f: bool(class_folders.splits(f)),
+        _split_folders,
+        _serves("classification"),
+    ),
     (
         "folder",
-        lambda f: bool(_classes_with(f, IMAGE_SUFFIXES)),
+        lambda f: class_folders.holds(f, IMAGE_SUFFIXES),
         _class_folders,
         _serves("classification"),
     ),
     (
         "video",
-        lambda f: bool(_classes_with(f, VIDEO_SUFFIXES)),
+        lambda f: class_folders.holds(f, VIDEO_SUFFIXES),
         _video_folders,
         _serves("video"),
     ),

@@ -15,17 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from components.ingest import spans
+from components.ingest import class_folders, spans
 from components.ingest.layouts import (
     CSV_FILE,
-    SPLIT_FOLDERS,
     SPLITS,
     Source,
     SourceError,
-    class_names,
     idx_patterns,
     recognised,
-    split_patterns,
 )
 
 __all__ = [
@@ -33,7 +30,6 @@ __all__ = [
     "SPLITS",
     "Source",
     "SourceError",
-    "class_names",
     "prepare",
     "resolve",
     "window",
@@ -210,13 +206,14 @@ def _check_readable(base: str) -> None:
 
 def _with_splits(source: Source) -> Source:
     """The source; where its bucket has a folder per split, as such."""
-    names = {
-        split: next((name for name in names if _holds_folders(f"{source.base}/{name}")), "")
-        for split, names in SPLIT_FOLDERS.items()
-    }
-    if not all(names.values()):
+    import tensorflow as tf
+
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(source.base)]
+    found = class_folders.split_names(names)
+    folders = [name for each in found.values() for name in each]
+    if not found or not all(_holds_folders(f"{source.base}/{name}") for name in folders):
         return source
-    return replace(source, kind="splits", patterns=split_patterns(names))
+    return replace(source, kind="splits", patterns=class_folders.patterns(found))
 
 
 def _holds_folders(path: str) -> bool:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from components.ingest.contract import DeadLetter, Encoding, Record, to_example
 from components.ingest.readers import reader
-from components.ingest.sources import Source, SourceError, prepare, resolve
+from components.ingest.sources import Source, SourceError, resolve
 
 SIZE = WIDTH, HEIGHT = 80, 60
 
@@ -209,16 +209,6 @@ def test_a_csv_in_another_encoding(tmp_path):
     (tmp_path / "labels.csv").write_bytes("path,label\nü.png,x\n".encode("latin-1"))
     with pytest.raises(SourceError, match="no UTF-8 text"):
         resolve(str(tmp_path))
-
-
-def test_changed_files_change_the_digest(photos, tmp_path):
-    """The pattern of a table is the table alone: what it names must count, too."""
-    copied(photos, tmp_path, "a.jpg", "b.jpg")
-    source = resolve(str(table(tmp_path, ("a.jpg", "x"), ("b.jpg", "y"))))
-    before = prepare(source).digest
-    assert before == prepare(source).digest
-    (tmp_path / "a.jpg").write_bytes((photos / "3.jpg").read_bytes())
-    assert before != prepare(source).digest
 
 
 def test_what_is_no_regular_file_is_a_dead_letter(photos, tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from components.ingest import table
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
+from components.ingest.labels import in_order, listed_labels
 from components.ingest.layouts import CSV_FILE
 from components.ingest.readers import files
 from components.ingest.sources import Source
@@ -26,7 +27,7 @@ class CsvReader:
         self._base = source.base
         self._table = os.path.join(source.base, CSV_FILE)
         self._first_split = source.patterns[0][0]
-        self.labels = files.listed_labels(source.base) or files.in_order(
+        self.labels = listed_labels(source.base) or in_order(
             {row.values["label"] for row in table.rows(self._table) if not row.fault} - {""}
         )
         self._numbers = {name: number for number, name in enumerate(self.labels)}

@@ -6,9 +6,6 @@ import os
 
 from components.ingest import regular_files
 from components.ingest.images import ImageError
-from components.ingest.regular_files import SourceError
-
-_LABELS = "labels.txt"
 
 
 def content(base: str, path: str) -> bytes:
@@ -49,30 +46,3 @@ def _is_encodable(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def listed_labels(base: str) -> list[str]:
-    """The class names of a `labels.txt`, one a line in the order of the numbers; else none.
-
-    Raises:
-      SourceError: it is no UTF-8 text, a line but the last ones is empty, or a name occurs twice.
-    """
-    path = os.path.join(base, _LABELS)
-    if not os.path.lexists(path):
-        return []
-    names = regular_files.text_lines(path)
-    while names and not names[-1].strip():
-        names.pop()
-    first: dict[str, int] = {}
-    for number, name in enumerate(names, 1):
-        if not name.strip():
-            raise SourceError(f"{path}: line {number} is empty: a class needs a name")
-        if name in first:
-            raise SourceError(f"{path}: lines {first[name]} and {number} are both {name!r}")
-        first[name] = number
-    return names
-
-
-def in_order(names: set[str]) -> list[str]:
-    """Class names sorted; where all are numbers, as numbers."""
-    return sorted(names, key=int) if all(map(str.isdecimal, names)) else sorted(names)

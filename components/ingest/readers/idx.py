@@ -10,7 +10,7 @@ import numpy as np
 
 from components.ingest import idx
 from components.ingest.contract import DeadLetter, Record, unknown_class
-from components.ingest.readers import files
+from components.ingest.labels import listed_labels
 from components.ingest.sources import Source
 
 # Small, so that what lies side by side in the file does not in the examples.
@@ -58,7 +58,7 @@ class IdxReader:
             )
 
     def _labels(self) -> list[str]:
-        if names := files.listed_labels(self._folder):
+        if names := listed_labels(self._folder):
             return names
         _, labels = _split(self._folder, self._patterns["train"])
         return [str(number) for number in range(int(labels.max()) + 1)]

@@ -11,6 +11,7 @@ from components.ingest.images import ImageError
 from components.ingest.layouts import IMAGE_SUFFIXES, lfw_lists
 from components.ingest.readers import files
 from components.ingest.sources import Source
+from components.ingest.walk import is_folder, walk
 
 _INPUT, _TARGET = "input", "target"
 _MOST_DIGITS = 9
@@ -34,8 +35,9 @@ class PairReader:
     def pieces(self, root: str) -> Iterator[str]:
         names = set()
         for folder in (_INPUT, _TARGET):
-            names.update(os.listdir(os.path.join(self._base, root, folder)))
-        yield from (name for name in names if name[0] != ".")
+            found = walk(os.path.join(self._base, root, folder))
+            names.update(path for path, entry in found if not is_folder(entry))
+        yield from names
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         for folder, other in ((_INPUT, _TARGET), (_TARGET, _INPUT)):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from components.ingest.class_folders import folders_of
 from components.ingest.contract import DeadLetter, Record
+from components.ingest.labels import in_order, listed_labels
 from components.ingest.readers.folder import FolderReader
 from components.ingest.sources import Source
 
@@ -20,17 +22,23 @@ class SplitFolderReader:
     piece_records = 1
 
     def __init__(self, source: Source) -> None:
-        self._folders = {split: pattern.partition("/")[0] for split, pattern in source.patterns}
+        self._folders = {split: folders_of(pattern) for split, pattern in source.patterns}
         self._readers = {
             folder: FolderReader(replace(source, base=f"{source.base}/{folder}"))
-            for folder in self._folders.values()
+            for folders in self._folders.values()
+            for folder in folders
         }
-        self.labels = sorted({name for each in self._readers.values() for name in each.labels})
+        listed = [] if "://" in source.base else listed_labels(source.base)
+        found = {name for each in self._readers.values() for name in each.labels}
+        self.labels = listed or in_order(found)
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
     def roots(self, split: str) -> list[str]:
-        folder = self._folders[split]
-        return [f"{folder}/{root}" for root in self._readers[folder].roots(split)]
+        return [
+            f"{folder}/{root}"
+            for folder in self._folders[split]
+            for root in self._readers[folder].roots(split)
+        ]
 
     def pieces(self, root: str) -> Iterator[str]:
         folder, _, inner = root.partition("/")
@@ -41,7 +49,10 @@ class SplitFolderReader:
         folder, _, inner = piece.partition("/")
         for found in self._readers[folder].load(inner):
             found = replace(found, identifier=f"{folder}/{found.identifier}")
-            if isinstance(found, Record):
-                label = self._numbers[found.features["label/text"]]
-                found = replace(found, features={**found.features, "label": label})
-            yield found
+            yield self._numbered(found) if isinstance(found, Record) else found
+
+    def _numbered(self, found: Record) -> Record | DeadLetter:
+        label = found.features["label/text"]
+        if label not in self._numbers:
+            return DeadLetter(found.identifier, f"unknown label: labels.txt has no {label!r}")
+        return replace(found, features={**found.features, "label": self._numbers[label]})

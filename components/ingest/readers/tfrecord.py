@@ -16,8 +16,9 @@ from tensorflow_datasets.proto import tf_example_pb2
 from components.ingest import regular_files
 from components.ingest.contract import FEATURES, DeadLetter, Record, unknown_class
 from components.ingest.images import ImageError
+from components.ingest.labels import listed_labels
 from components.ingest.layouts import DESCRIPTION, SourceError, description, tfrecord_files
-from components.ingest.readers import files, records
+from components.ingest.readers import records
 from components.ingest.readers.records import Damage
 from components.ingest.sources import Source
 
@@ -41,7 +42,7 @@ class TfrecordReader:
         self._patterns = dict(source.patterns)
         values = description(source.base, "tfrecord")
         self._names: Mapping[str, str | Sequence[str]] = values.features
-        self.labels = values.labels or files.listed_labels(source.base)
+        self.labels = values.labels or listed_labels(source.base)
         self.piece_records = _PIECE
         self._check(source.task)
         self._numbers = {name: number for number, name in enumerate(self.labels)}

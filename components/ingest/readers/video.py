@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from components.ingest import regular_files
+from components.ingest.class_folders import class_names, folder_names
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
 from components.ingest.layouts import VIDEO_SUFFIXES, description
 from components.ingest.readers import decoder
-from components.ingest.sources import Source, class_names
+from components.ingest.sources import Source
+from components.ingest.walk import is_folder, walk
 
 _AT_ONCE = 1 << 20
 
@@ -36,16 +38,18 @@ class VideoReader:
         self._limit = settings.max_frames
 
     def roots(self, split: str) -> list[str]:
-        return self.labels
+        return folder_names(self._base)
 
     def pieces(self, root: str) -> Iterator[str]:
-        for name in os.listdir(os.path.join(self._base, root)):
-            if not name.startswith("."):
-                yield f"{root}/{name}"
+        for path, entry in walk(os.path.join(self._base, root)):
+            if not is_folder(entry):
+                yield f"{root}/{path}"
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         label = piece.partition("/")[0]
         try:
+            if label not in self._numbers:
+                raise ImageError(f"unknown label: labels.txt has no {label!r}")
             if not piece.lower().endswith(VIDEO_SUFFIXES):
                 raise ImageError(f"no video: {', '.join(VIDEO_SUFFIXES)} are read")
             path = os.path.join(self._base, piece)

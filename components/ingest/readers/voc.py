@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from components.ingest import images, regular_files, schemas
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
+from components.ingest.labels import listed_labels
 from components.ingest.layouts import IMAGE_SUFFIXES, voc_lists
 from components.ingest.readers import files
 from components.ingest.schemas import VocObject, VocSize
@@ -33,7 +34,7 @@ class VocReader:
     def __init__(self, source: Source) -> None:
         self._base = source.base
         self._task = source.task
-        names = files.listed_labels(source.base) or _named_classes(source.base)
+        names = listed_labels(source.base) or _named_classes(source.base)
         is_segmentation = source.task == "segmentation" and _BACKGROUND not in names
         self.labels = [_BACKGROUND, *names] if is_segmentation else names
         self._numbers = {name: number for number, name in enumerate(self.labels)}
