@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_opened_is_a_dead_letter(folder, tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(path)
     (data / "cat" / "gone.png").symlink_to(tmp_path / "no-such-file.png")
-    (data / "coffee" / "more").mkdir()
+    (data / "coffee" / "locked.png").symlink_to("locked.png")
     artifact = ingest(resolve(str(data)), tmp_path)
     assert len(read(artifact, "train") + read(artifact, "test")) == 40
     assert artifact.get_int_custom_property("dead_letters") == 2
