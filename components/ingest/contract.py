@@ -45,6 +45,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _MILLIMETRES = 1000.0
 # What 16 bits hold.
 _MAX_DEPTH = 65.535
+_SURROGATES = re.compile("[\\ud800-\\udfff]")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,9 @@ class Record:
     identifier: str
     features: Mapping[str, Any]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identifier", _utf8(self.identifier))
+
 
 @dataclass(frozen=True)
 class DeadLetter:
@@ -77,6 +81,15 @@ class DeadLetter:
     identifier: str
     reason: str
     count: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identifier", _utf8(self.identifier))
+        object.__setattr__(self, "reason", _utf8(self.reason))
+
+
+def _utf8(text: str) -> str:
+    """A text without what UTF-8 does not have; the names of files may have it."""
+    return _SURROGATES.sub("\ufffd", text)
 
 
 @dataclass(frozen=True)

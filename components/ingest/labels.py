@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import shlex
+import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from components.ingest import regular_files
 from components.ingest.regular_files import SourceError
 
 LABELS_FILE = "labels.txt"
+# Kinds of characters, as Unicode calls them. Python has bytes that are no UTF-8 as surrogates.
+_CONTROL, _SURROGATE = "Cc", "Cs"
 
 
 def listed_labels(base: str | Path) -> list[str]:
@@ -39,3 +43,44 @@ def in_order(names: Iterable[str]) -> list[str]:
     names = set(names)
     numbers = all(name.isascii() and name.isdecimal() for name in names)
     return sorted(names, key=lambda name: (int(name), name)) if numbers else sorted(names)
+
+
+def check(names: Sequence[str], where: str) -> None:
+    """Checks that each class has a name that fits into one line of UTF-8 text.
+
+    Args:
+      names: of the classes.
+      where: the folder of the data.
+
+    Raises:
+      SourceError: a name that does not.
+    """
+    for name in names:
+        kinds = set(map(unicodedata.category, name))
+        if name.splitlines() != [name] or kinds & {_CONTROL, _SURROGATE}:
+            raise SourceError(
+                f"{where}: the class name {name!r} does not fit into a line of text (UTF-8): "
+                "rename the class"
+            )
+
+
+def check_alike(names: Iterable[str], where: str | Path) -> None:
+    """Checks that no two classes are the same name written in two ways.
+
+    One letter is another class than the same in another case: sets of characters have both.
+
+    Raises:
+      SourceError: names that differ in case, in spaces at their ends or in how Unicode writes an
+        accent alone, and that no `labels.txt` lists.
+    """
+    first: dict[str, str] = {}
+    listed = set(listed_labels(where))
+    for name in names:
+        plain = unicodedata.normalize("NFC", name).strip()
+        other = first.setdefault(plain if len(plain) == 1 else plain.casefold(), name)
+        if other != name and not {name, other} <= listed:
+            path = shlex.quote(os.path.join(where, LABELS_FILE))
+            raise SourceError(
+                f"{where}: the classes {other!a} and {name!a} are one name written in "
+                f"two ways: give them one name; or, if they are two, list all classes in {path}"
+            )

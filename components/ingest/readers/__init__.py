@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from components.ingest import labels
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.readers.coco import CocoReader
 from components.ingest.readers.csv_table import CsvReader
@@ -66,10 +67,21 @@ READERS: dict[str, type[Reader]] = {
     "video": VideoReader,
     "voc": VocReader,
 }
+# Kinds whose classes folders or the rows of a table name, and a labels.txt may list.
+_NAMED_BY_HAND = ("csv", "folder", "splits", "video", "voc")
 # Those whose records TensorFlow reads, which does not survive a fork.
 USE_TENSORFLOW = ("tfds",)
 
 
 def reader(source: Source) -> Reader:
-    """The reader of a source."""
-    return READERS[source.kind](source)
+    """The reader of a source.
+
+    Raises:
+      SourceError: a file that describes the data is wrong, or classes have names that cannot be
+        used.
+    """
+    found = READERS[source.kind](source)
+    labels.check(found.labels, source.base)
+    if source.kind in _NAMED_BY_HAND and "://" not in source.base:
+        labels.check_alike(found.labels, source.base)
+    return found

@@ -54,21 +54,19 @@ class FolderReader:
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         label, below, _ = piece.partition("/")
-        # A name that is no UTF-8 stands in no example as it is.
-        identifier = piece.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if not below:
-            yield DeadLetter(identifier, "no class: it lies beside the class folders")
+            yield DeadLetter(piece, "no class: it lies beside the class folders")
             return
         if label not in self._numbers:
-            yield DeadLetter(identifier, f"unknown label: labels.txt has no {label!r}")
+            yield DeadLetter(piece, f"unknown label: labels.txt has no {label!r}")
             return
         try:
             content = self._read(piece)
         except OSError as error:
-            yield DeadLetter(identifier, f"cannot be read: {error.strerror or error}")
+            yield DeadLetter(piece, f"cannot be read: {error.strerror or error}")
             return
         features = {"image/encoded": content, "label": self._numbers[label], "label/text": label}
-        yield Record(identifier, features)
+        yield Record(piece, features)
 
     def _loose(self) -> Iterator[str]:
         if self._remote:
