@@ -15,6 +15,7 @@ from typing import Any
 from components.ingest import class_folders, table
 from components.ingest.class_folders import IMAGE_SUFFIXES
 from components.ingest.regular_files import SourceError
+from components.ingest.walk import is_system
 
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 SPLITS = ("train", "test")
@@ -181,7 +182,7 @@ def description(folder: Path | str, kind: str) -> Any:
 
 
 def _is_tfrecord(folder: Path) -> bool:
-    return any(folder.glob("*.tfrecord*")) or (
+    return any(not is_system(path.name) for path in folder.glob("*.tfrecord*")) or (
         (folder / DESCRIPTION).is_file() and b"features" in (folder / DESCRIPTION).read_bytes()
     )
 
@@ -220,6 +221,7 @@ def tfrecord_files(folder: Path | str, pattern: str) -> list[str]:
         found = [path.relative_to(folder) for path in Path(folder).glob(pattern)]
     except (ValueError, NotImplementedError, IndexError, OSError) as error:
         raise SourceError(f"{where}: no pattern of files: {pattern!r}: {error}") from error
+    found = [path for path in found if not any(map(is_system, path.parts))]
     return sorted(str(path) for path in found if str(path) != DESCRIPTION)
 
 
@@ -265,7 +267,7 @@ def coco_files(folder: Path) -> dict[str, str]:
       SourceError: several files for one split.
     """
     names = sorted(path.name for path in (folder / "annotations").glob("*.json"))
-    names = [name for name in names if not name.startswith(_COCO_OTHERS)]
+    names = [name for name in names if not name.startswith(_COCO_OTHERS) and not is_system(name)]
     by_split = {
         "train": [name for name in names if "train" in name],
         "test": [name for name in names if "val" in name or "test" in name],

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from components.ingest.contract import DeadLetter
+from components.ingest.layouts import coco_files, tfrecord_files
 from components.ingest.readers import reader
 from components.ingest.sources import SourceError, prepare, resolve
 
@@ -176,3 +177,27 @@ def test_videos_and_pairs_are_read_in_folders_too(tmp_path):
     assert pieces == {"run/a/1.mp4", "walk/2.mp4"}
     make(tmp_path / "pairs", "input/a/1.png", "target/a/1.png", "input/desktop.ini")
     assert list(reader(resolve(str(tmp_path / "pairs"))).pieces("")) == ["a/1.png"]
+
+
+SYSTEM = ("Thumbs.db", "desktop.ini", "._1.png", ".DS_Store", "@eaDir/1.png", "__MACOSX/1.png")
+
+
+@pytest.mark.parametrize("place", ["", "cat/", "cat/deep/", "dog/"])
+def test_what_systems_leave_is_no_data(place, tmp_path):
+    make(tmp_path, "cat/1.png", "dog/2.png", "cat/deep/3.png")
+    before = read(resolve(str(tmp_path)))
+    make(tmp_path, *(place + name for name in SYSTEM))
+    assert read(resolve(str(tmp_path))) == before
+
+
+def test_what_systems_leave_beside_annotations_and_records_is_no_data(tmp_path):
+    make(tmp_path / "coco", "annotations/a.json", "annotations/._a.json")
+    assert coco_files(tmp_path / "coco") == {"all": "annotations/a.json"}
+    make(tmp_path / "records", "a.tfrecord", "._a.tfrecord", "@eaDir/b.tfrecord")
+    assert tfrecord_files(tmp_path / "records", "**/*.tfrecord") == ["a.tfrecord"]
+    make(tmp_path / "voc", "JPEGImages/1.jpg")
+    (tmp_path / "voc/Annotations").mkdir()
+    for name in ("1.xml", "._1.xml", "Thumbs.db"):
+        (tmp_path / "voc/Annotations" / name).write_text("<annotation/>")
+    reading = reader(resolve(str(tmp_path / "voc")))
+    assert [piece for root in reading.roots("all") for piece in reading.pieces(root)] == ["1"]

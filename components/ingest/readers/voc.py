@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import filterfalse
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,11 +13,12 @@ from pydantic import ValidationError
 from components.ingest import images, regular_files, schemas
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
-from components.ingest.labels import listed_labels
+from components.ingest.labels import in_order, listed_labels
 from components.ingest.layouts import IMAGE_SUFFIXES, voc_lists
 from components.ingest.readers import files
 from components.ingest.schemas import VocObject, VocSize
 from components.ingest.sources import Source
+from components.ingest.walk import is_system
 
 _ANNOTATIONS, _IMAGES, _CLASSES = "Annotations", "JPEGImages", "SegmentationClass"
 _BACKGROUND = "background"
@@ -51,7 +53,7 @@ class VocReader:
     def _names(self, root: str) -> list[str]:
         path = os.path.join(self._base, root)
         if os.path.isdir(path):
-            return [os.path.splitext(name)[0] for name in os.listdir(path) if name[0] != "."]
+            return [os.path.splitext(name)[0] for name in os.listdir(path) if not is_system(name)]
         lines = regular_files.text_lines(path)
         return [line.split()[0] for line in lines if line.strip()]
 
@@ -154,14 +156,15 @@ def _named_classes(base: str) -> list[str]:
     """The classes that VOC has a list of images for; else those that the annotations name."""
     folder = os.path.join(base, "ImageSets", "Main")
     lists = os.listdir(folder) if os.path.isdir(folder) else []
+    lists = [name for name in lists if not is_system(name)]
     names = {name.rpartition("_")[0] for name in lists if name.endswith("_train.txt")}
     names |= {name.rpartition("_")[0] for name in lists if name.endswith("_trainval.txt")}
     if names:
-        return sorted(names)
-    for name in os.listdir(os.path.join(base, _ANNOTATIONS)):
+        return in_order(names)
+    for name in filterfalse(is_system, os.listdir(os.path.join(base, _ANNOTATIONS))):
         try:
             root = _xml(base, os.path.join(_ANNOTATIONS, name))
         except ImageError:
             continue  # `load` says so of the one image.
         names |= {_text(each, "name") or "" for each in root.iterfind("object")}
-    return sorted(names - {""})
+    return in_order(names - {""})
