@@ -182,7 +182,7 @@ def test_what_a_recipe_cannot_be_set_to_is_told_before_anything_starts(tmp_path)
         check=True,
     )
     of_argument, of_module, of_value = ran.stdout.splitlines()
-    assert of_argument.startswith("unknown key 'model_args.foo': did you mean model_args.")
+    assert of_argument.startswith("unknown key 'model_args.foo': known: model_args.")
     assert of_module == "model: there is no module 'nomod'"
     assert of_value == "unknown model_args.classifier 'rfb': did you mean rbf?"
     assert not root.exists()
@@ -466,6 +466,8 @@ class TestRun:
         command = stand_in(
             """
             say(event="stages", stages=["Trainer", "Pusher"])
+            say(event="starting")
+            time.sleep(0.5)
             stage("Trainer", "running")
             time.sleep(0.5)
             stage("Trainer", "done", seconds=1.0)
