@@ -25,6 +25,7 @@ __all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
 
 SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
+_HIGHEST_SEED = 2**32 - 1  # of NumPy's
 VALIDATION = {
     "missing_classes": 0,
     "skew": 0.1,
@@ -157,6 +158,8 @@ class Recipe:
         for key in ("epochs", "batch_size", "steps_per_execution", "window"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")
+        if not 0 <= self.seed <= _HIGHEST_SEED:
+            raise RecipeError(f"seed must be 0 to {_HIGHEST_SEED}, not {self.seed}")
         if self.distorted_copies < 0:
             raise RecipeError(f"distorted_copies must be 0 or more, not {self.distorted_copies}")
         for key in ("augment", "benchmarks", "features"):
@@ -226,6 +229,9 @@ class Recipe:
                     "--size and --data choose another"
                 )
             assign(values, path.strip(), parse(text.strip()))
+            if isinstance(values["optimizer"], str):
+                # A later assignment may set a part of it.
+                values["optimizer"] = named(values["optimizer"])
         changed = Recipe(**values)
         recipe_objects.check(
             changed.model,
