@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines import claims, served
-from pipelines.commands.common import INTERRUPTED, console, root_option, user_errors
+from pipelines.commands.common import INTERRUPTED, console, root_option, status, user_errors
 from pipelines.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -60,15 +60,15 @@ def try_claims(name: str | None, budget: float | None, root: Path) -> None:
     served.quiet_libraries()
     screen = console()
     with user_errors():
-        with screen.status("loading TensorFlow"):
+        with status(screen, "loading TensorFlow"):
             from components.claims import page, runs
         time = runs.Budget(budget)
         try:
             for number, claim in enumerate(chosen):
-                with screen.status(claim.name) as status:
+                with status(screen, claim.name) as say:
 
-                    def on_run(variant, seed, seconds, claim=claim, status=status):
-                        status.update(f"{claim.name}: training {variant}, seed {seed}")
+                    def on_run(variant, seed, seconds, claim=claim, say=say):
+                        say(f"{claim.name}: training {variant}, seed {seed}")
                         if seconds is not None:
                             screen.print(f"{claim.name}  {variant}, seed {seed}: {seconds:.0f} s")
 

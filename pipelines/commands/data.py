@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipelines import served
-from pipelines.commands.common import console, user_errors
+from pipelines.commands.common import console, status, user_errors
 
 
 @click.group("data")
@@ -35,7 +35,7 @@ def inspect_data(source: str, task: str | None, sheet: Path) -> None:
     with user_errors():
         from pipelines import inspection
 
-        with screen.status("loading TensorFlow and reading the images"):
+        with status(screen, "loading TensorFlow and reading the images"):
             found = inspection.inspect(source, sheet, task)
     screen.print(inspection.screen(found))
 
@@ -49,6 +49,6 @@ def get_data(name: str) -> None:
     with user_errors():
         from pipelines import inspection
 
-        with screen.status(f"fetching {name}"):
+        with status(screen, f"fetching {name}"):
             found = inspection.get(name)
     screen.print(inspection.fetched_screen(found))

@@ -1,15 +1,19 @@
+import io
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from pipelines import cli, process
+from pipelines.commands.common import status
 
 TREE = Path(__file__).parents[2]
 COMMANDS = [
@@ -486,6 +490,34 @@ class TestRun:
         assert "hand to the server" in screen
         assert "\x1b[?25h" in screen, "the cursor is shown again"
         assert "lenet (small) on mnist" in screen
+
+
+class TestStatus:
+    """What commands say while they load libraries, some of which replace Python's `import`."""
+
+    def test_is_drawn_by_no_thread(self):
+        screen = Console(file=io.StringIO(), force_terminal=True, width=80)
+        threads = threading.active_count()
+        with status(screen, "loading TensorFlow") as say:
+            assert threading.active_count() == threads
+            assert "loading TensorFlow ..." in screen.file.getvalue()
+            say("training")
+            assert screen.file.getvalue().endswith("training ...\x1b[0m")
+        assert screen.file.getvalue().count("\x1b[?25h") == 1, "the cursor is shown again"
+
+    def test_says_nothing_to_a_pipe(self):
+        screen = Console(file=io.StringIO())
+        with status(screen, "loading TensorFlow") as say:
+            say("training")
+        assert screen.file.getvalue() == ""
+
+    def test_no_command_has_rich_draw_in_a_thread(self):
+        for path in sorted((TREE / "pipelines").rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            # A run's board is drawn in the parent, which loads no library meanwhile.
+            allowed = 1 if path.name == "display.py" else 0
+            assert source.count("refresh_per_second") == allowed, path
+            assert ".status(" not in source and "rich.progress import" not in source, path
 
 
 def in_terminal(command):
