@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components import extras
 from components.ingest import table
 from components.ingest.regular_files import SourceError
 
@@ -139,7 +140,7 @@ def _check_classes(where: Path, classes: Iterable[str]) -> None:
 
 def _video_folders(folder: Path) -> tuple[tuple[str, str], ...]:
     if importlib.util.find_spec("av") is None:
-        raise SourceError(f"{folder}: reading videos needs pip install 'convnets[video]'")
+        raise SourceError(f"{folder}: reading videos needs {extras.command('video')}")
     _check_classes(folder, _classes_with(folder, VIDEO_SUFFIXES))
     description(folder, "video")
     return (("all", "*/*"),)

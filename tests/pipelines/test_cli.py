@@ -592,7 +592,7 @@ class TestCompile:
         arguments = ("--output", "lenet.yaml", "--root", "gs://bucket/runs")
         text = convnets("compile", "lenet", *arguments, code=1)
         assert text.startswith("Error: ")
-        assert "convnets[kubeflow]" in text
+        assert f"pip install -e '{TREE}[kubeflow]'" in text
 
     def test_a_file_of_another_kind_is_refused(self, convnets):
         text = convnets("compile", "lenet", "--output", "lenet.txt", code=1)
