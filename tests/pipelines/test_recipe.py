@@ -353,6 +353,14 @@ def test_pictures_of_other_data_have_sizes_of_their_own():
     assert recipes.deviations(recipe.on_data("photos")) == []
 
 
+def test_arguments_that_a_search_chooses_are_a_deviation():
+    space = {"model_args.classifier": ["rbf", "softmax"], "batch_size": [64]}
+    waiting = LENET.override([f"tune={json.dumps({'space': space})}"])
+    assert recipes.deviations(waiting) == recipes.deviations(LENET)
+    searched = [*recipes.deviations(LENET), "model_args.classifier as a search has it"]
+    assert recipes.deviations(waiting.override(["tune.trials=2"])) == searched
+
+
 def test_small_pictures_are_told_where_the_data_are_the_papers():
     told = {
         name: [each for each in recipes.deviations(sizes["small"]) if "preprocess." in each]
