@@ -28,6 +28,7 @@ STRATEGIES = ("one_device", "mirrored", "multi_worker")
 _HIGHEST_SEED = 2**32 - 1  # of NumPy's
 VALIDATION = {
     "missing_classes": 0,
+    "other_classes": 0,
     "skew": 0.1,
     "drift": 0.1,
     "image_drift": 0.3,
@@ -85,10 +86,11 @@ class Recipe:
       window: of data in spans, how many the training takes: the newest, and those numbered before
         it; the newest alone is tested on.
       validation: what data may be like before the run stops: `missing_classes`, how many classes
-        may lack images in a split; `skew` and `drift`, by how much the share of a class may differ
-        between the splits and from the last run's; `image_drift`, how far (0 to 1, Jensen-Shannon)
-        sizes and brightness may lie from the last run's; `anomalies`, how many TFDV may find
-        against the schema.
+        may lack images in a split; `other_classes`, how many may differ from those of the served
+        model, which would be replaced; `skew` and `drift`, by how much the share of a class may
+        differ between the splits and from the last run's; `image_drift`, how far (0 to 1,
+        Jensen-Shannon) sizes and brightness may lie from the last run's; `anomalies`, how many TFDV
+        may find against the schema.
       features: names of the layers whose outputs the `features` signature serves.
       dense: whether the network is also exported fully convolutional, for protocols that apply it
         to whole images.

@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
-from tfx.utils import path_utils
+from tfx.utils import json_utils, path_utils
 
 from components.artifacts import ABSENT
 from components.push import executor, previous
@@ -18,7 +18,7 @@ from components.push.executor import Executor, PushError
 
 
 def push(
-    model: str, folder: Path, output: Path, blessed: int = 1
+    model: str, folder: Path, output: Path, blessed: int = 1, **config: int
 ) -> standard_artifacts.PushedModel:
     artifacts = {
         "model": standard_artifacts.Model(),
@@ -34,7 +34,10 @@ def push(
     Executor().Do(
         {name: [artifact] for name, artifact in artifacts.items()},
         {"pushed_model": [pushed]},
-        {"push_destination": json_format.MessageToJson(destination)},
+        {
+            "push_destination": json_format.MessageToJson(destination),
+            "custom_config": json_utils.dumps(config or None),
+        },
     )
     return pushed
 
@@ -73,6 +76,45 @@ def test_a_model_that_was_taken_back_is_not_pushed_again(digits_run, tmp_path):
     index.write_bytes(index.read_bytes() + b"x")
     third = push(digits_run.model, folder, tmp_path / "third")
     assert third.get_int_custom_property("pushed") == 1
+
+
+def named(folder: Path, *names: str) -> str:
+    """The folder of a Model artifact that is but a graph and the names of its classes."""
+    model = Path(path_utils.serving_model_dir(str(folder)))
+    (model / "assets").mkdir(parents=True)
+    (model / "saved_model.pb").write_bytes("-".join(names).encode())
+    (model / "assets" / "labels.txt").write_text("".join(f"{name}\n" for name in names))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "differ"),
+    [
+        (("cat", "dog"), 0),
+        (("cat", "owl"), 2),
+        (("dog", "cat"), 2),
+        (("cat", "dog", "owl"), 1),
+        (("cat",), 1),
+    ],
+)
+def test_other_classes_replace_a_served_model_only_where_that_is_asked_for(names, differ, tmp_path):
+    folder = tmp_path / "serving" / "pets"
+    push(named(tmp_path / "first", "cat", "dog"), folder, tmp_path / "1")
+    (version,) = folder.iterdir()
+    other = named(tmp_path / "other", *names)
+    pushed = push(other, folder, tmp_path / "2")
+    assert pushed.get_int_custom_property("pushed") == (not differ)
+    if differ:
+        why = pushed.get_string_custom_property("why")
+        assert why.startswith(f"pets is served with other classes (version {version.name}); apart")
+        assert why.endswith(f"--set validation.other_classes={differ} replaces it")
+        assert list(folder.iterdir()) == [version]
+        assert push(
+            other, folder, tmp_path / "3", other_classes=differ - 1
+        ).get_string_custom_property("why")
+        asked = push(other, folder, tmp_path / "4", other_classes=differ)
+        assert asked.get_int_custom_property("pushed") == 1
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_versions_count_up_within_a_second_and_after_a_rollback(digits_run, tmp_path):
