@@ -64,7 +64,9 @@ class ServedModel(tf.Module):
         self._transform = transform.transform_features_layer().call
         self._preprocess = recipe["preprocess"]
         self._mean = centre(tf.constant(mean), self._preprocess)
-        self._labels_file = tf.saved_model.Asset(_labels_file(labels))
+        # Until the model is saved, or forgotten.
+        self._files = tempfile.TemporaryDirectory()
+        self._labels_file = tf.saved_model.Asset(_labels_file(labels, self._files.name))
         self._labels = tf.constant(list(labels))
 
     def save(self, folder: str) -> list[str]:
@@ -169,8 +171,8 @@ def _encoded_images(examples: tf.Tensor) -> tf.Tensor:
     return tf.where(bare, examples, parsed)
 
 
-def _labels_file(labels: Sequence[str]) -> str:
-    path = os.path.join(tempfile.mkdtemp(), LABELS_ASSET)
+def _labels_file(labels: Sequence[str], folder: str) -> str:
+    path = os.path.join(folder, LABELS_ASSET)
     with open(path, "w", encoding="utf-8") as file:
         file.write("".join(f"{label}\n" for label in labels))
     return path
