@@ -141,33 +141,48 @@ def test_every_blessing_is_needed(digits_run, tmp_path):
     assert not check(0, 1)
 
 
-def _killed_at_the_third_file(model: str, folder: str) -> int:
-    """Begins a push in another process, which is killed; the signal."""
+def _killed_ahead_of(write: int, model: str, folder: str) -> bool:
+    """Pushes in another process, which is killed ahead of one of its writes, if it has so many."""
     child = os.fork()
     if not child:
-        copied, real = [], fileio.copy
+        written = []
 
-        def copy(source, target):
-            copied.append(target)
-            if len(copied) == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
-            real(source, target)
+        def counted(real):
+            def call(*arguments, **named):
+                written.append(real)
+                if len(written) == write:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments, **named)
 
-        fileio.copy = copy
+            return call
+
+        for place, names in ((fileio, ("copy", "makedirs", "mkdir", "open")), (os, ("rename",))):
+            for name in names:
+                setattr(place, name, counted(getattr(place, name)))
         try:
-            executor._copy(model, folder, "7")
+            executor._copy(model, folder, str(write))
         finally:
             os._exit(0)
-    return os.WTERMSIG(os.waitpid(child, 0)[1])
+    status = os.waitpid(child, 0)[1]
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
-def test_a_push_that_is_killed_leaves_no_version(digits_run, tmp_path):
+def contents(folder: Path) -> dict[Path, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+def test_a_push_that_is_killed_at_any_write_leaves_no_version(digits_run, tmp_path):
     model, folder = path_utils.serving_model_dir(digits_run.model), tmp_path / "serving"
-    assert _killed_at_the_third_file(model, str(folder)) == signal.SIGKILL
-    assert [path.name for path in folder.iterdir()] == [".7.partial"]
-    push(digits_run.model, folder, tmp_path / "pushed")
+    write = 1
+    while _killed_ahead_of(write, model, str(folder)):
+        names = [path.name for path in folder.iterdir()] if folder.exists() else []
+        assert names in ([], [f".{write}.partial"])
+        write += 1
+    assert write > len(contents(Path(model)))
     (version,) = folder.iterdir()
-    assert version.name.isdigit()
+    assert version.name == str(write)
+    assert contents(version) == contents(Path(model))
 
 
 @pytest.fixture
