@@ -7,16 +7,44 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # What may be added to a mapping that has not named it: only these are open-ended.
 _OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
 _MOST_NAMES = 100
+# How like a known name must be to be meant (0 to 1), and how much less like than the likest.
+_LEAST_LIKENESS = 0.5
+_REACH = 0.2
+_LIKENESS_OF_A_PART, _LEAST_PART = 0.8, 5  # the letters that a part must have
 
 
 class RecipeError(ValueError):
     """A recipe, a size, a key or a value that does not exist; the text names the near matches."""
+
+
+def likeness(word: str, other: str) -> float:
+    """How like two names are, 0 to 1, whatever their case and what joins their words."""
+    word, other = (re.sub(r"[-_]", "", text.lower()) for text in (word, other))
+    like = difflib.SequenceMatcher(None, other, word).ratio()
+    is_part = len(word) >= _LEAST_PART and word in other
+    return max(like, _LIKENESS_OF_A_PART) if is_part else like
+
+
+def near(word: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The known names that `word` may mean, the likest first.
+
+    Of paths such as `model_args.classifier` that differ in their last part alone, this is compared.
+    """
+    known = list(known)
+    parents = {name.rpartition(".")[0] for name in [word, *known]}
+    same = len(parents.pop()) if len(parents) == 1 else 0
+    likes = {name: likeness(word[same:], name[same:]) for name in known}
+    best = max(likes.values(), default=0.0)
+    least = 1.0 if best == 1.0 else max(_LEAST_LIKENESS, best - _REACH)
+    found = sorted(known, key=lambda name: (-likes[name], name))
+    return [name for name in found if likes[name] >= least][:most]
 
 
 def near_matches(word: str, known: Iterable[str]) -> str:
@@ -25,7 +53,7 @@ def near_matches(word: str, known: Iterable[str]) -> str:
     More than a screen holds are counted instead.
     """
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    close = near(word, known)
     if close:
         return f"did you mean {' or '.join(close)}?"
     if len(known) > _MOST_NAMES:
@@ -42,7 +70,8 @@ def check_choice(what: str, value: str, allowed: Iterable[str]) -> None:
 def parse(text: str) -> Any:
     """The value that a text stands for: JSON, or the text itself where it is none."""
     try:
-        return json.loads(text)
+        # NaN and Infinity are no JSON, and no value of a recipe.
+        return json.loads(text, parse_constant=str)
     except json.JSONDecodeError:
         return {"True": True, "False": False}.get(text, text)
 
@@ -56,17 +85,22 @@ def assign(values: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     target = values
     for depth, key in enumerate(parents):
-        check_choice("key", key, target)
+        _check_key(parents[:depth], key, target)
         target = target[key]
         if not isinstance(target, dict):
             whole = " yet; it can be set whole, as JSON" if target is None else ""
             raise RecipeError(f"{'.'.join(parents[: depth + 1])} has no parts to set{whole}")
     if last not in target:
         if not (parents and parents[0] in _OPEN_MAPPINGS):
-            check_choice("key", last, target)
+            _check_key(parents, last, target)
         target[last] = value
         return
     target[last] = _converted(path, value, target[last])
+
+
+def _check_key(parents: Sequence[str], key: str, known: Iterable[str]) -> None:
+    names = [".".join([*parents, name]) for name in known]
+    check_choice("key", ".".join([*parents, key]), names)
 
 
 def _converted(path: str, value: Any, old: Any) -> Any:
@@ -85,5 +119,5 @@ def _converted(path: str, value: Any, old: Any) -> Any:
     else:
         fits = True
     if not fits:
-        raise RecipeError(f"{path} takes a value such as {old!r}, not {value!r}")
+        raise RecipeError(f"{path} takes a value such as {json.dumps(old)}, not {value!r}")
     return value

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from components import extras
 from pipelines.recipe import near_matches
 
 _PORTABILITY = "apache_beam.runners.portability"
@@ -41,7 +42,7 @@ RUNNERS = {
     "direct": _Kind(f"{_PORTABILITY}.fn_api_runner.FnApiRunner"),
     "dask": _Kind(
         "components.ingest.dask_runner.DaskRunner",
-        package=("distributed", "pip install 'convnets[dask]'"),
+        package=("distributed", extras.command("dask")),
         # Side inputs, which nearly every stage but ours has.
         ingest_only=True,
     ),

@@ -35,6 +35,7 @@ from components.preprocess import steps
 from components.push.component import Pusher
 from components.push.previous import PreviousModel
 from components.report.component import Report
+from components.served import OTHER_CLASSES
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
 from pipelines import judging, revision, tuning
@@ -110,13 +111,14 @@ def create_pipeline(
     schema = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     previous = [_previous_data(recipe, examples)] if metadata else []
     history = None if metadata else paths.verdicts(recipe.name)
-    validator = _validator(recipe, trained_on, statistics, schema, history, *previous)
+    served = paths.served(recipe.name)
+    validator = _validator(recipe, trained_on, statistics, schema, served, history, *previous)
     transform = _transform(recipe, trained_on, schema)
     # Nothing is computed with data that are stopped.
     transform.add_upstream_node(validator)
     tuners = [_tuner(recipe, paths, trained_on, transform)] if tuning.is_on(recipe.tune) else []
     trainer = _trainer(recipe, paths, trained_on, schema, transform, *tuners)
-    baseline = _baseline(trainer) if metadata else PreviousModel(paths.served(recipe.name))
+    baseline = _baseline(trainer) if metadata else PreviousModel(served)
     baseline = baseline.with_id("Baseline")
     evaluator = _evaluator(recipe, examples, trainer, baseline)
     of_fixed = [_evaluator(recipe, each, trainer, baseline) for each in references]
@@ -149,8 +151,9 @@ def create_pipeline(
         model_blessing=_all_of(evaluators, "blessing"),
         infra_blessing=canary.outputs["blessing"],
         push_destination=PushDestination(
-            filesystem=PushDestination.Filesystem(base_directory=paths.served(recipe.name))
+            filesystem=PushDestination.Filesystem(base_directory=served)
         ),
+        custom_config={OTHER_CLASSES: recipe.validation.get(OTHER_CLASSES, 0)},
     )
     components = [
         examples,
@@ -213,7 +216,7 @@ def _previous_data(recipe: Recipe, examples):
     ).with_id("PreviousData")
 
 
-def _validator(recipe: Recipe, examples, statistics, schema, history, previous=None):
+def _validator(recipe: Recipe, examples, statistics, schema, served, history, previous=None):
     validator = DataValidator(
         examples=examples,
         statistics=statistics.outputs["statistics"],
@@ -222,6 +225,7 @@ def _validator(recipe: Recipe, examples, statistics, schema, history, previous=N
         dataset=_data_identity(recipe),
         previous=previous.outputs["verdict"] if previous else None,
         history=history,
+        served=served,
     )
     return validator.with_id("ExampleValidator")
 
@@ -339,6 +343,13 @@ def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
         tfma.MetricConfig(class_name="ExampleCount"),
         tfma.MetricConfig(
             class_name="Accuracy", module="components.evaluate.accuracy", threshold=threshold
+        ),
+        tfma.MetricConfig(
+            class_name="GainOverMajority",
+            module="components.evaluate.accuracy",
+            threshold=tfma.MetricThreshold(
+                value_threshold=tfma.GenericValueThreshold(lower_bound={"value": 0.0})
+            ),
         ),
     ]
     return tfma.EvalConfig(

@@ -18,6 +18,7 @@ from pipelines.commands.common import (
     recipe_of,
     settings_option,
     size_option,
+    status,
     user_errors,
 )
 
@@ -54,10 +55,10 @@ def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -
     screen = console()
     screen.print(screens.recipe_screen(chosen))
     served.quiet_libraries()
-    with user_errors(), screen.status("counting") as status:
+    with user_errors(), status(screen, "counting") as say:
         from pipelines import cost_cache, costs
 
-        cost = cost_cache.count(chosen, lambda: status.update("loading Keras and counting"))
+        cost = cost_cache.count(chosen, lambda: say("loading Keras and counting"))
     if layers:
         screen.print(screens.layers_table(cost), screens.parts_screen(costs.parts(chosen, cost)))
     screen.print(screens.cost_screen(cost, costs.published(chosen, cost)))

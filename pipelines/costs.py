@@ -127,18 +127,21 @@ def check(recipe: Recipe) -> None:
     """Builds the recipe's network, without values for its weights. Imports Keras.
 
     Raises:
-      ValueError: an argument that it does not have or refuses, too small an input, or `features`
-        of layers that it does not have.
+      ValueError: an argument that it does not have or refuses, too small an input, or a network
+        that could not be served once it is trained, with its `features` for instance.
     """
     if recipe.transfer:
         return  # The other recipe's run has built it.
     import keras
 
+    from components.train import graph
+
     with keras.StatelessScope(initialize_variables=False):
-        *_, model = _network(recipe)
-    layers = [layer.name for layer in model.layers]
-    for name in recipe.features:
-        check_choice("layer in features", name, layers)
+        _, classes, model = _network(recipe)
+        try:
+            graph.check(model, classes, recipe.features, recipe.dense)
+        except ValueError as error:
+            raise ValueError(f"{recipe.model}: {error}") from error
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
 
@@ -153,7 +156,12 @@ def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int, Any]:
     classes = _CLASSES.get(_data(recipe)) or _default(parameters)
     input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
     model = objects.build_network(recipe.model, input_shape, classes, recipe.model_args)
-    return input_shape, classes, model
+    from components.train.graph import functional
+
+    try:
+        return input_shape, classes, functional(model, input_shape)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{recipe.model}: {error}") from error
 
 
 def _default(parameters: Mapping[str, inspect.Parameter]) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines import recipes, screens, served
-from pipelines.commands.common import DEFAULT_ROOT, console
+from pipelines.commands.common import DEFAULT_ROOT, console, status
 from pipelines.commands.running import run
 
 RECIPE = "lenet"
@@ -30,7 +30,7 @@ def main(root: Path = DEFAULT_ROOT) -> int:
     screen.print()
     served.quiet_libraries()
     models = served.pushed(root, [RECIPE])
-    with screen.status("loading TensorFlow and the model"):
+    with status(screen, "loading TensorFlow and the model"):
         pngs, labels = test_images(IMAGES)
         with served.server(models) as (grpc, rest):
             by_grpc = served.ask(grpc, RECIPE, pngs)

@@ -48,6 +48,7 @@ _MARKS = {
 }
 # Where nobody sees a bar move, a long stage says now and then that it is alive.
 _PLAIN_PROGRESS_SECONDS = 20.0
+_LOOKING = "looking for what has changed"
 _STARTING = "starting TFX, some ten seconds"
 _STOPPING = "stopping the run; press Ctrl-C again to end it at once"
 
@@ -98,6 +99,7 @@ class Board:
         self._clock = clock
         self._began = clock()
         self._spinner = Spinner("dots", style="bold")
+        self._before = _LOOKING
         self.stages: dict[str, Stage] = {}
 
     @property
@@ -117,6 +119,8 @@ class Board:
         if event["event"] == "stages":
             self.stages = {name: self.stages.get(name, Stage(name)) for name in event["stages"]}
             return None
+        if event["event"] == "starting":
+            self._before = _STARTING
         if event["event"] not in ("stage", "progress"):
             return None
         stage = self.stages.setdefault(event["stage"], Stage(event["stage"]))
@@ -142,8 +146,8 @@ class Board:
             table.add_row(*self._row(stage))
         if any(stage.state != "waiting" for stage in self.stages.values()):
             return table
-        starting = Text(f"{_STARTING} · {duration(self.seconds)}")
-        return Group(Columns([self._spinner, starting]), table)
+        before = Text(f"{self._before} · {duration(self.seconds)}")
+        return Group(Columns([self._spinner, before]), table)
 
     def _row(self, stage: Stage) -> list[Any]:
         name = Text(stage.name, style="dim" if stage.state == "waiting" else "bold")
@@ -186,12 +190,13 @@ class _PlainLines:
         self._console = console
         self._board = board
         self._printed = board.seconds
-        self._print(_STARTING)
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         stage = self._board.take(event)
         if event["event"] == "stopping":
             self._print(_STOPPING)
+        elif event["event"] == "starting":
+            self._print(_STARTING)
         elif stage is None:
             return
         elif event["event"] == "progress":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.resources
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,6 +52,18 @@ class Inspection:
     dead: Sequence[Mapping[str, Any]]
     converted: Mapping[str, int]
     sheet: Path
+
+
+def sheet_of(dataset: str, root: Path) -> Path:
+    """Where the contact sheet of data goes that is given no place of its own.
+
+    Args:
+      dataset: what `--data` takes.
+      root: that of the runs.
+    """
+    end = dataset.rstrip("/").rpartition("/")[2]
+    name = re.sub(r"[^\w.]+", "-", end).strip("-.") or "data"
+    return root / "inspected" / f"{name}.png"
 
 
 def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from pipelines import rollback
 from pipelines.paths import Paths
 
 _EXAMPLES = "Examples"
+_MODEL_RUN = "ModelRun"
 _TRAINER = "tfx.components.trainer.component.Trainer"
 _JUDGEMENT = "components.Judgement"
 _CODE = "code"
@@ -49,7 +51,7 @@ class Version:
       dataset: what the recipe names.
       data: what it was trained on, the newest span first.
       code: the code that trained it; None of versions from before that was noted.
-      recipe: what it was trained by.
+      recipe: what it was trained by, with the values that a search has found.
       figures: the Judge's, on the newest data: `error` and others, as fractions.
       model: folder of the Model artifact.
     """
@@ -108,7 +110,7 @@ def _version(
     made = _producer(store, push.id)
     (model,) = _artifacts(store, made, proto.Event.INPUT, "Model")
     trainer = _producer(store, model.id)
-    recipe = _recipe(trainer)
+    recipe = _recipe(store, trainer)
     spans = _artifacts(store, trainer, proto.Event.INPUT, _EXAMPLES)
     moment = datetime.datetime.fromtimestamp(
         push.create_time_since_epoch / 1000, datetime.timezone.utc
@@ -142,7 +144,11 @@ def _artifacts(
     return [each for each in store.get_artifacts_by_id(ids) if each.type == name]
 
 
-def _recipe(trainer: proto.Execution) -> Mapping[str, Any]:
+def _recipe(store: metadata_store.MetadataStore, trainer: proto.Execution) -> Mapping[str, Any]:
+    """As the Trainer has noted it or, where that is gone, as the Trainer was given it."""
+    for run in _artifacts(store, trainer, proto.Event.OUTPUT, _MODEL_RUN):
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(Path(run.uri, "recipe.json").read_text(encoding="utf-8"))
     config = json.loads(_text(trainer, "custom_config") or "{}")
     return json.loads(config.get("recipe", "{}"))
 

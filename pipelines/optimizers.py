@@ -1,7 +1,7 @@
 """Optimizers by name: `--set optimizer=adadelta` stands for the plain data here.
 
 The constants are those of the papers, or, where a paper has none for a net like it, ones that LeNet
-learns MNIST with (docs/optimizers.md).
+learns MNIST with (docs/optimizers.md). All other optimizers of Keras have a name, too.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from components.settings import check_choice
+from components.settings import RecipeError, near
+from pipelines import source_code
 
+_OF_KERAS = "keras.optimizers"
 OPTIMIZERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "sgd": {"class": "keras.optimizers:SGD", "learning_rate": 0.01},
@@ -76,11 +78,36 @@ OPTIMIZERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
+def known() -> dict[str, Mapping[str, Any]]:
+    """Every optimizer by its name: those above, and the others of Keras with its own constants."""
+    paths = {name: f"{_OF_KERAS}:{name}" for name in source_code.public_names(_OF_KERAS)}
+    own = {name.lower(): {"class": path} for name, path in paths.items() if _is_optimizer(path)}
+    return {**own, **OPTIMIZERS}
+
+
+def _is_optimizer(path: str) -> bool:
+    """Functions, the base class and what joins other optimizers are none."""
+    name = path.rpartition(":")[2]
+    if name == "Optimizer" or not name[0].isupper():
+        return False
+    try:
+        return "learning_rate" in source_code.arguments(path).names
+    except source_code.Undecided:
+        return False
+
+
 def named(name: str) -> dict[str, Any]:
-    """The optimizer of a name.
+    """The optimizer of a name, in any case.
 
     Raises:
-      RecipeError: there is none, with the near matches.
+      RecipeError: there is none; the near matches and all names are in the text.
     """
-    check_choice("optimizer", name, OPTIMIZERS)
-    return dict(OPTIMIZERS[name])
+    optimizers = known()
+    if name.lower() not in optimizers:
+        close = near(name, optimizers)
+        meant = f"did you mean {' or '.join(close)}? " if close else ""
+        raise RecipeError(
+            f"unknown optimizer {name!r}: {meant}known: {', '.join(sorted(optimizers))}; another "
+            'is given whole, as {"class": "MODULE:NAME", ...}'
+        )
+    return dict(optimizers[name.lower()])

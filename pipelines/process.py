@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from components.progress import EVENTS
+from pipelines import temporary
 from pipelines.paths import Paths
 
 RUNNER = (sys.executable, "-m", "pipelines.run_local")
@@ -167,7 +168,7 @@ def execute(
       RunTimedOut: after the child has been stopped because of `timeout`.
       KeyboardInterrupt: after the child has been stopped.
     """
-    with locked(run.root) as lock:
+    with locked(run.root) as lock, temporary.folder(run.root) as scratch:
         for folder in (run.log.parent, run.summary.parent):
             folder.mkdir(parents=True, exist_ok=True)
         request = {"run_id": run.run_id, "recipe": recipe, "root": str(run.root)}
@@ -181,7 +182,7 @@ def execute(
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**environment(), EVENTS: str(run.events)},
+                env={**environment(), EVENTS: str(run.events), "TMPDIR": str(scratch)},
                 pass_fds=(lock.fileno(),),
                 # Ctrl-C in the terminal reaches the parent alone, which then stops the child.
                 start_new_session=True,

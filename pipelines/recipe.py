@@ -25,8 +25,10 @@ __all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
 
 SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
+_HIGHEST_SEED = 2**32 - 1  # of NumPy's
 VALIDATION = {
     "missing_classes": 0,
+    "other_classes": 0,
     "skew": 0.1,
     "drift": 0.1,
     "image_drift": 0.3,
@@ -84,10 +86,11 @@ class Recipe:
       window: of data in spans, how many the training takes: the newest, and those numbered before
         it; the newest alone is tested on.
       validation: what data may be like before the run stops: `missing_classes`, how many classes
-        may lack images in a split; `skew` and `drift`, by how much the share of a class may differ
-        between the splits and from the last run's; `image_drift`, how far (0 to 1, Jensen-Shannon)
-        sizes and brightness may lie from the last run's; `anomalies`, how many TFDV may find
-        against the schema.
+        may lack images in a split; `other_classes`, how many may differ from those of the served
+        model, which would be replaced; `skew` and `drift`, by how much the share of a class may
+        differ between the splits and from the last run's; `image_drift`, how far (0 to 1,
+        Jensen-Shannon) sizes and brightness may lie from the last run's; `anomalies`, how many TFDV
+        may find against the schema.
       features: names of the layers whose outputs the `features` signature serves.
       dense: whether the network is also exported fully convolutional, for protocols that apply it
         to whole images.
@@ -157,6 +160,8 @@ class Recipe:
         for key in ("epochs", "batch_size", "steps_per_execution", "window"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")
+        if not 0 <= self.seed <= _HIGHEST_SEED:
+            raise RecipeError(f"seed must be 0 to {_HIGHEST_SEED}, not {self.seed}")
         if self.distorted_copies < 0:
             raise RecipeError(f"distorted_copies must be 0 or more, not {self.distorted_copies}")
         for key in ("augment", "benchmarks", "features"):
@@ -226,6 +231,9 @@ class Recipe:
                     "--size and --data choose another"
                 )
             assign(values, path.strip(), parse(text.strip()))
+            if isinstance(values["optimizer"], str):
+                # A later assignment may set a part of it.
+                values["optimizer"] = named(values["optimizer"])
         changed = Recipe(**values)
         recipe_objects.check(
             changed.model,

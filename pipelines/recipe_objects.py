@@ -14,7 +14,7 @@ from typing import Any
 from components import trusted
 from components.settings import RecipeError, check_choice, near_matches
 from components.train.objects import ARGUMENTS, KINDS, OF_THE_RUN
-from pipelines import source_code
+from pipelines import near_objects, source_code
 from pipelines.source_code import Arguments
 
 # Of an optimizer, what goes to a callback of this class instead.
@@ -55,6 +55,8 @@ def check(
         given = () if is_transfer else OF_THE_RUN
         _check_values("model_args", model_args, of_the_model, given, not is_transfer)
     _check_spec("loss", loss, "loss")
+    if not isinstance(optimizer, Mapping):
+        _check_spec("optimizer", optimizer, "optimizer")
     callbacks = {key: value for key, value in optimizer.items() if key in _CALLBACKS}
     _check_spec(
         "optimizer", {k: v for k, v in optimizer.items() if k not in callbacks}, "optimizer"
@@ -68,7 +70,8 @@ def check(
 def _check_spec(where: str, spec: Any, kind: str) -> None:
     """Of `{"class": path, ...arguments}`, which is to be of a kind of `KINDS`."""
     if not isinstance(spec, Mapping) or not isinstance(spec.get("class"), str):
-        raise RecipeError(f'{where} must be {{"class": "MODULE:NAME", ...}}, not {spec!r}')
+        meant = _meant(near_objects.specs(where, spec) if isinstance(spec, str) else [])
+        raise RecipeError(f'{where} must be {{"class": "MODULE:NAME", ...}}, not {spec!r}{meant}')
     found = _arguments(f"{where}.class", spec["class"])
     _check_kind(f"{where}.class", spec["class"], kind)
     values = {key: value for key, value in spec.items() if key != "class"}
@@ -113,7 +116,8 @@ def _arguments(where: str, path: str) -> Arguments | None:
     """Of the object at a path; None where its source does not say."""
     module, _, name = path.partition(":")
     if not module or not name:
-        raise RecipeError(f"{where} must be package.module:Name, not {path!r}")
+        meant = near_objects.of_name(where.removesuffix(".class"), path)
+        raise RecipeError(f"{where} must be package.module:Name, not {path!r}{_meant(meant)}")
     try:
         _check_trusted(where, path)
         return source_code.arguments(path)
@@ -122,7 +126,13 @@ def _arguments(where: str, path: str) -> Arguments | None:
     except source_code.Missing as error:
         what = f"module {error.name!r}" if error.what == "module" else f"{name!r} in {module}"
         near = f": {near_matches(error.name, error.known)}" if error.known else ""
+        if error.what == "module":
+            near = _meant(near_objects.of_path(path)) or near
         raise RecipeError(f"{where}: there is no {what}{near}") from error
+
+
+def _meant(paths: Sequence[str]) -> str:
+    return f": did you mean {' or '.join(paths)}?" if paths else ""
 
 
 def _check_values(

@@ -94,6 +94,7 @@ def main(request_path: str) -> int:
     try:
         summary = _repeated(run, paths)
         if summary is None:
+            progress.emit({"event": "starting"})
             _run_stages(run, paths)
     except Exception as error:
         with contextlib.suppress(OSError):  # The log's disk may be the full one.

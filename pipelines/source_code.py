@@ -87,11 +87,21 @@ def arguments(path: str) -> Arguments:
     find(module)
     known = _names(module)
     if name not in known:
-        raise Missing("name", name, sorted(each for each in known if not each.startswith("_")))
+        raise Missing("name", name, public_names(module))
     try:
         return _either([_arguments_of(each) for each in _meanings(module, name)])
     except (Missing, RecursionError) as error:  # of what it is made of
         raise Undecided from error
+
+
+def public_names(module: str) -> list[str]:
+    """What a module defines or imports for others, sorted.
+
+    Raises:
+      Missing: there is no such module.
+      Undecided: the source does not say.
+    """
+    return sorted(name for name in _names(module) if not name.startswith("_"))
 
 
 @_remembered
@@ -147,6 +157,18 @@ def find(name: str) -> ModuleSpec:
             raise Missing("module", f"{spec.name}.{part}", _modules(spec.name, folders))
         spec = inside
     return spec
+
+
+def modules(package: str) -> list[str]:
+    """All modules of a package, its own subpackages' among them; none where it is not there."""
+    try:
+        folders = list(find(package).submodule_search_locations or ())
+    except (Missing, Undecided):
+        return []
+    files = [(Path(folder), file) for folder in folders for file in Path(folder).rglob("*.py")]
+    parts = [file.relative_to(folder).with_suffix("").parts for folder, file in files]
+    names = {each[:-1] if each[-1] == "__init__" else each for each in parts}
+    return sorted(".".join([package, *each]) for each in names if each)
 
 
 def _modules(package: str, folders: Sequence[str]) -> list[str]:

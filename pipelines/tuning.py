@@ -55,9 +55,21 @@ def checked(tune: Mapping[str, Any], override: Callable[[Iterable[str]], Any]) -
         )
     for path, choices in space.items():
         check_choice("tune.space key", path.partition(".")[0], TUNABLE)
-        for value in _examples(path, choices):
-            override([f"{path}={json.dumps(value)}"])
+        examples = _examples(path, choices)
+        # One that waits was made for the recipe as it was, which may be changed by now.
+        for value in examples if is_on(values) else ():
+            _try(path, value, override)
     return values
+
+
+def _try(path: str, value: Any, override: Callable[[Iterable[str]], Any]) -> None:
+    try:
+        override([f"{path}={json.dumps(value)}"])
+    except RecipeError as error:
+        raise RecipeError(
+            f"tune.space: the recipe does not take {path}={json.dumps(value)}: {error}; "
+            "--set tune.space=..., as JSON, gives another space"
+        ) from error
 
 
 def is_on(tune: Mapping[str, Any] | None) -> bool:

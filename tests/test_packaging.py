@@ -11,10 +11,12 @@ import sysconfig
 import venv
 import zipfile
 from importlib import resources
-from importlib.metadata import version
+from importlib.metadata import metadata, version
 from pathlib import Path
 
 import pytest
+
+from components import extras
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("components", "keras_models", "pipelines", "serving")
@@ -144,3 +146,41 @@ def test_the_installed_wheel_runs_lenet(installation: Path, tmp_path: Path) -> N
     one_epoch = ("--set", "epochs=1", "--set", "thresholds.accuracy=0.9")
     convnets(installation, tmp_path, "run", "lenet", *one_epoch, "--root", "runs")
     assert list(tmp_path.glob("runs/serving/lenet/*/saved_model.pb"))
+
+
+class TestExtras:
+    """The registries' `convnets` is another project: nothing may send anybody there."""
+
+    TEXTS = [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+        *sorted(file for room in ROOMS for file in (ROOT / room).rglob("*") if file.is_file()),
+    ]
+    TEXTS = [file for file in TEXTS if file.suffix in (".md", ".py", ".html", ".yaml", "")]
+
+    def test_nothing_is_installed_from_a_registry_by_the_projects_name(self) -> None:
+        of_registry = re.compile(
+            r"convnets\[|(pip|uv) (install|add) [^`\n]*(?<![-\w/.])convnets(?![-\w/.])"
+        )
+        for file in self.TEXTS:
+            text = file.read_text(encoding="utf-8")
+            assert not of_registry.findall(text), file
+
+    def test_the_extras_that_the_texts_name_are_there(self) -> None:
+        there = set(metadata("convnets").get_all("Provides-Extra"))
+        named = {
+            extra
+            for file in self.TEXTS
+            for extra in re.findall(
+                r"(?:\.|\.whl)\[(\w+)\]'|extras\.command\(['\"](\w+)", file.read_text("utf-8")
+            )
+            for extra in extra
+            if extra
+        }
+        assert {"gpu", "kubeflow", "video", "dask"} <= named <= there
+
+    def test_the_command_names_the_checkout_or_the_wheel(self, tmp_path, monkeypatch) -> None:
+        assert extras.command("gpu") == f"pip install -e '{ROOT}[gpu]'"
+        monkeypatch.setattr(extras, "__file__", str(tmp_path / "components" / "extras.py"))
+        wheel = f"convnets-{version('convnets')}-py3-none-any.whl"
+        assert extras.command("gpu") == f"pip install '{wheel}[gpu]'"

@@ -13,7 +13,12 @@ from components.claims.verdicts import Finding
 from components.report import pictures
 from components.report.pages import PAGES
 
-_LOOKS = {verdicts.HOLDS: "yes", verdicts.FAILS: "no", verdicts.UNDECIDED: "not"}
+_LOOKS = {
+    verdicts.HOLDS: "yes",
+    verdicts.FAILS: "no",
+    verdicts.UNDECIDED: "not",
+    verdicts.NOT_TRIED: "not",
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def result(claim: Claim, root: Path) -> Result:
         claim.paper,
         claim.claim,
         claim.here,
-        verdicts.overall(findings),
+        verdicts.overall(findings) if kept else verdicts.NOT_TRIED,
         [Part(one.comparison.says, one.verdict, _figures(one)) for one in findings],
         len(kept),
         len(kept) + len(left),

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from typing import Any
 from components.claims.claim import Claim
 from components.claims.verdicts import Figures
 from components.train.objects import load
+
+# After so many calls, or so large a part, what a training takes can be told.
+_SURE_CALLS, _SURE_PART = 10, 0.1
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,29 @@ class Run:
 
 
 class BudgetSpent(Exception):
-    """The time for the claims is over."""
+    """The time for the claims is over, or too short for this training."""
 
 
 class Budget:
     """Seconds that may be used, or None for as many as it takes."""
 
-    def __init__(self, seconds: float | None, clock: Callable[[], float] = time.monotonic):
-        self._clock = clock
-        self._end = None if seconds is None else clock() + seconds
+    def __init__(
+        self,
+        seconds: float | None,
+        clock: Callable[[], float] = time.monotonic,
+        began: float | None = None,
+    ):
+        """
+        Args:
+          seconds: how many.
+          clock: gives the time.
+          began: the time from which they count; None for now.
+        """
+        self.clock = clock
+        self._end = None if seconds is None else (clock() if began is None else began) + seconds
 
     def left(self) -> float:
-        return float("inf") if self._end is None else self._end - self._clock()
+        return float("inf") if self._end is None else self._end - self.clock()
 
     def check(self) -> None:
         """Raises BudgetSpent where nothing is left."""
@@ -61,7 +75,36 @@ class Budget:
     def share(self, parts: int) -> Budget:
         """One of so many equal parts of what is left."""
         left = self.left()
-        return Budget(None if left == float("inf") else max(left, 0.0) / parts, self._clock)
+        return Budget(None if left == float("inf") else max(left, 0.0) / parts, self.clock)
+
+
+class Check:
+    """What a training calls as it goes on, so that the budget can end it.
+
+    The rate of the first calls tells how long the rest will take, without what comes before them:
+    building and compiling the network.
+    """
+
+    def __init__(self, budget: Budget):
+        self._budget = budget
+        self._first: tuple[float, float] | None = None
+        self._calls = 0
+
+    def __call__(self, done: float = 0.0) -> None:
+        """Raises BudgetSpent where nothing is left, or the training will not end with what is.
+
+        Args:
+          done: the part of the training that lies behind; 0 where that is not known.
+        """
+        self._budget.check()
+        if not done:
+            return
+        now = self._budget.clock()
+        self._calls += 1
+        began, before = self._first = self._first or (now, done)
+        sure = self._calls >= _SURE_CALLS or done - before >= _SURE_PART
+        if sure and (now - began) * (1 - done) > self._budget.left() * (done - before):
+            raise BudgetSpent
 
 
 def train(
@@ -75,25 +118,32 @@ def train(
     Args:
       claim: which.
       root: the folder below which runs are kept, in `claims/NAME`.
-      budget: a training that the budget ends leaves nothing; one that would not end in time, going
-        by another seed's, is not begun.
+      budget: a training that the budget ends leaves nothing. One that would not end in time, going
+        by another seed's, or by the shortest of the claim, is not begun, and one whose first steps
+        say so is given up at once.
       on_run: told of each training when it begins (without seconds) and when it has been kept.
     """
     experiment = load(claim.experiment)
+    too_long: set[str] = set()
     for seed, variant in left_to_do(claim, root):
-        taken = [run.seconds for run in kept(claim, root) if run.variant == variant]
-        if budget.left() < max(taken, default=0.0):
+        if variant in too_long or budget.left() <= _least(kept(claim, root), variant):
             continue
         on_run(variant, seed, None)
         began = time.monotonic()
         try:
-            budget.check()
-            outcome = experiment(claim.variants[variant], seed, budget.check)
+            outcome = experiment(claim.variants[variant], seed, Check(budget))
         except BudgetSpent:
-            return
+            too_long.add(variant)
+            continue
         run = Run(variant, seed, time.monotonic() - began, outcome)
         _keep(claim, root, run)
         on_run(variant, seed, run.seconds)
+
+
+def _least(done: Sequence[Run], variant: str) -> float:
+    """The seconds that a training needs at least, as far as others tell."""
+    of_variant = [run.seconds for run in done if run.variant == variant]
+    return max(of_variant) if of_variant else min((run.seconds for run in done), default=0.0)
 
 
 def left_to_do(claim: Claim, root: Path) -> list[tuple[int, str]]:

@@ -22,7 +22,7 @@ _CLASSES = 10
 _MOMENTUM = 0.9
 
 
-def descend(settings: Mapping[str, Any], seed: int, check: Callable[[], None]) -> Outcome:
+def descend(settings: Mapping[str, Any], seed: int, check: Callable[..., None]) -> Outcome:
     """Trains one net of one hidden layer of tanh units.
 
     Args:
@@ -30,7 +30,7 @@ def descend(settings: Mapping[str, Any], seed: int, check: Callable[[], None]) -
         `epochs`, `batch` and `rates`, of which the one with the least loss at the end counts; or
         "damped-newton" or "saddle-free-newton" with `updates`, each from all images.
       seed: of the weights and the order.
-      check: called after each pass or update.
+      check: called after each pass or update with the part of the training that lies behind.
 
     Returns:
       Of the training images `train_error` in percent and `train_loss`, and `negative`, how far
@@ -40,8 +40,12 @@ def descend(settings: Mapping[str, Any], seed: int, check: Callable[[], None]) -
     pixels, labels = _data(settings)
     method = settings["method"]
     if method == "sgd":
+        tries = len(settings["rates"])
         trained = [
-            _by_gradients(settings, rate, pixels, labels, seed, check) for rate in settings["rates"]
+            _by_gradients(
+                settings, rate, pixels, labels, seed, lambda part, n=n: check((n + part) / tries)
+            )
+            for n, rate in enumerate(settings["rates"])
         ]
         model, losses = min(trained, key=lambda each: _worst_if_not_finite(each[1]))
     else:
@@ -61,7 +65,9 @@ def descend(settings: Mapping[str, Any], seed: int, check: Callable[[], None]) -
 def _by_gradients(settings, rate, pixels, labels, seed, check):
     model = _net(settings, pixels, seed)
     model.compile(keras.optimizers.SGD(rate, momentum=_MOMENTUM), _loss())
-    ended = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: check())
+    ended = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: check((epoch + 1) / settings["epochs"])
+    )
     history = model.fit(
         pixels,
         labels,
@@ -77,9 +83,9 @@ def _by_newton(settings, pixels, labels, seed, check):
     model = _net(settings, pixels, seed)
     method = _NEWTON[settings["method"]](model, _loss())
     losses = []
-    for _ in range(settings["updates"]):
+    for update in range(1, settings["updates"] + 1):
         losses.append(method.step(pixels, labels)["loss_after"])
-        check()
+        check(update / settings["updates"])
     return model, losses
 
 

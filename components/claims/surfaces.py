@@ -50,7 +50,7 @@ class Restarts:
         epochs: int,
         batch: int,
         rate: float,
-        check: Callable[[], None],
+        check: Callable[[float], None],
     ) -> None:
         """Stochastic gradient descent whose rate falls linearly to zero.
 
@@ -58,7 +58,7 @@ class Restarts:
           pixels, labels: float32 [N, D] and int64 [N].
           epochs, batch: passes over the images, and how many a step sees.
           rate: the first learning rate.
-          check: called after each pass.
+          check: called after each pass with the part of them that lies behind.
         """
         count = len(labels)
         steps = count // batch
@@ -68,7 +68,7 @@ class Restarts:
             order = tf.transpose(tf.reshape(order, [self.restarts, steps, batch]), [1, 0, 2])
             done = tf.range(steps, dtype=tf.float32) + epoch * steps
             self._pass(pixels, labels, order, rate * (1 - done / (epochs * steps)))
-            check()
+            check((epoch + 1) / epochs)
 
     @tf.function(reduce_retracing=True)
     def _pass(self, pixels, labels, order, rates):
@@ -156,7 +156,7 @@ def index(matrix: np.ndarray) -> float:
     return 100.0 * float(np.mean(values < _NEGATIVE * values[-1]))
 
 
-def restarts(settings: Mapping[str, Any], seed: int, check: Callable[[], None]) -> Outcome:
+def restarts(settings: Mapping[str, Any], seed: int, check: Callable[..., None]) -> Outcome:
     """Trains restarts of one size, and sets their training and test losses beside each other.
 
     Args:

@@ -12,6 +12,7 @@ from scipy import stats
 from components.claims.claim import Claim, Comparison, Figure
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+NOT_TRIED = "not tried"
 # Fewer say nothing about the chance in a training.
 FEWEST_SEEDS = 3
 # How often "holds" is said of a difference that is not there, and likewise "does not hold".
@@ -27,7 +28,7 @@ class Finding:
 
     Attributes:
       comparison: which.
-      verdict: `HOLDS`, `FAILS` or `UNDECIDED`.
+      verdict: `HOLDS`, `FAILS`, `UNDECIDED`, or `NOT_TRIED` where no seed has trained both sides.
       greater, less: means over the seeds that have both figures; None without any.
       low, high: the interval of the mean of greater - factor * less (90 %: 5 % on either side);
         None for fewer than two seeds.
@@ -56,7 +57,8 @@ def compare(comparison: Comparison, figures: Figures) -> Finding:
     ]
     whole = np.array([pair for pair in pairs if all(map(math.isfinite, pair))]).reshape(-1, 2)
     if not len(whole):
-        return Finding(comparison, UNDECIDED, None, None, None, None, 0)
+        verdict = UNDECIDED if _is_tried(comparison, figures) else NOT_TRIED
+        return Finding(comparison, verdict, None, None, None, None, 0)
     greater, less = whole.mean(axis=0)
     low = high = None
     verdict = UNDECIDED
@@ -78,6 +80,12 @@ def overall(findings: Sequence[Finding]) -> str:
 def judge(claim: Claim, figures: Figures) -> list[Finding]:
     """What the figures say of each part of a claim."""
     return [compare(comparison, figures) for comparison in claim.comparisons]
+
+
+def _is_tried(comparison: Comparison, figures: Figures) -> bool:
+    sides = (comparison.greater, comparison.less)
+    variants = [side[0] for side in sides if isinstance(side, tuple)]
+    return any(all(variant in of_seed for variant in variants) for of_seed in figures.values())
 
 
 def _value(figure: Figure, of_seed: Mapping[str, Mapping[str, float]]) -> float:

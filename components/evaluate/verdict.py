@@ -11,6 +11,8 @@ import tensorflow_model_analysis as tfma
 from tfx.dsl.io import fileio
 
 ACCURACY = "sparse_categorical_accuracy"
+# What it has above the answer that is always the commonest class.
+GAIN = "gain_over_majority"
 
 
 def evaluation_reasons(folder: str, thresholds: Mapping[str, float], data: str = "") -> list[str]:
@@ -25,11 +27,13 @@ def evaluation_reasons(folder: str, thresholds: Mapping[str, float], data: str =
       A sentence for each threshold.
     """
     place = f"on the {data} data: " if data else ""
-    accuracy = _accuracy(folder, tfma.CANDIDATE_KEY)
-    least = thresholds["accuracy"]
-    reasons = [f"{place}accuracy {accuracy:.4f}, {_verdict(accuracy >= least)} {least:.4f}"]
-    baseline = _accuracy(folder, tfma.BASELINE_KEY)
-    if baseline is not None:
+    accuracy = _metrics(folder, tfma.CANDIDATE_KEY)[ACCURACY]
+    majority = accuracy - _metrics(folder, tfma.CANDIDATE_KEY)[GAIN]
+    least, of = max((thresholds["accuracy"], "wanted"), (majority, "commonest class's"))
+    reasons = [f"{place}accuracy {accuracy:.4f}, {_verdict(accuracy >= least, of)} {least:.4f}"]
+    before = _metrics(folder, tfma.BASELINE_KEY)
+    if before:
+        baseline = before[ACCURACY]
         least = baseline - thresholds["change"]
         reasons.append(
             f"{place}the model before has {baseline:.4f}; {accuracy:.4f} is "
@@ -75,11 +79,12 @@ def told(
     return {"blessed": all(blessed), "reasons": reasons + canary_reasons(canary)}
 
 
-def _verdict(enough: bool) -> str:
-    return "at least the wanted" if enough else "less than the wanted"
+def _verdict(enough: bool, of: str = "wanted") -> str:
+    return f"{'at least' if enough else 'less than'} the {of}"
 
 
-def _accuracy(folder: str, model: str) -> float | None:
+def _metrics(folder: str, model: str) -> dict[str, float]:
+    """Those of a model by name; {} where it was not measured."""
     output = tfma.load_eval_result(folder, model_name="" if model == tfma.CANDIDATE_KEY else model)
     metrics = output.get_metrics_for_slice() if output.slicing_metrics else None
-    return metrics[ACCURACY]["doubleValue"] if metrics else None
+    return {name: metrics[name]["doubleValue"] for name in (ACCURACY, GAIN)} if metrics else {}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components import extras
 from components.ingest import class_folders, table
 from components.ingest.class_folders import IMAGE_SUFFIXES
 from components.ingest.regular_files import SourceError
@@ -103,7 +104,7 @@ def _split_folders(folder: Path) -> tuple[tuple[str, str], ...]:
 
 def _video_folders(folder: Path) -> tuple[tuple[str, str], ...]:
     if importlib.util.find_spec("av") is None:
-        raise SourceError(f"{folder}: reading videos needs pip install 'convnets[video]'")
+        raise SourceError(f"{folder}: reading videos needs {extras.command('video')}")
     class_folders.check(folder, VIDEO_SUFFIXES)
     description(folder, "video")
     return (("all", "*/*"),)

@@ -16,7 +16,9 @@ from tfx import types
 from tfx.components.pusher import executor
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import io_utils
+from tfx.utils import io_utils, json_utils
+
+from components import served
 
 # A version `17` that is not to be served is called `.17`: servers take names that are numbers.
 WITHDRAWN = "."
@@ -35,6 +37,8 @@ class Executor(executor.Executor):
     - a version appears whole or not at all, however the push ends: on this machine it is renamed
       into its place, elsewhere `saved_model.pb` is written last;
     - all of several blessings are needed;
+    - a served model of other classes stays, unless `custom_config` lets so many of them differ
+      (`components.served.OTHER_CLASSES`);
     - a model that was taken back (`convnets rollback`) is not pushed again.
     """
 
@@ -56,8 +60,7 @@ class Executor(executor.Executor):
             return
         model = self.GetModelPath(input_dict)
         folder = _destination(exec_properties)
-        if (version := _withdrawn(model, folder)) is not None:
-            why = f"this very model was taken back, as version {version}, by convnets rollback"
+        if why := _objection(model, folder, exec_properties):
             logging.warning("Not pushed: %s", why)
             self._MarkNotPushed(pushed)
             pushed.set_string_custom_property("why", why)
@@ -80,6 +83,15 @@ class Executor(executor.Executor):
         blessings = input_dict.get(key, [])
         each = [{**input_dict, key: [blessing]} for blessing in blessings] or [input_dict]
         return all(super(Executor, self).CheckBlessing(one) for one in each)
+
+
+def _objection(model: str, folder: str, exec_properties: dict[str, Any]) -> str | None:
+    """Why a blessed model is not pushed."""
+    if (version := _withdrawn(model, folder)) is not None:
+        return f"this very model was taken back, as version {version}, by convnets rollback"
+    limits = json_utils.loads(exec_properties.get("custom_config") or "null") or {}
+    found = served.objection(folder, served.classes(model), limits)
+    return found and f"{found[0]}. --set {found[1]} replaces it"
 
 
 def _destination(exec_properties: dict[str, Any]) -> str:

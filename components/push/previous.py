@@ -7,11 +7,11 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.utils import io_utils, path_utils
 
+from components import served
 from components.artifacts import ABSENT
 
 
@@ -32,25 +32,12 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: `served`, the folder that holds the versions.
         """
         model = artifact_utils.get_single_instance(output_dict["model"])
-        versions = _versions(exec_properties["served"])
-        if not versions:
+        newest = served.newest(exec_properties["served"])
+        if newest is None:
             model.set_int_custom_property(ABSENT, 1)
             return
-        newest = os.path.join(exec_properties["served"], str(max(versions)))
         io_utils.copy_dir(newest, path_utils.serving_model_dir(model.uri))
-        model.set_string_custom_property("version", str(max(versions)))
-
-
-def _versions(served: str) -> list[int]:
-    """The whole ones: the Pusher writes saved_model.pb last."""
-    if not fileio.exists(served):
-        return []
-    names = [name.strip("/") for name in fileio.listdir(served)]
-    return [
-        int(name)
-        for name in names
-        if name.isdecimal() and fileio.exists(os.path.join(served, name, "saved_model.pb"))
-    ]
+        model.set_string_custom_property("version", os.path.basename(newest))
 
 
 class PreviousModelSpec(types.ComponentSpec):
@@ -72,11 +59,11 @@ class PreviousModel(base_component.BaseComponent):
     SPEC_CLASS = PreviousModelSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, served: str):
+    def __init__(self, folder: str):
         """Makes the component.
 
         Args:
-          served: folder that holds a folder a version; it need not be there yet.
+          folder: holds a folder a version; it need not be there yet.
         """
         model = types.Channel(type=standard_artifacts.Model)
-        super().__init__(spec=PreviousModelSpec(served=served, model=model))
+        super().__init__(spec=PreviousModelSpec(served=folder, model=model))

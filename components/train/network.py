@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from components.train import data
+from components.train.graph import functional
 from components.train.objects import build, build_network
 from keras_models.optimizers import CurvatureOptimizer, with_curvature
 
@@ -21,6 +22,7 @@ def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) 
     """The recipe's network for these images, with its loss and its optimizer, all built."""
     input_shape = (*recipe["preprocess"]["size"], train.shape[-1])
     model = build_network(recipe["model"], input_shape, classes, recipe["model_args"])
+    model = functional(model, input_shape)
     _penalize(model, recipe["weight_decay"])
     epoch = data.steps_per_epoch(train, recipe)
     arguments = {key: value for key, value in recipe["optimizer"].items() if key != PLATEAU}

@@ -13,8 +13,7 @@ import tensorflow_transform as tft
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from components.preprocess.transform import PIXELS, centre, normalize
-from keras_models.classification.building import recursion
-from keras_models.classification.dense import fully_convolutional
+from components.train.graph import served_parts
 
 LABELS_ASSET = "labels.txt"
 _CLASSIFY, _REGRESS = "classify", "regress"
@@ -52,11 +51,8 @@ class ServedModel(tf.Module):
             cannot be made fully convolutional.
         """
         super().__init__()
-        outputs = {name: model.get_layer(name).output for name in recipe["features"]}
-        with recursion():
-            self._network = keras.Model(model.input, model.outputs[0])
-            self._dense = fully_convolutional(self._network) if recipe["dense"] else None
-            self._taps = keras.Model(model.input, outputs) if outputs else None
+        parts = served_parts(model, recipe["features"], recipe["dense"])
+        self._network, self._dense, self._taps = parts.network, parts.dense, parts.taps
         # The variables themselves, because a loader of graphs alone (TensorFlow Serving is one)
         # does not find those that a Keras 3 model keeps behind its own objects.
         self._variables = [variable.value for variable in model.variables]
@@ -64,7 +60,9 @@ class ServedModel(tf.Module):
         self._transform = transform.transform_features_layer().call
         self._preprocess = recipe["preprocess"]
         self._mean = centre(tf.constant(mean), self._preprocess)
-        self._labels_file = tf.saved_model.Asset(_labels_file(labels))
+        # Until the model is saved, or forgotten.
+        self._files = tempfile.TemporaryDirectory()
+        self._labels_file = tf.saved_model.Asset(_labels_file(labels, self._files.name))
         self._labels = tf.constant(list(labels))
 
     def save(self, folder: str) -> list[str]:
@@ -169,8 +167,8 @@ def _encoded_images(examples: tf.Tensor) -> tf.Tensor:
     return tf.where(bare, examples, parsed)
 
 
-def _labels_file(labels: Sequence[str]) -> str:
-    path = os.path.join(tempfile.mkdtemp(), LABELS_ASSET)
+def _labels_file(labels: Sequence[str], folder: str) -> str:
+    path = os.path.join(folder, LABELS_ASSET)
     with open(path, "w", encoding="utf-8") as file:
         file.write("".join(f"{label}\n" for label in labels))
     return path

@@ -20,6 +20,7 @@ class DataValidatorSpec(types.ComponentSpec):
     PARAMETERS = {
         "validation": ExecutionParameter(type=str),
         "dataset": ExecutionParameter(type=str),
+        "served": ExecutionParameter(type=str, optional=True),
         "history": ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
@@ -39,8 +40,9 @@ class DataValidator(base_component.BaseComponent):
 
     TFX's ExampleValidator compares statistics with the schema, writes the anomalies that it finds
     and never stops a run. This one, whose executor is derived from it, does that too, and then
-    looks for classes without images, skew between the splits, drift from the data of the last run
-    (or span), duplicates and test images that leak into the training split.
+    looks for classes without images or other than the served model's, skew between the splits,
+    drift from the data of the last run (or span), duplicates and test images that leak into the
+    training split.
     """
 
     SPEC_CLASS = DataValidatorSpec
@@ -55,6 +57,7 @@ class DataValidator(base_component.BaseComponent):
         dataset: str,
         previous: types.BaseChannel | None = None,
         history: str | None = None,
+        served: str | None = None,
     ):
         """Makes the component.
 
@@ -65,6 +68,7 @@ class DataValidator(base_component.BaseComponent):
           dataset: says which data these are: verdicts on others are not compared with.
           previous: the verdict on the data before.
           history: instead, a folder that keeps the verdicts (`components.validate.history`).
+          served: folder of the versions that a model trained on these data would replace.
         """
         super().__init__(
             spec=DataValidatorSpec(
@@ -75,6 +79,7 @@ class DataValidator(base_component.BaseComponent):
                 validation=json.dumps(dict(validation), sort_keys=True),
                 dataset=dataset,
                 history=history,
+                served=served,
                 anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
                 verdict=types.Channel(type=artifacts.DataVerdict),
             )

@@ -14,10 +14,11 @@ from tfx.components.example_validator import executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components import examples, progress
+from components import examples, progress, served
 from components.globs import escape
 from components.ingest.spans import is_pattern
 from components.validate import facts, history, verdict
+from components.validate.checks import Problem
 from components.validate.verdict import UnfitData, Verdict
 
 STAGE = "ExampleValidator"
@@ -39,8 +40,8 @@ class Executor(executor.Executor):
           input_dict: `statistics` and `schema`, one artifact each; `examples`, one a span; and
             `previous`, the verdict on the data before, where there is one.
           output_dict: `anomalies`, and `verdict`, see `components.artifacts.DataVerdict`.
-          exec_properties: `validation`, the limits as JSON; `dataset`; and `history`, a folder of
-            verdicts, where there is no `previous`.
+          exec_properties: `validation`, the limits as JSON; `dataset`; `served`, the folder of the
+            served versions; and `history`, a folder of verdicts, where there is no `previous`.
 
         Raises:
           UnfitData: the data must not be trained on.
@@ -60,7 +61,11 @@ class Executor(executor.Executor):
             list(_anomalies(anomalies)),
             newest,
         )
-        found = dataclasses.replace(found, spans=_spans(spans, exec_properties["dataset"]))
+        found = dataclasses.replace(
+            found,
+            spans=_spans(spans, exec_properties["dataset"]),
+            problems=[*found.problems, *_of_the_served(names, exec_properties)],
+        )
         progress.report(STAGE, 2, 3, "writing the verdict")
         artifact = artifact_utils.get_single_instance(output_dict["verdict"])
         _write(artifact.uri, found)
@@ -69,6 +74,18 @@ class Executor(executor.Executor):
         found.check()
         if exec_properties.get("history"):
             history.keep(*_place(input_dict, exec_properties), artifact.uri)
+
+
+def _of_the_served(names: Sequence[str], exec_properties: Mapping[str, Any]) -> list[Problem]:
+    """Other classes than those of the model that a training on these data would replace."""
+    folder = exec_properties.get("served")
+    limits = json.loads(exec_properties["validation"])
+    if not folder or not names or not (found := served.objection(folder, names, limits)):
+        return []
+    text, setting = found
+    return [
+        Problem(f"{text}. With another --root both are kept, this setting replaces it", setting)
+    ]
 
 
 def newest_first(artifacts: Iterable[types.Artifact]) -> list[types.Artifact]:

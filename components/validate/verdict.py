@@ -13,12 +13,13 @@ import pandas as pd
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.dsl.io import fileio
 
+from components.served import OTHER_CLASSES
 from components.validate import checks, copies
 from components.validate.checks import Distance, Problem
 
 _SPLITS = ("train", "test")
 # What a recipe's `validation` may hold; texts of `convnets show` and of errors explain them.
-LIMITS = ("missing_classes", "skew", "drift", "image_drift", "anomalies")
+LIMITS = ("missing_classes", OTHER_CLASSES, "skew", "drift", "image_drift", "anomalies")
 
 
 class UnfitData(ValueError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pipelines import claims, served
-from pipelines.commands.common import INTERRUPTED, console, root_option, user_errors
+from pipelines.commands.common import INTERRUPTED, console, root_option, status, user_errors
 from pipelines.recipe import RecipeError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from components.claims.page import Result
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
-_LOOKS = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
+_LOOKS = {"holds": "green", "does not hold": "red", "undecided": "yellow", "not tried": "dim"}
 
 
 class _Duration(click.ParamType):
@@ -44,7 +45,8 @@ _NAMES = "\n  ".join(["\b\nClaims:", *claims.all_claims()])
     "--budget",
     type=_Duration(),
     metavar="TIME",
-    help="Stop after this long, such as 10m; several claims share it. As long as it takes without.",
+    help="End after this long, such as 10m; several claims share it. A training that cannot end in "
+    "it is not begun. As long as it takes without.",
 )
 @root_option
 def try_claims(name: str | None, budget: float | None, root: Path) -> None:
@@ -53,6 +55,7 @@ def try_claims(name: str | None, budget: float | None, root: Path) -> None:
     Every claim is trained small, with several seeds, and holds, does not hold or is undecided.
     Trainings that have been done are kept, so that the same command goes on where the last ended.
     """
+    began = time.monotonic()
     try:
         chosen = [claims.find(name)] if name else list(claims.all_claims().values())
     except RecipeError as error:
@@ -60,19 +63,19 @@ def try_claims(name: str | None, budget: float | None, root: Path) -> None:
     served.quiet_libraries()
     screen = console()
     with user_errors():
-        with screen.status("loading TensorFlow"):
+        with status(screen, "loading TensorFlow"):
             from components.claims import page, runs
-        time = runs.Budget(budget)
+        left = runs.Budget(budget, began=began)
         try:
             for number, claim in enumerate(chosen):
-                with screen.status(claim.name) as status:
+                with status(screen, claim.name) as say:
 
-                    def on_run(variant, seed, seconds, claim=claim, status=status):
-                        status.update(f"{claim.name}: training {variant}, seed {seed}")
+                    def on_run(variant, seed, seconds, claim=claim, say=say):
+                        say(f"{claim.name}: training {variant}, seed {seed}")
                         if seconds is not None:
                             screen.print(f"{claim.name}  {variant}, seed {seed}: {seconds:.0f} s")
 
-                    runs.train(claim, root, time.share(len(chosen) - number), on_run)
+                    runs.train(claim, root, left.share(len(chosen) - number), on_run)
                 _show(screen, page.result(claim, root))
         except KeyboardInterrupt:
             screen.print("stopped; the same command goes on from where this run came to")
@@ -98,5 +101,5 @@ def _show(screen: Console, result: Result) -> None:
         style=_LOOKS[result.verdict],
     )
     if result.left:
-        screen.print(f"Not reached: {result.left}.")
+        screen.print(f"Not tried: {result.left}.")
     screen.print()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,23 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False, markup=False, emoji=False)
+
+
+@contextlib.contextmanager
+def status(screen: Console, text: str) -> Iterator[Callable[[str], None]]:
+    """Says in a terminal what is being done while the block lasts; yields what changes the text.
+
+    Nothing moves: rich moves things in a thread that imports as it draws, and TFDS, while it is
+    imported itself, replaces Python's `import` for all threads.
+    """
+    from rich.live import Live
+    from rich.text import Text
+
+    def shown(text: str) -> Text:
+        return Text(f"{text} ...", style="dim")
+
+    with Live(shown(text), console=screen, auto_refresh=False, transient=True) as live:
+        yield lambda text: live.update(shown(text), refresh=True)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipelines import served
-from pipelines.commands.common import console, user_errors
+from pipelines.commands.common import console, root_option, status, user_errors
 
 
 @click.group("data")
@@ -21,11 +21,10 @@ def data_commands() -> None:
 @click.option(
     "--sheet",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("contact-sheet.png"),
-    show_default=True,
-    help="Where the pictures go, a PNG file.",
+    help="Where the pictures go, a PNG file; without it, into the folder inspected below the root.",
 )
-def inspect_data(source: str, task: str | None, sheet: Path) -> None:
+@root_option
+def inspect_data(source: str, task: str | None, sheet: Path | None, root: Path) -> None:
     """Counts, sizes, dead letters, duplicates and pictures of SOURCE, which is what --data takes.
 
     The images are read as a run reads them, and nothing of them is kept but the contact sheet.
@@ -35,8 +34,9 @@ def inspect_data(source: str, task: str | None, sheet: Path) -> None:
     with user_errors():
         from pipelines import inspection
 
-        with screen.status("loading TensorFlow and reading the images"):
-            found = inspection.inspect(source, sheet, task)
+        with status(screen, "loading TensorFlow and reading the images"):
+            place = sheet or inspection.sheet_of(source, root)
+            found = inspection.inspect(source, place, task)
     screen.print(inspection.screen(found))
 
 
@@ -49,6 +49,6 @@ def get_data(name: str) -> None:
     with user_errors():
         from pipelines import inspection
 
-        with screen.status(f"fetching {name}"):
+        with status(screen, f"fetching {name}"):
             found = inspection.get(name)
     screen.print(inspection.fetched_screen(found))

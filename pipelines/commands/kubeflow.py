@@ -16,6 +16,7 @@ from pipelines.commands.common import (
     recipe_of,
     settings_option,
     size_option,
+    status,
     user_errors,
 )
 
@@ -86,7 +87,7 @@ def compile_recipe(
     chosen = recipe_of(recipe, size, settings, data)
     screen = console()
     served.quiet_libraries()
-    with user_errors(), screen.status("loading TFX and compiling"):
+    with user_errors(), status(screen, "loading TFX and compiling"):
         from pipelines.kubeflow import compiling
 
         compiling.compile_recipe(chosen, str(output), root, image, beam, volume, cpu, memory, gpu)

@@ -24,6 +24,7 @@ from pipelines.commands.common import (
     root_option,
     settings_option,
     size_option,
+    status,
     user_errors,
 )
 from pipelines.recipe import Recipe, RecipeError
@@ -149,7 +150,7 @@ def judge(recipe: str | None, root: Path, models: Sequence[Path], settings: Sequ
         from pipelines import judging
 
         served.quiet_libraries()
-        with user_errors(), console().status("loading TensorFlow and judging"):
+        with user_errors(), status(console(), "loading TensorFlow and judging"):
             judgement = judging.judge_models(models, known.name, root.absolute(), settings)
         latest = {known.name: judgement}
     if not latest:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines import served
-from pipelines.commands.common import console, root_option, user_errors
+from pipelines.commands.common import console, root_option, status, user_errors
 from pipelines.served import GRPC_PORT, REST_PORT
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     screen = console()
     with user_errors(), contextlib.ExitStack() as stack:
-        with screen.status("loading TensorFlow and the models"):
+        with status(screen, "loading TensorFlow and the models"):
             grpc, rest = stack.enter_context(
                 served.server(models, port, rest_port, host or "127.0.0.1", batching)
             )
@@ -108,7 +108,7 @@ def predict(images: Sequence[Path], root: Path, model: str | None, server: str |
         model = model or served.only_model(root)
         if server is None:
             models = served.pushed(root, [model])
-            with screen.status("no server is running: loading TensorFlow and the model"):
+            with status(screen, "no server is running: loading TensorFlow and the model"):
                 server, _ = stack.enter_context(served.server(models))
         answers = served.ask(server, model, images)
         screen.print(screens.answers_table([str(image) for image in images], answers))
@@ -162,7 +162,7 @@ def load_test(
         from serving.load import Load, measure
 
         load = Load(server, model, contents, clients, seconds, batch_size, timeout, retries)
-        with screen.status(f"{clients} clients ask {server} for {seconds:g} s"):
+        with status(screen, f"{clients} clients ask {server} for {seconds:g} s"):
             measured = measure(load)
     screen.print(_load_table(measured.milliseconds, measured.rate, measured.errors))
     if measured.errors:

@@ -3,6 +3,8 @@
 Nothing heavy is imported here: the command line asks for names and defaults only.
 """
 
+from components import extras
+
 IMAGE = "convnets:latest"
 ROOT = "/runs"
 
@@ -12,6 +14,6 @@ class KubeflowMissing(ImportError):
 
     def __init__(self, what: str):
         super().__init__(
-            f"{what} needs kfp: pip install 'convnets[kubeflow]' "
+            f"{what} needs kfp: {extras.command('kubeflow')} "
             "(TFX supports it on Python 3.11 and earlier)"
         )

@@ -84,9 +84,10 @@ def compile_recipe(
 
 
 def steps(recipe: Recipe) -> list[str]:
-    """The steps that run a TFX component."""
+    """The names of all steps."""
     earlier = [f"{specification.INGEST}-earlier-{place}" for place in range(1, recipe.window)]
-    return sorted({*stages(recipe), *earlier} - {_NO_STEP})
+    others = {specification.PLAN, specification.FINISH}
+    return sorted({*stages(recipe), *earlier, *others} - {_NO_STEP})
 
 
 def tfx_specification(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.judge.results import data_name
+from pipelines import tuning
 from pipelines.recipe import SIZES, Recipe, RecipeError, near_matches
 
 _DEFAULT = "the default"
@@ -59,10 +60,14 @@ def deviations(recipe: Recipe) -> list[str]:
     if data_name(recipe.dataset) == data_name(paper.dataset):
         ours |= _sizes(recipe)
         theirs |= _sizes(paper)
+    searched = recipe.tune["space"] if tuning.is_on(recipe.tune) else ()
     return [
-        f"{key}={ours.get(key, _DEFAULT)} instead of {theirs.get(key, _DEFAULT)}"
-        for key in sorted({*ours, *theirs})
-        if ours.get(key, _DEFAULT) != theirs.get(key, _DEFAULT)
+        *(
+            f"{key}={ours.get(key, _DEFAULT)} instead of {theirs.get(key, _DEFAULT)}"
+            for key in sorted({*ours, *theirs})
+            if ours.get(key, _DEFAULT) != theirs.get(key, _DEFAULT)
+        ),
+        *(f"{path} as a search has it" for path in searched if path.startswith("model_args")),
     ]
 
 

@@ -142,7 +142,7 @@ def measured(recipe: Recipe, trained_on: Path, timeout: float | None) -> list[di
         try:
             done = subprocess.run(
                 command,
-                env=process.environment(),
+                env={**process.environment(), "TMPDIR": folder},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

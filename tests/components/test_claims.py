@@ -9,7 +9,7 @@ import pytest
 from components.claims import derived, page, runs, verdicts
 from components.claims.claim import Claim, Comparison, Plot
 from components.claims.runs import Budget, BudgetSpent, Outcome
-from components.claims.verdicts import FAILS, HOLDS, UNDECIDED
+from components.claims.verdicts import FAILS, HOLDS, NOT_TRIED, UNDECIDED
 
 GREATER = Comparison("a is greater than b", ("a", "error"), ("b", "error"))
 
@@ -211,6 +211,80 @@ def test_a_training_that_will_not_end_in_time_is_not_begun(claim, tmp_path):
     assert TRAINED == [(5.0, 1), (5.0, 2)]
 
 
+class Watched:
+    """A clock that a training sets."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def trained(clock, starting, of_a_step, steps, check):
+    """A training that builds for so long, and whose steps take so long each; the steps done."""
+    clock.now += starting
+    for step in range(1, steps + 1):
+        clock.now += of_a_step
+        check(step / steps)
+    return steps
+
+
+@pytest.mark.parametrize(("of_a_step", "fits"), [(0.49, True), (0.61, False), (10, False)])
+def test_the_first_steps_tell_that_a_training_cannot_end_in_time(of_a_step, fits):
+    clock = Watched()
+    check = runs.Check(Budget(60, clock))
+    if fits:
+        assert trained(clock, 10, of_a_step, 100, check) == 100
+        return
+    with pytest.raises(BudgetSpent):
+        trained(clock, 10, of_a_step, 100, check)
+    assert clock.now <= 10 + 11 * of_a_step
+
+
+def test_less_than_the_shortest_training_took_begins_none(claim, tmp_path):
+    one = {"a": claim.variants["a"]}
+    runs.train(dataclasses.replace(claim, variants=one, comparisons=()), tmp_path, Budget(None))
+    for path in runs.folder(claim, tmp_path).glob("a-*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "seconds": 1000.0}))
+    TRAINED.clear()
+    runs.train(claim, tmp_path, Budget(100))
+    assert TRAINED == []
+
+
+def test_what_builds_for_long_is_not_taken_for_slow_steps():
+    clock = Watched()
+    assert trained(clock, 50, 0.05, 100, runs.Check(Budget(60, clock))) == 100
+
+
+def test_a_variant_that_does_not_fit_gives_its_time_to_the_others(claim, tmp_path, monkeypatch):
+    clock = Watched()
+
+    def slow_or_quick(settings, seed, check):
+        TRAINED.append((settings["error"], seed))
+        trained(clock, 1, settings["error"], 20, check)
+        return Outcome({"error": settings["error"]})
+
+    monkeypatch.setattr(runs, "load", lambda path: slow_or_quick)
+    both = dataclasses.replace(claim, variants={"a": {"error": 9.0}, "b": {"error": 0.1}})
+    runs.train(both, tmp_path, Budget(100, clock))
+    assert TRAINED == [(9.0, 0), (0.1, 0), (0.1, 1), (0.1, 2)]
+    assert page.result(both, tmp_path).left == "a with seeds 0, 1, 2"
+
+
+def test_the_budget_counts_from_when_it_is_told():
+    clock = Clock()
+    assert Budget(10, clock, began=-4.0).left() == 5.0
+
+
+def test_what_has_no_training_is_not_tried(claim, tmp_path):
+    untried = page.result(claim, tmp_path)
+    assert (untried.verdict, untried.parts[0].verdict) == (NOT_TRIED, NOT_TRIED)
+    one = {"a": claim.variants["a"]}
+    runs.train(dataclasses.replace(claim, variants=one, comparisons=()), tmp_path, Budget(None))
+    half = page.result(claim, tmp_path)
+    assert (half.verdict, half.parts[0].verdict) == (UNDECIDED, NOT_TRIED)
+
+
 def test_claims_share_what_is_left():
     clock = Clock()
     budget = Budget(100, clock)
@@ -236,8 +310,8 @@ def test_the_page_has_claim_verdict_figures_and_pictures(claim, tmp_path):
     assert text.count("<svg") == 2
     assert "a error 9.1, b error 5.1" in text
     assert "made up &lt;figures&gt;" in text
-    assert 'claim-untried: <span class="not">undecided</span>' in text
-    assert "Not reached: a, b with seeds 0, 1, 2." in text
+    assert 'claim-untried: <span class="not">not tried</span>' in text
+    assert "Not tried: a, b with seeds 0, 1, 2." in text
 
 
 def test_places_and_published_values_are_drawn(claim, tmp_path):

@@ -12,7 +12,7 @@ from pipelines.claims._parts import of_net, small_pixels
 from pipelines.recipes._parts import momentum
 
 
-def never():
+def never(done=0.0):
     """A budget that does not end."""
 
 
@@ -63,9 +63,17 @@ def test_a_training_that_diverges_ends_and_says_so(settings):
 
 
 def test_the_budget_ends_a_training_in_the_midst(settings):
-    budget = runs.Budget(0.0)
     with pytest.raises(runs.BudgetSpent):
-        training.train(settings, 0, budget.check)
+        training.train(settings, 0, runs.Check(runs.Budget(0.0)))
+
+
+def test_a_training_tells_how_far_it_is(settings):
+    parts = []
+    training.train({**settings, "every": 0}, 0, lambda done=0.0: parts.append(done))
+    steps = [part for part in parts if part]
+    assert steps == [step / len(steps) for step in range(1, len(steps) + 1)]
+    # What comes before the steps, and the measuring after them, can be ended too.
+    assert parts[:2] == [0.0, 0.0] and parts[-1] == 0.0
 
 
 def test_images_are_the_first_of_the_files_brought_to_a_size():

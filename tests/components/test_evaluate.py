@@ -8,6 +8,8 @@ from tfx.components.evaluator import executor
 from tfx.types import standard_artifacts
 
 from components.evaluate.executor import Executor, OtherClasses, model_labels
+from components.evaluate.verdict import evaluation_reasons
+from pipelines import build, recipes
 
 
 def model(folder, *names) -> standard_artifacts.Model:
@@ -104,3 +106,31 @@ def test_an_answer_that_is_not_finite_is_a_wrong_one():
     scores = np.array([[0.9, 0.1], [np.nan, np.nan], [np.inf, 0.0], [0.2, 0.8]])
     found = measure(scores, [0, 0, 0, 1], OURS)
     assert found["sparse_categorical_accuracy"] == 0.5
+
+
+# Of three cats and two dogs: what is answered, whether that is good enough, and what is said of it.
+CAT, DOG = 0, 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "wanted", "blessed", "reason"),
+    [
+        ([CAT, CAT, CAT, DOG, DOG], 0.0, True, "accuracy 1.0000, at least the commonest class's 0"),
+        ([CAT] * 5, 0.0, True, "accuracy 0.6000, at least the commonest class's 0.6000"),
+        ([DOG] * 5, 0.0, False, "accuracy 0.4000, less than the commonest class's 0.6000"),
+        ([CAT, CAT, CAT, CAT, DOG], 0.9, False, "accuracy 0.8000, less than the wanted 0.9000"),
+    ],
+)
+def test_below_the_commonest_class_nothing_is_blessed(answers, wanted, blessed, reason, tmp_path):
+    recipe = recipes.find("lenet-relu").override([f"thresholds.accuracy={wanted}"])
+    config = tfma.utils.update_eval_config_with_defaults(
+        build._eval_config(recipe), has_baseline=False, rubber_stamp=True
+    )
+    config.model_specs[0].prediction_key = "prediction"
+    frame = pd.DataFrame(
+        {"prediction": list(np.eye(2)[answers]), "label": [CAT, CAT, CAT, DOG, DOG]}
+    )
+    tfma.analyze_raw_data(frame, config, output_path=str(tmp_path))
+    assert tfma.load_validation_result(str(tmp_path)).validation_ok == blessed
+    (found,) = evaluation_reasons(str(tmp_path), recipe.thresholds)
+    assert found.startswith(reason)

@@ -220,5 +220,5 @@ def test_one_class(tmp_path):
 
 def test_without_the_extra(videos, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SourceError, match=r"reading videos needs pip install 'convnets\[video\]'"):
+    with pytest.raises(SourceError, match=r"reading videos needs pip install -e '.*\[video\]'"):
         resolve(str(videos))

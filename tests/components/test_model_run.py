@@ -1,6 +1,8 @@
 """Networks too deep for Python's usual limit of calls: those of 1202 layers are read and served."""
 
+import gc
 import json
+import tempfile
 from types import SimpleNamespace
 
 import keras
@@ -31,9 +33,15 @@ def test_a_very_deep_network_is_read(deep, tmp_path):
     assert read.count_params() == deep.count_params()
 
 
-def test_a_very_deep_network_is_served_with_its_features(deep):
+def test_a_very_deep_network_is_served_with_its_features(deep, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     transform = SimpleNamespace(transform_features_layer=lambda: SimpleNamespace(call=None))
     recipe = {"features": ["pool"], "dense": False, "preprocess": {"size": [2, 2]}}
     with pytest.raises(RecursionError):
         keras.Model(deep.input, deep.output)
-    ServedModel(deep, transform, np.zeros((2, 2, 1), "float32"), ["no", "yes"], recipe)
+    served = ServedModel(deep, transform, np.zeros((2, 2, 1), "float32"), ["no", "yes"], recipe)
+    (labels,) = tmp_path.glob("*/labels.txt")
+    assert labels.read_text() == "no\nyes\n"
+    del served
+    gc.collect()
+    assert list(tmp_path.iterdir()) == [], "nothing temporary is left"

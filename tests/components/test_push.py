@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
-from tfx.utils import path_utils
+from tfx.utils import json_utils, path_utils
 
 from components.artifacts import ABSENT
 from components.push import executor, previous
@@ -18,7 +18,7 @@ from components.push.executor import Executor, PushError
 
 
 def push(
-    model: str, folder: Path, output: Path, blessed: int = 1
+    model: str, folder: Path, output: Path, blessed: int = 1, **config: int
 ) -> standard_artifacts.PushedModel:
     artifacts = {
         "model": standard_artifacts.Model(),
@@ -34,7 +34,10 @@ def push(
     Executor().Do(
         {name: [artifact] for name, artifact in artifacts.items()},
         {"pushed_model": [pushed]},
-        {"push_destination": json_format.MessageToJson(destination)},
+        {
+            "push_destination": json_format.MessageToJson(destination),
+            "custom_config": json_utils.dumps(config or None),
+        },
     )
     return pushed
 
@@ -75,6 +78,45 @@ def test_a_model_that_was_taken_back_is_not_pushed_again(digits_run, tmp_path):
     assert third.get_int_custom_property("pushed") == 1
 
 
+def named(folder: Path, *names: str) -> str:
+    """The folder of a Model artifact that is but a graph and the names of its classes."""
+    model = Path(path_utils.serving_model_dir(str(folder)))
+    (model / "assets").mkdir(parents=True)
+    (model / "saved_model.pb").write_bytes("-".join(names).encode())
+    (model / "assets" / "labels.txt").write_text("".join(f"{name}\n" for name in names))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "differ"),
+    [
+        (("cat", "dog"), 0),
+        (("cat", "owl"), 2),
+        (("dog", "cat"), 2),
+        (("cat", "dog", "owl"), 1),
+        (("cat",), 1),
+    ],
+)
+def test_other_classes_replace_a_served_model_only_where_that_is_asked_for(names, differ, tmp_path):
+    folder = tmp_path / "serving" / "pets"
+    push(named(tmp_path / "first", "cat", "dog"), folder, tmp_path / "1")
+    (version,) = folder.iterdir()
+    other = named(tmp_path / "other", *names)
+    pushed = push(other, folder, tmp_path / "2")
+    assert pushed.get_int_custom_property("pushed") == (not differ)
+    if differ:
+        why = pushed.get_string_custom_property("why")
+        assert why.startswith(f"pets is served with other classes (version {version.name}); apart")
+        assert why.endswith(f"--set validation.other_classes={differ} replaces it")
+        assert list(folder.iterdir()) == [version]
+        assert push(
+            other, folder, tmp_path / "3", other_classes=differ - 1
+        ).get_string_custom_property("why")
+        asked = push(other, folder, tmp_path / "4", other_classes=differ)
+        assert asked.get_int_custom_property("pushed") == 1
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_versions_count_up_within_a_second_and_after_a_rollback(digits_run, tmp_path):
     folder = tmp_path / "serving"
     (folder / ".99999999999").mkdir(parents=True)
@@ -99,33 +141,48 @@ def test_every_blessing_is_needed(digits_run, tmp_path):
     assert not check(0, 1)
 
 
-def _killed_at_the_third_file(model: str, folder: str) -> int:
-    """Begins a push in another process, which is killed; the signal."""
+def _killed_ahead_of(write: int, model: str, folder: str) -> bool:
+    """Pushes in another process, which is killed ahead of one of its writes, if it has so many."""
     child = os.fork()
     if not child:
-        copied, real = [], fileio.copy
+        written = []
 
-        def copy(source, target):
-            copied.append(target)
-            if len(copied) == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
-            real(source, target)
+        def counted(real):
+            def call(*arguments, **named):
+                written.append(real)
+                if len(written) == write:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments, **named)
 
-        fileio.copy = copy
+            return call
+
+        for place, names in ((fileio, ("copy", "makedirs", "mkdir", "open")), (os, ("rename",))):
+            for name in names:
+                setattr(place, name, counted(getattr(place, name)))
         try:
-            executor._copy(model, folder, "7")
+            executor._copy(model, folder, str(write))
         finally:
             os._exit(0)
-    return os.WTERMSIG(os.waitpid(child, 0)[1])
+    status = os.waitpid(child, 0)[1]
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
-def test_a_push_that_is_killed_leaves_no_version(digits_run, tmp_path):
+def contents(folder: Path) -> dict[Path, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
+def test_a_push_that_is_killed_at_any_write_leaves_no_version(digits_run, tmp_path):
     model, folder = path_utils.serving_model_dir(digits_run.model), tmp_path / "serving"
-    assert _killed_at_the_third_file(model, str(folder)) == signal.SIGKILL
-    assert [path.name for path in folder.iterdir()] == [".7.partial"]
-    push(digits_run.model, folder, tmp_path / "pushed")
+    write = 1
+    while _killed_ahead_of(write, model, str(folder)):
+        names = [path.name for path in folder.iterdir()] if folder.exists() else []
+        assert names in ([], [f".{write}.partial"])
+        write += 1
+    assert write > len(contents(Path(model)))
     (version,) = folder.iterdir()
-    assert version.name.isdigit()
+    assert version.name == str(write)
+    assert contents(version) == contents(Path(model))
 
 
 @pytest.fixture

@@ -362,6 +362,51 @@ def test_auxiliary_classifiers_learn_and_are_not_served(fn_args, tmp_path, monke
     assert served.signatures["predict"](image=image)["scores"].shape == (2, 10)
 
 
+@keras.saving.register_keras_serializable("test_train")
+class _OwnCall(keras.Model):
+    """A model with a `call` of its own."""
+
+    def __init__(self, classes, **kwargs):
+        super().__init__(**kwargs)
+        self.classes = classes
+        self.flatten, self.scores = keras.layers.Flatten(), keras.layers.Dense(classes)
+
+    def call(self, inputs):
+        return self.scores(self.flatten(inputs))
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.classes}
+
+
+def _sequential(*first, classes):
+    layers = keras.layers
+    inner = keras.Sequential([layers.MaxPooling2D(4), layers.Flatten(name="flat")])
+    return keras.Sequential([*first, inner, layers.Dense(classes, name="scores")])
+
+
+KINDS = {
+    "Sequential": lambda input_shape, classes: _sequential(classes=classes),
+    "SequentialOfInput": lambda input_shape, classes: _sequential(
+        keras.Input(input_shape), classes=classes
+    ),
+    "OwnCall": lambda input_shape, classes: _OwnCall(classes),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_kind_of_keras_model_is_trained_and_served(kind, fn_args, tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_models.classification.Own", KINDS[kind], raising=False)
+    monkeypatch.setenv(trusted.VARIABLE, __name__.partition(".")[0])
+    features = ["scores"] if kind != "OwnCall" else []
+    run_fn(fn_args(tmp_path, model="keras_models.classification:Own", epochs=1, features=features))
+    served = tf.saved_model.load(str(tmp_path / "serving"))
+    network = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    image = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 1)).astype("float32")
+    scores = served.signatures["predict"](image=tf.constant(image))["scores"]
+    assert scores.shape == (2, network.output_shape[-1])
+    assert ("features" in served.signatures) == bool(features)
+
+
 def _two_heads(input_shape, classes):
     image = keras.Input(input_shape)
     flat = keras.layers.Flatten()(image)

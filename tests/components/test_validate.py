@@ -304,7 +304,7 @@ def described(examples, tmp_path_factory) -> dict[str, list]:
 
 
 def validated(
-    described, folder: Path, previous=(), spans=None, kept_in=None
+    described, folder: Path, previous=(), spans=None, kept_in=None, served=None, limits=LIMITS
 ) -> artifacts.DataVerdict:
     """What the component writes."""
     channels = {
@@ -312,7 +312,9 @@ def validated(
         "statistics": Channel(type=standard_artifacts.ExampleStatistics),
         "schema": Channel(type=standard_artifacts.Schema),
     }
-    component = DataValidator(**channels, validation=LIMITS, dataset="photos", history=kept_in)
+    component = DataValidator(
+        **channels, validation=limits, dataset="photos", history=kept_in, served=served
+    )
     outputs = {
         "anomalies": standard_artifacts.ExampleAnomalies(),
         "verdict": artifacts.DataVerdict(),
@@ -341,6 +343,25 @@ def test_the_component_keeps_the_verdict_and_tfx_anomalies(described, tmp_path):
     second = validated(described, tmp_path / "second", [first])
     compared = json.loads(Path(second.uri, "verdict.json").read_text())
     assert compared["before"] == kept["splits"]["train"]
+
+
+def test_other_classes_than_the_served_models_stop_a_run_before_it_trains(described, tmp_path):
+    served = tmp_path / "serving" / "lenet-relu"
+    validated(described, tmp_path / "nothing-served", served=str(served))
+    assets = served / "17" / "assets"
+    assets.mkdir(parents=True)
+    (assets.parent / "saved_model.pb").touch()
+    (assets / "labels.txt").write_text("cat\ncoffee\n")
+    validated(described, tmp_path / "the-same", served=str(served))
+    (assets / "labels.txt").write_text("cat\nowl\n")
+    with pytest.raises(
+        verdict.UnfitData,
+        match=r"lenet-relu is served with other classes \(version 17\); apart are coffee, owl\. "
+        r"With another --root both are kept(.|\n)*go on anyway: --set validation.other_classes=2",
+    ):
+        validated(described, tmp_path / "others", served=str(served))
+    limits = {**LIMITS, "other_classes": 2}
+    validated(described, tmp_path / "asked-for", served=str(served), limits=limits)
 
 
 def test_where_no_metadata_can_be_asked_a_folder_keeps_the_verdicts(described, tmp_path):

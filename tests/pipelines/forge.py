@@ -14,11 +14,12 @@ from pipelines import process
 TREE = Path(__file__).parents[2]
 PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 _FORGE = """
-import functools, json, os, random, sys, threading
+import functools, json, os, random, signal, sys, threading
 from components import imports
 imports.load("keras")
 imports.load(*imports.TFX, "tfx.components.evaluator.executor")
 import tensorflow as tf
+from ml_metadata.metadata_store import metadata_store
 from tfx.dsl.io import fileio
 from components.train import run as training
 from pipelines import build, local_runner, recovery, run_local
@@ -40,6 +41,36 @@ def fill(folder, stage):
                         pass
         return full
     run_local._recorder = recorder
+
+def kill_at(writes):
+    # The process is killed ahead of the nth write of a stage; its end in ML Metadata is one, too.
+    real_recorder = run_local._recorder
+    left = [None]
+    def recorder(run):
+        record = real_recorder(run)
+        def counting(name, state, **more):
+            left[0] = writes.get(name) if state == "running" else None
+            record(name, state, **more)
+        return counting
+    run_local._recorder = recorder
+    def counted(real):
+        @functools.wraps(real)
+        def call(*arguments, **named):
+            if left[0] is not None:
+                left[0] -= 1
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **named)
+        return call
+    store = metadata_store.MetadataStore
+    for place, names in (
+        (fileio, "copy makedirs mkdir open remove rename rmtree"),
+        (os, "rename replace"),
+        (store, "put_artifacts put_execution put_executions put_lineage_subgraph"),
+    ):
+        for name in names.split():
+            if hasattr(place, name):
+                setattr(place, name, counted(getattr(place, name)))
 
 def fail_now_and_then(folders, seed):
     # The folders stand for a bucket, which does not answer so many of the calls.
@@ -73,6 +104,7 @@ for line in sys.stdin:
             os.dup2(log, 1), os.dup2(log, 2)
             if job["full_at"]:
                 fill(job["root"], job["full_at"])
+            kill_at(job["writes"])
             if job["bucket"]:
                 fail_now_and_then(job["bucket"], job["seed"])
             recovery._WAIT_SECONDS = job["patience"]
@@ -98,12 +130,21 @@ class Forge:
         assert self._process.stdout.readline() == "ready\n"
 
     def start(
-        self, run, recipe, full_at=None, patience=60.0, bucket=None, seed=0, cache=None
+        self,
+        run,
+        recipe,
+        full_at=None,
+        patience=60.0,
+        bucket=None,
+        seed=0,
+        cache=None,
+        writes=None,
     ) -> int:
         """Begins a run; the number of its process.
 
         full_at: the stage from which on the disk is full. bucket: folders that stand for one, with
-        the share of calls that fail, by chance from `seed`. cache: the user's cache folder.
+        the share of calls that fail, by chance from `seed`. cache: the user's cache folder. writes:
+        by stage, ahead of which of its writes the process is killed.
         """
         for folder in (run.log.parent, run.summary.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +162,7 @@ class Forge:
             "bucket": bucket,
             "seed": seed,
             "cache": cache,
+            "writes": writes or {},
         }
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()

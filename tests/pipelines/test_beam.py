@@ -29,7 +29,7 @@ def test_a_runner_that_cannot_be(beam, message):
 @pytest.mark.parametrize(
     ("name", "package", "command"),
     [
-        ("dask", "distributed", r"pip install 'convnets\[dask\]'"),
+        ("dask", "distributed", r"pip install -e '.*\[dask\]'"),
         ("dataflow", "apitools", r"pip install 'apache-beam\[gcp\]'"),
     ],
 )

@@ -61,8 +61,8 @@ def test_a_claim_that_is_taken_for_a_recipe_is_pointed_at_its_command(command):
 def test_a_claim_is_tried_and_gone_on_with_and_reported(tiny, tmp_path):
     root = ["--root", str(tmp_path)]
     first = convnets("regularization", *root, "--budget", "0.000001s")
-    assert "undecided  (0 of 6 trainings, 0 min)" in first
-    assert "Not reached: large, dropout with seeds 0, 1, 2." in first
+    assert "not tried  (0 of 6 trainings, 0 min)" in first
+    assert "Not tried: large, dropout with seeds 0, 1, 2." in first
     second = " ".join(convnets(*root, "--budget", "5m").split())
     assert "claim-regularization dropout, seed 2" in second
     assert "(6 of 6 trainings" in second

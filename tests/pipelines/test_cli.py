@@ -1,15 +1,19 @@
+import io
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from pipelines import cli, process
+from pipelines.commands.common import status
 
 TREE = Path(__file__).parents[2]
 COMMANDS = [
@@ -182,7 +186,7 @@ def test_what_a_recipe_cannot_be_set_to_is_told_before_anything_starts(tmp_path)
         check=True,
     )
     of_argument, of_module, of_value = ran.stdout.splitlines()
-    assert of_argument.startswith("unknown key 'model_args.foo': did you mean model_args.")
+    assert of_argument.startswith("unknown key 'model_args.foo': known: model_args.")
     assert of_module == "model: there is no module 'nomod'"
     assert of_value == "unknown model_args.classifier 'rfb': did you mean rbf?"
     assert not root.exists()
@@ -466,6 +470,8 @@ class TestRun:
         command = stand_in(
             """
             say(event="stages", stages=["Trainer", "Pusher"])
+            say(event="starting")
+            time.sleep(0.5)
             stage("Trainer", "running")
             time.sleep(0.5)
             stage("Trainer", "done", seconds=1.0)
@@ -484,6 +490,34 @@ class TestRun:
         assert "hand to the server" in screen
         assert "\x1b[?25h" in screen, "the cursor is shown again"
         assert "lenet (small) on mnist" in screen
+
+
+class TestStatus:
+    """What commands say while they load libraries, some of which replace Python's `import`."""
+
+    def test_is_drawn_by_no_thread(self):
+        screen = Console(file=io.StringIO(), force_terminal=True, width=80)
+        threads = threading.active_count()
+        with status(screen, "loading TensorFlow") as say:
+            assert threading.active_count() == threads
+            assert "loading TensorFlow ..." in screen.file.getvalue()
+            say("training")
+            assert screen.file.getvalue().endswith("training ...\x1b[0m")
+        assert screen.file.getvalue().count("\x1b[?25h") == 1, "the cursor is shown again"
+
+    def test_says_nothing_to_a_pipe(self):
+        screen = Console(file=io.StringIO())
+        with status(screen, "loading TensorFlow") as say:
+            say("training")
+        assert screen.file.getvalue() == ""
+
+    def test_no_command_has_rich_draw_in_a_thread(self):
+        for path in sorted((TREE / "pipelines").rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            # A run's board is drawn in the parent, which loads no library meanwhile.
+            allowed = 1 if path.name == "display.py" else 0
+            assert source.count("refresh_per_second") == allowed, path
+            assert ".status(" not in source and "rich.progress import" not in source, path
 
 
 def in_terminal(command):
@@ -558,7 +592,7 @@ class TestCompile:
         arguments = ("--output", "lenet.yaml", "--root", "gs://bucket/runs")
         text = convnets("compile", "lenet", *arguments, code=1)
         assert text.startswith("Error: ")
-        assert "convnets[kubeflow]" in text
+        assert f"pip install -e '{TREE}[kubeflow]'" in text
 
     def test_a_file_of_another_kind_is_refused(self, convnets):
         text = convnets("compile", "lenet", "--output", "lenet.txt", code=1)

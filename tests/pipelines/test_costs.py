@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from components import trusted
 from components.train import objects
 from pipelines import costs, recipes, screens, source_code
 from pipelines.commands.common import console
@@ -176,3 +177,62 @@ def test_sources_say_what_the_objects_themselves_do():
 def test_every_small_network_can_be_built():
     for sizes in recipes.all_recipes().values():
         costs.check(sizes["small"])
+
+
+OWN = """
+import keras
+
+
+class Forgetful(keras.layers.Layer):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def call(self, inputs):
+        return self.layer(inputs)
+
+
+def Good(input_shape, classes):
+    return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(classes, name="scores")])
+
+
+def Function(input_shape, classes):
+    return lambda images: images
+
+
+def Maps(input_shape, classes):
+    return keras.Sequential([keras.layers.Conv2D(classes, 3)])
+
+
+def Unsaved(input_shape, classes):
+    flat = keras.layers.Flatten()
+    return keras.Sequential([Forgetful(flat), keras.layers.Dense(classes)])
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "words"),
+    [
+        ("Good", [], None),
+        ("Good", ['features=["scores"]'], None),
+        ("Good", ['features=["score"]'], "unknown layer in features 'score': did you mean scores?"),
+        ("Function", [], "own_net:Function: the network must be a keras.Model, not function"),
+        ("Maps", [], "the network gives (None, 30, 30, 10); wanted is a score for each class"),
+        ("Unsaved", [], "Forgetful cannot be saved: give it a get_config()"),
+    ],
+)
+def test_what_could_not_be_served_is_refused_before_training(
+    model, settings, words, tmp_path, monkeypatch
+):
+    (tmp_path / "own_net.py").write_text(OWN)
+    monkeypatch.setenv(trusted.VARIABLE, "own_net")
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = recipes.find("lenet-relu").override(
+        ["features=[]", f"model=own_net:{model}", *settings]
+    )
+    if words is None:
+        costs.check(recipe)
+        return
+    with pytest.raises(ValueError) as error:
+        costs.check(recipe)
+    assert words in str(error.value)

@@ -104,6 +104,31 @@ def test_inspect_shows_what_is_in_the_images(photos, tmp_path):
     assert image.width > image.height > 2 * 80
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("photos/", "photos.png"),
+        ("/data/my photos (1)", "my-photos-1.png"),
+        ("photos/span-{SPAN}", "span-SPAN.png"),
+        ("tfds:voc/2012:4.0.0", "2012-4.0.0.png"),
+        ("..", "data.png"),
+    ],
+)
+def test_the_contact_sheet_has_a_place_below_the_root(source, name):
+    assert inspection.sheet_of(source, Path("runs")) == Path("runs/inspected", name)
+
+
+def test_inspect_leaves_the_working_folder_alone(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = convnets("inspect", str(photos), "--root", "elsewhere")
+    assert answer.exit_code == 0, answer.output
+    assert "Contact sheet: elsewhere/inspected/photos" in answer.output
+    written = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert [file.relative_to(tmp_path).parts[:2] for file in written] == [
+        ("elsewhere", "inspected")
+    ]
+
+
 def test_inspect_says_what_would_stop_a_run(tmp_path):
     for label, count in (("cat", 40), ("coffee", 1)):
         (tmp_path / label).mkdir()

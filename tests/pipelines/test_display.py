@@ -66,6 +66,8 @@ def test_durations(seconds, text):
 
 def test_says_that_tfx_starts_until_a_stage_does(board, clock):
     clock.now = 12.0
+    assert "looking for what has changed" in drawn(board)[0]
+    board.take({"event": "starting"})
     assert "starting TFX" in drawn(board)[0]
     assert "12 s" in drawn(board)[0]
     board.take(stage("ImageExampleGen", "running"))
@@ -128,6 +130,7 @@ def test_unknown_events_are_passed_over(board):
 def test_a_pipe_gets_plain_lines_as_stages_end(board, clock):
     output = console()
     with display.watching(output, board) as on_event:
+        on_event({"event": "starting"})
         on_event(stage("ImageExampleGen", "running"))
         on_event(stage("ImageExampleGen", "cached", seconds=0.1))
         on_event(stage("Trainer", "running"))
@@ -148,6 +151,13 @@ def test_a_pipe_gets_plain_lines_as_stages_end(board, clock):
         "Pusher: failed, 0.5 s",
         "stopping the run; press Ctrl-C again to end it at once",
     ]
+
+
+def test_what_is_answered_at_once_says_nothing_of_a_start(board):
+    output = console()
+    with display.watching(output, board) as on_event:
+        on_event(stage("ImageExampleGen", "cached"))
+    assert output.file.getvalue() == "ImageExampleGen: cached\n"
 
 
 def test_a_terminal_is_left_clean(board):

@@ -39,8 +39,10 @@ class Metadata:
             [proto.Event(artifact_id=each, execution_id=number, type=kind) for each, kind in pairs]
         )
 
-    def version(self, number: int, epochs: int, spans, code: str | None, error: float) -> None:
-        """What a run leaves that pushes a version."""
+    def version(
+        self, number: int, epochs: int, spans, code: str | None, error: float, rate: float = 0.0
+    ) -> None:
+        """What a run leaves that pushes a version; `rate` is one that a search has found."""
         examples = [
             self.artifact(
                 "Examples",
@@ -53,10 +55,18 @@ class Metadata:
         ]
         recipe = {"name": "lenet", "size": "small", "dataset": "p/{SPAN}", "epochs": epochs}
         model = self.artifact("Model", f"/models/{number}")
+        outputs = [model]
+        if rate:
+            recipe["optimizer"] = {"learning_rate": 0.5}
+            noted = self.root / f"model-run-{number}"
+            noted.mkdir()
+            trained = recipe | {"optimizer": {"learning_rate": rate}}
+            (noted / "recipe.json").write_text(json.dumps(trained))
+            outputs.append(self.artifact("ModelRun", str(noted)))
         properties = {"custom_config": json.dumps({"recipe": json.dumps(recipe)})}
         if code:
             properties["code"] = code
-        self.execution("tfx.components.trainer.component.Trainer", examples, [model], **properties)
+        self.execution("tfx.components.trainer.component.Trainer", examples, outputs, **properties)
         folder = self.root / f"judgement-{number}"
         folder.mkdir()
         metrics = {"error": error, "top5_error": None}
@@ -100,6 +110,17 @@ def test_each_version_with_what_made_it(root):
     assert newer.model == "/models/12"
     assert (older.version, older.state, older.code) == ("11", "older", None)
     assert lineage.changes(newer.recipe, older.recipe) == ["epochs: 1 -> 3"]
+
+
+def test_the_recipe_has_the_values_that_a_search_has_found(root):
+    Metadata(root).version(13, 3, [2], None, 0.2, rate=0.125)
+    newest, before, _ = lineage.versions(root, "lenet")
+    assert newest.recipe["optimizer"] == {"learning_rate": 0.125}
+    assert "optimizer.learning_rate: null -> 0.125" in lineage.changes(newest.recipe, before.recipe)
+    told = CliRunner().invoke(cli.main, ["history", "lenet", "--json", "--root", str(root)])
+    assert json.loads(told.output)[0]["recipe"]["optimizer"] == {"learning_rate": 0.125}
+    (root / "model-run-13" / "recipe.json").unlink()
+    assert lineage.versions(root, "lenet")[0].recipe["optimizer"] == {"learning_rate": 0.5}
 
 
 def test_the_states_follow_the_disk(root):

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import textwrap
 import threading
 from pathlib import Path
 
@@ -55,6 +57,42 @@ def test_the_child_is_told_what_to_do_and_heard(run, stand_in):
     ]
     assert sorted(run.log.read_text().splitlines()) == ["this too", "to the log"]
     assert process.outcome(run, RECIPE, code, [])["seconds"] == 75.0
+
+
+class TestTemporaryFiles:
+    LEAVES = """
+        import subprocess, tempfile
+        tempfile.mkdtemp()
+        child = "import tempfile; print(tempfile.mkstemp()[1])"
+        subprocess.run([sys.executable, "-c", child], check=True)
+        say(event="told", folder=tempfile.gettempdir())
+    """
+
+    @pytest.fixture(autouse=True)
+    def system(self, tmp_path, monkeypatch):
+        """The system's folder for temporary files."""
+        folder = tmp_path / "system"
+        folder.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        return folder
+
+    @pytest.mark.parametrize("end", ["", "sys.exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
+    def test_lie_in_one_folder_that_goes_with_the_run(self, run, stand_in, system, end):
+        _, (told,) = execute(run, stand_in(textwrap.dedent(self.LEAVES) + end))
+        assert Path(told["folder"]).parent == system
+        assert f"{told['folder']}/tmp" in run.log.read_text()
+        assert list(system.iterdir()) == []
+
+    def test_of_a_killed_run_go_with_the_next(self, run, stand_in, system):
+        left = system / "convnets-left"
+        (left / "build").mkdir(parents=True)
+        others = system / "others"
+        others.mkdir()
+        run.root.mkdir()
+        for folder in (left, others):
+            (run.root / ".temporary").write_text(str(folder))
+            execute(run, stand_in("summary()"))
+        assert list(system.iterdir()) == [others]
 
 
 def test_log_lines_are_told_and_the_unfinished_last_one_too(run, stand_in):

@@ -218,14 +218,17 @@ def test_the_last_assignment_holds():
         ("ingest.shorter_side=0", ["ingest.shorter_side", "0"]),
         ("ingest.shorter_side=big", ["ingest.shorter_side", "'big'"]),
         ("ingest.quality=100", ["ingest.quality", "1 to 95", "100"]),
-        ("ingest.side=256", ["'side'", "shorter_side"]),
+        ("ingest.side=256", ["'ingest.side'", "ingest.shorter_side"]),
         ("preprocess.fit=zoom", ["preprocess.fit", "pad or stretch or crop", "'zoom'"]),
         ("preprocess.resize=16", ["preprocess.resize", "[32, 32]", "16"]),
         ("distorted_copies=-1", ["distorted_copies", "0 or more", "-1"]),
+        ("seed=-1", ["seed must be 0 to 4294967295, not -1"]),
+        ("weight_decay=NaN", ["weight_decay takes a value such as 0.0, not 'NaN'"]),
+        ("features=conv1", ["features takes a value such as [", "not 'conv1'"]),
         ("preprocess.channels=2", ["preprocess.channels", "1 or 3"]),
-        ("preprocess.siz=[28,28]", ["'siz'", "size"]),
+        ("preprocess.siz=[28,28]", ["'preprocess.siz'", "preprocess.size"]),
         ("preprocess.channels=red", ["preprocess.channels", "'red'"]),
-        ("thresholds.acuracy=0.5", ["'acuracy'", "accuracy"]),
+        ("thresholds.acuracy=0.5", ["'thresholds.acuracy'", "thresholds.accuracy?"]),
         ("thresholds.accuracy=high", ["thresholds.accuracy", "'high'"]),
         ("epochs.more=1", ["epochs", "no parts"]),
         ("strategy=mirored", ["'mirored'", "mirrored"]),
@@ -288,7 +291,7 @@ def test_transfer_can_be_set_part_by_part():
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("transfer.layer=[]", ["'layer'", "layers"]),
+        ("transfer.layer=[]", ["'transfer.layer'", "transfer.layers?"]),
         ("transfer.layers=[]", ["transfer.layers", "one layer"]),
         ("transfer.layers=pool5", ["transfer.layers", "'pool5'"]),
         ("transfer.examples_per_class=[5, 1]", ["ascending", "[5, 1]"]),
@@ -348,6 +351,14 @@ def test_another_network_or_size_than_the_papers_is_told(name, assignments, expe
 def test_pictures_of_other_data_have_sizes_of_their_own():
     recipe = recipes.find("lenet", "paper").override(["preprocess.size=[28, 28]"])
     assert recipes.deviations(recipe.on_data("photos")) == []
+
+
+def test_arguments_that_a_search_chooses_are_a_deviation():
+    space = {"model_args.classifier": ["rbf", "softmax"], "batch_size": [64]}
+    waiting = LENET.override([f"tune={json.dumps({'space': space})}"])
+    assert recipes.deviations(waiting) == recipes.deviations(LENET)
+    searched = [*recipes.deviations(LENET), "model_args.classifier as a search has it"]
+    assert recipes.deviations(waiting.override(["tune.trials=2"])) == searched
 
 
 def test_small_pictures_are_told_where_the_data_are_the_papers():

@@ -119,6 +119,38 @@ def kill_at(run, child, stage: str, after: float) -> bool:
             threading.Event().wait(0.01)
 
 
+def last_stage(run) -> str:
+    """The stage that was running when a run was killed."""
+    events = map(process.parse_event, run.events.read_text().splitlines())
+    return [event["stage"] for event in events if event and event.get("state") == "running"][-1]
+
+
+@pytest.mark.slow
+def test_push_and_report_are_killed_between_their_writes(forge, photos, tmp_path):
+    root, recipe = tmp_path / "root", recipe_of(photos)
+    # Which write of a stage a kill comes ahead of; every third, until the stage has fewer.
+    writes = {"Pusher": 1, "Report": 1}
+    kills = dict.fromkeys(writes, 0)
+    while True:
+        run = new_run(root)
+        forge.start(run, recipe, writes=writes)
+        code = forge.end()
+        assert code in (0, -signal.SIGKILL), run.log.read_text()[-3000:]
+        check_served(root)
+        check_lineage(root)
+        if not code:
+            break
+        stage = last_stage(run)
+        kills[stage] += 1
+        writes[stage] += 3
+    assert min(kills.values()) >= 2, kills
+    (version,) = served(root)
+    (known,) = (each for each in lineage.versions(root, "lenet-relu") if each.state != "gone")
+    assert (known.version, known.state) == (version.name, "served")
+    assert not list((root / "serving" / "lenet-relu").glob(".*.partial"))
+    assert Path(json.loads(run.summary.read_text())["report"]).is_file()
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_in_any_stage_is_gone_on_with(forge, photos, tmp_path):
     chance = random.Random(5)

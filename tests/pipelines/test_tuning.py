@@ -46,9 +46,15 @@ def test_a_block_of_ones_own():
         ({"epochs": 0, "space": {"batch_size": [1]}}, "tune.epochs must be 1 or more"),
         ({"space": {"batchsize": [1]}}, "did you mean batch_size"),
         ({"space": {"preprocess.mean": ["none"]}}, "unknown tune.space key 'preprocess'"),
-        ({"space": {"optimizer.learning_rat.x": [1]}}, "did you mean learning_rate"),
-        ({"space": {"batch_size": [64, "many"]}}, "batch_size takes a value such as 128"),
-        ({"space": {"batch_size": [64, 0]}}, "batch_size must be 1 or more"),
+        (
+            {"trials": 1, "space": {"optimizer.learning_rat.x": [1]}},
+            "did you mean optimizer.learning_rate",
+        ),
+        (
+            {"trials": 1, "space": {"batch_size": [64, "many"]}},
+            "batch_size takes a value such as 128",
+        ),
+        ({"trials": 1, "space": {"batch_size": [64, 0]}}, "batch_size must be 1 or more"),
         ({"space": {"batch_size": 64}}, "a list of values or"),
         ({"space": {"batch_size": []}}, "a list of values or"),
         ({"space": {"weight_decay": {"low": 1, "high": 0.1}}}, "numbers low < high"),
@@ -67,6 +73,34 @@ def test_a_block_of_ones_own():
 def test_what_it_may_not_say(values, message):
     with pytest.raises(RecipeError, match=message):
         with_tune(**values)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["optimizer.learning_rate=0.001"],
+        ["optimizer=adadelta"],
+        ['optimizer={"class": "keras.optimizers:SGD"}'],
+    ],
+    ids=str,
+)
+def test_a_space_that_waits_is_no_hindrance(settings):
+    changed = RELU.override(settings)
+    assert type(changed).from_json(changed.to_json()) == changed
+    with pytest.raises(RecipeError, match="the recipe does not take optimizer"):
+        changed.override(["tune.trials=2"])
+    space = json.dumps({"optimizer.learning_rate": {"low": 0.1, "high": 1}})
+    tuned = RELU.override(
+        [*settings, f"tune.space={space}", "optimizer.learning_rate=0.5", "tune.trials=2"]
+    )
+    assert tuning.is_on(tuned.tune)
+
+
+def test_a_recipes_own_space_fits_it():
+    every = [recipe for sizes in recipes.all_recipes().values() for recipe in sizes.values()]
+    ready = [recipe for recipe in every if recipe.tune is not None]
+    assert RELU in ready
+    assert all(tuning.is_on(recipe.override(["tune.trials=1"]).tune) for recipe in ready)
 
 
 def test_a_recipe_without_a_block_says_how_to_give_one():

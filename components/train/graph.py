@@ -1,0 +1,126 @@
+"""A network as the graph of layers that is trained, measured and served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from components.settings import check_choice
+from keras_models.classification.building import recursion
+from keras_models.classification.dense import fully_convolutional
+
+# Their layers can be saved.
+_LIBRARIES = ("keras", "keras_models")
+
+
+@dataclass(frozen=True)
+class ServedParts:
+    """What the served model needs of a network.
+
+    Attributes:
+      network: gives the first output alone.
+      dense: the same at every position of larger pictures; None where it is not served.
+      taps: gives the outputs of the `features` by name; None without any.
+    """
+
+    network: keras.Model
+    dense: keras.Model | None
+    taps: keras.Model | None
+
+
+def functional(model: Any, input_shape: Sequence[int]) -> keras.Model:
+    """A model of any kind as one of Keras' functional API, with the same layers and weights.
+
+    `keras.Sequential` and models with a `call` of their own may not even be built yet.
+
+    Args:
+      model: what a recipe's `model` has returned.
+      input_shape: (height, width, channels).
+
+    Raises:
+      ValueError: it is no Keras model, or cannot be called on such images.
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"the network must be a keras.Model, not {type(model).__name__}")
+    if isinstance(model, keras.Sequential):
+        if not model.built:
+            model.build((None, *input_shape))
+        # Not the model called: its layers keep one place in one graph, and are found by name.
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    if getattr(model, "inputs", None):
+        return model
+    # TensorFlow takes no scope that begins with a line, as the name of a class `_Net` does.
+    model.name = model.name.lstrip("_") or "network"
+    image = keras.Input(tuple(input_shape))
+    return keras.Model(image, model(image))
+
+
+def served_parts(model: keras.Model, features: Sequence[str], dense: bool) -> ServedParts:
+    """The parts of a network that are served.
+
+    Args:
+      model: as `functional` gives it; of several outputs the first is served.
+      features, dense: the recipe's.
+
+    Raises:
+      ValueError: a layer in `features` that the network does not have, or a network that cannot be
+        made fully convolutional.
+    """
+    names = [layer.name for layer in model.layers]
+    for name in features:
+        check_choice("layer in features", name, names)
+    taps = {name: model.get_layer(name).output for name in features}
+    with recursion():
+        network = keras.Model(model.input, model.outputs[0])
+        return ServedParts(
+            network=network,
+            dense=fully_convolutional(network) if dense else None,
+            taps=keras.Model(model.input, taps) if taps else None,
+        )
+
+
+def check(model: keras.Model, classes: int, features: Sequence[str], dense: bool) -> None:
+    """Whether a network can be saved and served once it is trained.
+
+    Args:
+      model: as `functional` gives it.
+      classes: how many there are.
+      features, dense: the recipe's.
+
+    Raises:
+      ValueError: it cannot.
+    """
+    for output in model.outputs:
+        if tuple(output.shape) != (None, classes):
+            raise ValueError(
+                f"the network gives {tuple(output.shape)}; wanted is a score for each class, "
+                f"{(None, classes)}"
+            )
+    served_parts(model, features, dense)
+    for layer in model.layers:
+        if isinstance(layer, keras.Model) or not _is_of_a_library(layer):
+            _check_saving(layer)
+
+
+def _is_of_a_library(layer: keras.Layer) -> bool:
+    return type(layer).__module__.partition(".")[0] in _LIBRARIES
+
+
+def _check_saving(layer: keras.Layer) -> None:
+    """Raises ValueError where Keras cannot write a layer down, or read it again."""
+    try:
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    except Exception as error:  # of whatever kind: the layer's own code runs
+        name = type(layer).__name__
+        raise ValueError(
+            f"{name} cannot be saved: give it a get_config() that returns the arguments of "
+            f"{name}.__init__(), and pass **kwargs on to super().__init__() ({_first_line(error)})"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
