@@ -7,8 +7,8 @@
 FROM python:3.10-slim-bookworm
 COPY requirements/glibc-2.36.txt /tmp/lock.txt
 RUN pip install --no-cache-dir --constraint /tmp/lock.txt \
-    aiohttp click grpcio grpcio-health-checking grpcio-reflection numpy pillow prometheus-client \
-    protobuf setuptools tensorflow tensorflow-serving-api
+    aiohttp click grpcio grpcio-health-checking grpcio-reflection ml-dtypes numpy pillow \
+    prometheus-client protobuf setuptools tensorflow tensorflow-serving-api
 COPY serving /app/serving
 WORKDIR /app
 USER 65534:65534

@@ -190,9 +190,9 @@ def test_nothing_pushed_yet(command, convnets, images, tmp_path, monkeypatch):
     assert "convnets run lenet" in text
 
 
-def test_an_unknown_model_names_the_near_ones(root, convnets):
+def test_an_unknown_model_names_the_nearest(root, convnets):
     text = convnets("serve", "shad", "--root", root, code=1)
-    assert text == f"Error: no model 'shad' in {root}: did you mean shade or shade-too?\n"
+    assert text == f"Error: no model 'shad' in {root}: did you mean shade?\n"
 
 
 def test_a_port_in_use_is_named(running, root, convnets):

@@ -25,6 +25,7 @@ PACKAGES = {
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
+    "ml_dtypes": "ml-dtypes",
     "PIL": "pillow",
     "prometheus_client": "prometheus-client",
     "tensorflow_serving": "tensorflow-serving-api",
