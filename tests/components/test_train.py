@@ -46,6 +46,7 @@ RECIPE = {
         "range": [0.0, 1.0],
         "mean": "per_pixel",
     },
+    "ingest": {"shorter_side": None, "format": "keep", "quality": 95},
     "batch_size": 64,
     "epochs": 3,
     "seed": 3,
