@@ -36,6 +36,15 @@ def read(files: Sequence[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(paths, compression_type="GZIP", num_parallel_reads=_READERS)
 
 
+def originals(uri: str) -> tf.data.Dataset:
+    """Serialised tf.Examples of images that were stored otherwise than found, with the file.
+
+    `image/original` is the file as found, `image/converted` what kind it is.
+    """
+    files = sorted(fileio.glob(os.path.join(uri, "originals", "*.gz")))
+    return tf.data.TFRecordDataset(tf.constant(files, tf.string), compression_type="GZIP")
+
+
 def count(dataset: tf.data.Dataset) -> int:
     """How many elements a data set has; reads it once."""
     return int(dataset.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
