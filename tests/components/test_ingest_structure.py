@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components.ingest import images, structure
+from components.preprocess import originals
 
 PHOTO = Image.fromarray(skimage.data.astronaut()).resize((80, 60))
 
@@ -85,6 +86,33 @@ def test_what_is_taken_is_decoded_by_tensorflow_and_damage_is_named(kind, count)
         assert tensorflow_decodes(data), found.converted
         taken += 1
     assert taken or "PNG" in kind or count < 1000
+
+
+@pytest.fixture(scope="module")
+def served():
+    ingest = {"shorter_side": None, "format": "keep", "quality": 95}
+    return tf.function(
+        lambda files: originals.stored(files, ingest),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
+    )
+
+
+@pytest.mark.parametrize("kind", ["EXIF", "PNG with EXIF", "RGBA", "CMYK"])
+def test_what_is_taken_of_damaged_files_is_the_same_in_the_served_graph(kind, served):
+    draws = random.Random(kind)
+    for _ in range(60):
+        data = damaged(WHOLE[kind], draws)
+        try:
+            found = images.decoded(data)
+        except images.ImageError:
+            continue
+        (answer,) = served([data]).numpy()
+        if found.content is None:
+            rgb = tf.io.decode_png(answer, channels=3)
+            np.testing.assert_array_equal(rgb, found.image.convert("RGB"))
+        else:
+            assert answer == data
 
 
 @pytest.mark.parametrize("kind", WHOLE)
