@@ -1,7 +1,9 @@
 """Reads an Examples artifact as ingest writes it: splits, label names, dead letters."""
 
+import itertools
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +14,11 @@ from components.globs import escape
 
 # More do not help: the records of a split lie in few files.
 _READERS = 4
+# How TensorFlow tells of an image that it does not decode; it does not say which.
+_OF_AN_IMAGE = re.compile(
+    r"jpeg::Uncompress|Invalid JPEG|Invalid PNG|Unknown image file format|Decode(Image|Jpeg|Png)"
+)
+_NAMED = 5
 
 
 def records(uri: str, split: str) -> tf.data.Dataset:
@@ -34,6 +41,15 @@ def read(files: Sequence[str]) -> tf.data.Dataset:
     """
     paths = tf.constant(files, tf.string)
     return tf.data.TFRecordDataset(paths, compression_type="GZIP", num_parallel_reads=_READERS)
+
+
+def originals(uri: str) -> tf.data.Dataset:
+    """Serialised tf.Examples of images that were stored otherwise than found, with the file.
+
+    `image/original` is the file as found, `image/converted` what kind it is.
+    """
+    files = sorted(fileio.glob(os.path.join(uri, "originals", "*.gz")))
+    return tf.data.TFRecordDataset(tf.constant(files, tf.string), compression_type="GZIP")
 
 
 def count(dataset: tf.data.Dataset) -> int:
@@ -70,6 +86,33 @@ def images(uri: str, split: str, ids: Iterable[str]) -> dict[str, bytes]:
         if len(found) == len(wanted):
             break
     return found
+
+
+def with_names(text: str, uris: Iterable[str]) -> str:
+    """An error's text, with the images that it is about, where it tells of one without its name.
+
+    Args:
+      text: what is known of the error.
+      uris: of Examples artifacts. All their images are decoded where the text tells of one.
+    """
+    if not _OF_AN_IMAGE.search(text):
+        return text
+    bad = (name for uri in uris for name in _not_decoded(uri))
+    named = ", ".join(itertools.islice(bad, _NAMED))
+    return f"{text}\nTensorFlow does not decode these images: {named}" if named else text
+
+
+def _not_decoded(uri: str) -> Iterator[str]:
+    """Split and name of each image that TensorFlow does not decode."""
+    for path in sorted(fileio.glob(os.path.join(uri, "Split-*", "*"))):
+        split = os.path.basename(os.path.dirname(path)).removeprefix("Split-")
+        for record in tf.data.TFRecordDataset(path, "GZIP").as_numpy_iterator():
+            features = tf.train.Example.FromString(record).features.feature
+            try:
+                tf.io.decode_image(features["image/encoded"].bytes_list.value[0])
+            except tf.errors.InvalidArgumentError:
+                name = features["image/id"].bytes_list.value[0].decode("utf-8", "replace")
+                yield f"{name} ({split})"
 
 
 def dead_letters(uri: str) -> Iterator[Mapping[str, Any]]:

@@ -99,7 +99,7 @@ def main(request_path: str) -> int:
     except Exception as error:
         with contextlib.suppress(OSError):  # The log's disk may be the full one.
             traceback.print_exc()
-        run.error = readable(error)
+        run.error = _told(error, run)
         run.hopeless = _is_hopeless(error)
         if not run.stages or run.stages[-1]["state"] != "failed":
             progress.emit(
@@ -184,13 +184,23 @@ def _recorder(run: _Run) -> Callable[..., None]:
     def record(stage: str, state: str, seconds: float = 0.0, artifacts=None, error=None) -> None:
         event = {"event": "stage", "stage": stage, "state": state, "seconds": seconds}
         if error is not None:
-            event["error"] = readable(error)
+            event["error"] = _told(error, run)
         progress.emit(event)
         if state != "running":
             run.stages.append({"stage": stage, "state": state, "seconds": seconds})
             run.artifacts[stage] = artifacts or {}
 
     return record
+
+
+def _told(error: BaseException, run: _Run) -> str:
+    """`readable`, with the names of the images that it is about."""
+    if not any(run.artifacts.values()):  # Nothing is stored yet.
+        return readable(error)
+    from components import examples
+
+    found = (outputs.get("Examples") for outputs in run.artifacts.values())
+    return examples.with_names(readable(error), [each.uri for each in found if each])
 
 
 def readable(error: BaseException) -> str:

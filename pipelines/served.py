@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import os
@@ -22,7 +21,6 @@ from pipelines.recipe import near_matches
 GRPC_PORT = 8500
 REST_PORT = 8501
 _LOAD_SECONDS = 120.0
-_FORMATS = ("PNG", "JPEG")
 
 
 def pushed(root: Path, names: Sequence[str] = ()) -> dict[str, str]:
@@ -124,17 +122,17 @@ def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[tuple[
 def read_image(path: Path) -> bytes:
     """The file, once it is known to decode: the server's refusal would not say which file it is.
 
+    It is sent as it is: the served model does to it what ingestion did to the training images.
+
     Raises:
-      ValueError: it is no whole PNG or JPEG.
+      ValueError: it is no whole PNG or JPEG, or damaged.
     """
-    from PIL import Image
+    from components.ingest import images
 
     content = path.read_bytes()
     try:
-        Image.open(io.BytesIO(content), formats=_FORMATS).load()
-    except Image.UnidentifiedImageError as error:
-        raise ValueError(f"{path}: neither PNG nor JPEG") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        images.opened(content)
+    except images.ImageError as error:
         raise ValueError(f"{path}: {error}") from error
     return content
 

@@ -29,6 +29,7 @@ _STAGE = "Canary"
 _SPLIT = "test"
 _SIGNATURE = "serving_default"
 _QUESTIONS = 16
+_ORIGINALS = 4  # of a kind
 _LOADING_SECONDS = 120.0
 _ANSWER_SECONDS = 60.0
 _LONGEST_REASON = 400
@@ -39,7 +40,13 @@ _BLESSED_FILE = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
 
 @dataclass(frozen=True)
 class Question:
-    """One image of the test split, with the tf.Example that it came in."""
+    """One image, with the tf.Example that it is stored in.
+
+    Attributes:
+      id: its name.
+      encoded: the image as it is stored, or the file as it was before ingestion.
+      example: the stored one.
+    """
 
     id: str
     encoded: bytes
@@ -73,7 +80,7 @@ class Executor(base_executor.BaseExecutor):
         model = artifact_utils.get_single_instance(input_dict["model"])
         path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
         uri = artifact_utils.get_single_uri(input_dict["examples"])
-        found = examine(path, questions(uri), examples.label_names(uri))
+        found = examine(path, questions(uri), examples.label_names(uri), originals(uri))
         if found["blessed"]:
             logging.info("Blessed after %d questions: %s", found["asked"], path)
         else:
@@ -97,13 +104,34 @@ def questions(uri: str, number: int = _QUESTIONS) -> list[Question]:
     return asked
 
 
-def examine(path: str, asked: Sequence[Question], names: Sequence[str]) -> dict[str, Any]:
+def originals(uri: str) -> list[Question]:
+    """Some files of each kind that ingestion stored otherwise than found, as they were found."""
+    kept: dict[str, list[Question]] = {}
+    for record in examples.originals(uri).as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        kind, name, original = (
+            features[key].bytes_list.value[0]
+            for key in ("image/converted", "image/id", "image/original")
+        )
+        name = f"{name.decode('utf-8', 'replace')} ({kind.decode()})"
+        kept.setdefault(kind, []).append(Question(name, original, record))
+    return [each for questions in kept.values() for each in questions[:_ORIGINALS]]
+
+
+def examine(
+    path: str,
+    asked: Sequence[Question],
+    names: Sequence[str],
+    originals: Sequence[Question] = (),
+) -> dict[str, Any]:
     """Loads a SavedModel in the server, asks it in every way and looks at the answers.
 
     Args:
       path: folder of the SavedModel.
       asked: images to ask about.
       names: class names of the examples, in label order.
+      originals: more of them; the server is asked about the files as they were before ingestion,
+        and has to answer as about what is stored.
 
     Returns:
       blessed, reasons, asked (how many images), ids and labels (of the images, and what the model
@@ -111,11 +139,12 @@ def examine(path: str, asked: Sequence[Question], names: Sequence[str]) -> dict[
       agreement (largest difference between the scores of each way to ask and those of the
       SavedModel called directly).
     """
+    asked = [*asked, *originals]
     answers: dict[str, Answers] = {}
     seconds: dict[str, list[float]] = {}
     try:
         _ask_in_every_way(path, asked, answers, seconds)
-        why = reasons(answers, len(asked), names)
+        why = reasons(answers, [question.id for question in asked], names, len(originals))
     # Whatever goes wrong here would go wrong on the real server.
     except Exception as error:
         logging.exception("The canary could not be asked")

@@ -15,6 +15,8 @@ Besides `Split-NAME/data_tfrecord-*.gz` each shard leaves, in files of its own:
     dead_letters/  a line of JSON an input that gives no example: id, reason, count (of
                    records that are lost with it, as far as that can be known)
     counts/        how many of each, as JSON
+    originals/     of each kind of image that was stored otherwise than found, an example with the
+                   file as found in `image/original`: what the canary asks a served model about
 
 Nothing here imports TensorFlow: a worker would start three times as slowly.
 """
@@ -65,6 +67,8 @@ _SHARD_RECORDS = 2000
 _CHUNK = 1000
 # Pieces travel many in one value. A file's name may hold anything but this.
 _BETWEEN = b"\0"
+# A shard keeps so many originals of a kind, and of large ones, in bytes, the first alone.
+_ORIGINALS, _LARGE_ORIGINAL = 4, 1 << 20
 _NOT_COUNTED = 255  # of a pixel without a class, as VOC has it
 
 
@@ -181,6 +185,7 @@ class _Shard:
     facts: list[str] = field(default_factory=list)
     dead_letters: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    originals: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
 
 class _WriteShard(beam.DoFn):
@@ -210,6 +215,13 @@ class _WriteShard(beam.DoFn):
         _write_text(self._uri, f"facts/{own}.jsonl", shard.facts)
         if shard.dead_letters:
             _write_text(self._uri, f"dead_letters/{own}.jsonl", shard.dead_letters)
+        if shard.originals:
+            with _made_whole(self._uri, f"originals/{own}.gz") as file:
+                writer = tfrecord.Writer(file)
+                for kind in sorted(shard.originals):
+                    for example in shard.originals[kind]:
+                        writer.write(example)
+                writer.finish()
         _write_text(self._uri, f"counts/{own}.json", [json.dumps(shard.counts)])
         self._tell(shard.counts, of)
         yield own
@@ -261,13 +273,26 @@ class _WriteShard(beam.DoFn):
         if decoded.converted:
             counts[f"{CONVERTED}{decoded.converted}"] += 1
         given = found.features.get("image/encoded")
-        counts["re-encoded"] += not (isinstance(given, bytes) and given == encoded)
+        as_found = isinstance(given, bytes) and given == encoded
+        counts["re-encoded"] += not as_found
+        if isinstance(given, bytes) and not as_found:
+            kept = shard.originals[kind := decoded.converted or "re-encoded"]
+            if not kept or (len(kept) < _ORIGINALS and len(given) < _LARGE_ORIGINAL):
+                kept.append(_with_original(features, given, kind))
 
     def _tell(self, counts: Mapping[str, int], of: int) -> None:
         for name, count in counts.items():
             Metrics.counter(STAGE, name).inc(count)
         done = len(matching(f"{self._uri}/counts", f"{self._split}-*.json"))
         progress.report(STAGE, done, of, f"{self._split}: {done} of {of} files")
+
+
+def _with_original(features: Mapping[str, Any], original: bytes, kind: str) -> bytes:
+    """The serialised example, with the file that it was made of."""
+    example = as_example(features)
+    for name, value in (("original", original), ("converted", kind.encode())):
+        example.features.feature[f"image/{name}"].bytes_list.value.append(value)
+    return example.SerializeToString(deterministic=True)
 
 
 def split_of(sha256: bytes) -> str:

@@ -7,16 +7,25 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from components.ingest import structure
 
 # A small file can claim any size; decoding it would take the memory that it claims. 100 million
 # pixels is more than any camera in use gives.
 MAX_PIXELS = 100_000_000
 _PLAIN_MODES = ("L", "RGB")
 _FORMATS = ("PNG", "JPEG")
-_ORIENTATION = 0x0112  # EXIF's tag.
 TURNED = "turned upright"
-_PNG_END = b"IEND\xaeB`\x82"  # The last chunk with its checksum.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Pillow's own warning starts at a lower limit than ours.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -47,29 +56,39 @@ def decoded(data: bytes) -> Decoded:
     """Decodes an image fully.
 
     8-bit grey and colour stay as they are. CMYK, palette, 16-bit and turned (EXIF) images become
-    8-bit and upright; transparency is laid on white.
+    8-bit and upright; transparency is laid on white. The served model does the same to a file
+    (`components.preprocess.originals`).
 
     Args:
       data: the file's bytes.
 
     Raises:
-      ImageError: empty, truncated, no PNG or JPEG, or more than `MAX_PIXELS` pixels.
+      ImageError: empty, truncated, damaged, no PNG or JPEG, or more than `MAX_PIXELS` pixels.
     """
-    image = opened(data)
-    # Where a file says nothing beside its pixels, asking costs as much as a tenth of decoding it.
-    if image.info and image.getexif().get(_ORIENTATION, 1) != 1:
-        return Decoded(_eight_bit(ImageOps.exif_transpose(image)), image.format, None, TURNED)
-    if image.mode in _PLAIN_MODES:
-        return Decoded(image, image.format, data)
-    return Decoded(_eight_bit(image), image.format, None, _mode(image))
+    image, turn = _opened(data)
+    # Of a JPEG that holds several pictures it is the first.
+    kind = "PNG" if image.format == "PNG" else "JPEG"
+    try:
+        if turn != 1:
+            return Decoded(_eight_bit(image, data).transpose(_TURNS[turn]), kind, None, TURNED)
+        if image.mode in _PLAIN_MODES and not _is_transparent(image, data):
+            return Decoded(image, kind, data)
+        return Decoded(_eight_bit(image, data), kind, None, _mode(image, data))
+    except ValueError as error:
+        raise ImageError(f"cannot be decoded: {error}") from error
 
 
 def opened(data: bytes) -> Image.Image:
-    """A PNG or JPEG file, decoded fully, in the mode that it has.
+    """A PNG or JPEG file, decoded fully, in the mode that it has and as its pixels lie.
 
     Raises:
       ImageError: as `decoded`.
     """
+    return _opened(data)[0]
+
+
+def _opened(data: bytes) -> tuple[Image.Image, int]:
+    """The image, and its orientation as EXIF counts."""
     if not data:
         raise ImageError("empty file")
     try:
@@ -79,9 +98,7 @@ def opened(data: bytes) -> Image.Image:
                 f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,} in all"
             )
         image.load()
-        if image.format == "PNG" and _PNG_END not in data:
-            # All pixels are there, but TensorFlow does not decode it.
-            raise ImageError("cannot be decoded: the file ends before its last chunk, IEND")
+        return image, structure.orientation(data)
     except Image.DecompressionBombError as error:
         raise ImageError(f"more than {MAX_PIXELS:,} pixels: {error}") from error
     except Image.UnidentifiedImageError as error:
@@ -90,29 +107,63 @@ def opened(data: bytes) -> Image.Image:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"cannot be decoded: {error}") from error
-    return image
 
 
-def _mode(image: Image.Image) -> str:
+def _mode(image: Image.Image, data: bytes) -> str:
     if image.mode.startswith("I"):
         return "16-bit"
-    if _is_transparent(image):
+    if _is_transparent(image, data):
         return "transparent"
     return {"P": "palette", "1": "1-bit"}.get(image.mode, image.mode)
 
 
-def _is_transparent(image: Image.Image) -> bool:
-    return image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+def _is_transparent(image: Image.Image, data: bytes) -> bool:
+    if image.mode in ("LA", "RGBA"):
+        return True
+    # Pillow has 8 of the 16 bits of each colour, too few to find the transparent one.
+    return "transparency" in image.info and _bits(data) <= 8
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
+def _bits(png_file: bytes) -> int:
+    """Of a sample, as the file's header has it."""
+    return png_file[24]
+
+
+def _eight_bit(image: Image.Image, data: bytes) -> Image.Image:
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-    if _is_transparent(image):
-        rgba = image.convert("RGBA")
+    if image.mode == "CMYK":
+        return _without_ink(image)
+    if _is_transparent(image, data):
+        rgba = _with_alpha(image, data)
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _without_ink(image: Image.Image) -> Image.Image:
+    """CMYK as TensorFlow shows it, which Pillow rounds otherwise."""
+    light = 255 - np.asarray(image).astype(np.uint16)
+    # Pillow takes all files for Adobe's, which store light in the place of ink.
+    light = light if "adobe_transform" in image.info else 255 - light
+    return Image.fromarray((light[..., :3] * light[..., 3:] // 255).astype(np.uint8))
+
+
+def _with_alpha(image: Image.Image, data: bytes) -> Image.Image:
+    """RGBA. Of the colour that a PNG calls transparent as many bits count as it has."""
+    clear = image.info.get("transparency")
+    if image.mode not in ("1", "L", "RGB"):
+        return image.convert("RGBA")
+    most = 2 ** _bits(data) - 1
+    pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
+    if image.mode == "RGB":
+        hidden = (pixels == [colour & most for colour in clear]).all(axis=-1)
+    else:
+        clear = min(clear, 1) if image.mode == "1" else clear
+        hidden = pixels == (clear & most) * 255 // most
+    rgba = image.convert("RGB")
+    rgba.putalpha(Image.fromarray(np.where(hidden, 0, 255).astype(np.uint8)))
+    return rgba
 
 
 def png(pixels: np.ndarray) -> bytes:

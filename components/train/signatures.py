@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from components.preprocess import originals
 from components.preprocess.transform import PIXELS, centre, normalize
 from components.train.graph import served_parts
 
@@ -43,8 +44,9 @@ class ServedModel(tf.Module):
           transform: the output of the Transform component.
           mean: float32 [H, W, C] of the stored images.
           labels: class names in the order of the network's outputs.
-          recipe: `preprocess`; `features`, names of the layers that the `features` signature
-            serves; `dense`, whether there is a `dense` signature.
+          recipe: `preprocess`; `ingest`, what was done to the files that it learnt from;
+            `features`, names of the layers that the `features` signature serves; `dense`, whether
+            there is a `dense` signature.
 
         Raises:
           ValueError: a layer in `features` that the network does not have, or a network that
@@ -59,6 +61,7 @@ class ServedModel(tf.Module):
         # A method, not the layer itself: tf.Module would save the layer with a trace of its own.
         self._transform = transform.transform_features_layer().call
         self._preprocess = recipe["preprocess"]
+        self._ingest = recipe["ingest"]
         self._mean = centre(tf.constant(mean), self._preprocess)
         # Until the model is saved, or forgotten.
         self._files = tempfile.TemporaryDirectory()
@@ -124,7 +127,7 @@ class ServedModel(tf.Module):
         return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
     def _pixels(self, examples: tf.Tensor) -> tf.Tensor:
-        encoded = _encoded_images(examples)
+        encoded = originals.stored(_encoded_images(examples), self._ingest)
         pixels = self._transform({_ENCODED: tf.expand_dims(encoded, 1)})[PIXELS]
         return centre(pixels, self._preprocess)
 

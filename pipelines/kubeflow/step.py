@@ -56,7 +56,15 @@ def main(arguments: list[str]) -> None:
     imports.prefer_onednn()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-    kubeflow_v2_run_executor.main((known, beam))
+    try:
+        kubeflow_v2_run_executor.main((known, beam))
+    except Exception as error:
+        from components import examples
+
+        uris = [each["uri"] for each in _artifacts(executor_input, "inputs")]
+        if (text := examples.with_names(str(error), uris)) != str(error):
+            raise RuntimeError(text) from error
+        raise
     restore(executor_input["outputs"]["outputFile"], folders)
 
 

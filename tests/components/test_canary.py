@@ -1,9 +1,12 @@
+import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tfx.components import Pusher
 from tfx.components.pusher.executor import Executor as PusherExecutor
 from tfx.dsl.components.common.importer import Importer
@@ -138,14 +141,14 @@ _BELOW = np.array([[1.0, 0.1, -0.1], [0.1, 0.1, 0.8]], np.float32)
     ],
 )
 def test_each_objection(scores, labels, reason):
-    found = checks.reasons({"gRPC": checks.Answers(scores, labels)}, 2, _NAMES)
+    found = checks.reasons({"gRPC": checks.Answers(scores, labels)}, ["a", "b"], _NAMES)
     assert found == ([f"gRPC: {reason}"] if reason else [])
 
 
 def test_between_equal_scores_either_label_is_right():
     scores = np.array([[0.4, 0.4, 0.2]], np.float32)
     for label in ("cat", "dog"):
-        assert checks.reasons({"REST": checks.Answers(scores, [label])}, 1, _NAMES) == []
+        assert checks.reasons({"REST": checks.Answers(scores, [label])}, ["a"], _NAMES) == []
 
 
 def test_ways_that_disagree_are_named():
@@ -154,9 +157,63 @@ def test_ways_that_disagree_are_named():
         "gRPC": checks.Answers(_RIGHT + np.float32(1e-6), ["cat", "owl"]),
         "REST": checks.Answers(_RIGHT[::-1], ["owl", "cat"]),
     }
-    assert checks.reasons(answers, 2, _NAMES) == [
+    assert checks.reasons(answers, ["a", "b"], _NAMES) == [
         "REST and SavedModel disagree: scores differ by 0.7"
     ]
+
+
+def test_the_file_that_ways_disagree_about_is_named():
+    answers = {
+        "SavedModel": checks.Answers(_RIGHT, ["cat", "owl"]),
+        "gRPC": checks.Answers(_RIGHT + np.float32([[0, 0, 0], [0.01, -0.01, 0]]), ["cat", "owl"]),
+        "REST": checks.Answers(_RIGHT[[0, 0]], ["cat", "cat"]),
+    }
+    assert checks.reasons(answers, ["a", "b.jpg (turned upright)"], _NAMES, 1) == [
+        "REST and SavedModel disagree for the file b.jpg (turned upright) as it was found: "
+        "scores differ by 0.7"
+    ]
+
+
+_SEVEN = 7  # Upside down it is none.
+
+
+@pytest.fixture
+def with_original(digits_run, digits, tmp_path):
+    """Examples beside which lies a picture as it was found: other bytes of the same pixels."""
+
+    def with_original(file: bytes, kind: bytes) -> str:
+        folder = tmp_path / "examples"
+        shutil.copytree(digits_run.examples, folder)
+        (folder / "originals").mkdir()
+        upright = tf.io.encode_png(digits[0][_SEVEN][..., None]).numpy()
+        values = {"encoded": upright, "original": file, "converted": kind, "id": b"6.png"}
+        example = tf.train.Example()
+        for name, value in values.items():
+            example.features.feature[f"image/{name}"].bytes_list.value.append(value)
+        options = tf.io.TFRecordOptions(compression_type="GZIP")
+        with tf.io.TFRecordWriter(str(folder / "originals" / "all-0.gz"), options) as writer:
+            writer.write(example.SerializeToString())
+        return str(folder)
+
+    return with_original
+
+
+def test_a_file_as_it_was_found_is_asked_about(digits_run, digits, with_original, tmp_path):
+    same = tf.io.encode_png(digits[0][_SEVEN][..., None], compression=0).numpy()
+    _, found = _canary(digits_run.model, with_original(same, b"re-encoded"), tmp_path / "out")
+    assert found["reasons"] == [] and found["asked"] == 17
+    assert found["ids"][-1] == "6.png (re-encoded)"
+
+
+def test_a_model_that_turns_no_pictures_is_not_blessed(digits_run, digits, with_original, tmp_path):
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(digits[0][_SEVEN][::-1, ::-1]).save(file, "PNG", exif=exif)
+    uri = with_original(file.getvalue(), b"turned upright")
+    _, found = _canary(digits_run.model, uri, tmp_path / "out")
+    assert not found["blessed"]
+    why = "gRPC and SavedModel disagree for the file 6.png (turned upright) as it was found"
+    assert found["reasons"][0].startswith(why)
 
 
 @pytest.mark.parametrize("good", [True, False])

@@ -20,6 +20,7 @@ import skimage.data
 import tensorflow as tf
 from PIL import Image
 
+from components import examples
 from components.ingest import engine, forking_runner, readers
 from components.ingest.contract import Encoding
 from components.ingest.executor import direct_arguments
@@ -512,3 +513,27 @@ def test_a_dead_letter_of_many_records_counts_as_many(tmp_path):
     (letter,) = lines(tmp_path / "out", "dead_letters").values()
     assert (letter["id"], letter["count"]) == ("a.tfrecord#60", counts["dead_letters"])
     assert f"about {letter['count']} records are lost" in letter["reason"]
+
+
+def test_originals_of_what_is_stored_otherwise_are_kept(tmp_path):
+    folder = tmp_path / "photos" / "cat"
+    folder.mkdir(parents=True)
+    (tmp_path / "photos" / "dog").mkdir()
+    photo, exif = Image.fromarray(skimage.data.chelsea()).resize((30, 20)), Image.Exif()
+    exif[0x0112] = 6
+    for number in range(6):
+        photo.rotate(number).save(folder / f"turned{number}.jpg", exif=exif)
+        photo.rotate(number).save(folder / f"plain{number}.jpg")
+    photo.convert("RGBA").save(tmp_path / "photos" / "dog" / "clear.png")
+    counts = ingest(folder_reader(tmp_path / "photos"), tmp_path / "out")
+    assert counts["re-encoded"] == 7
+    kept = Counter()
+    for record in examples.originals(str(tmp_path / "out")).as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        name, kind, original, encoded = (
+            features[f"image/{key}"].bytes_list.value[0]
+            for key in ("id", "converted", "original", "encoded")
+        )
+        assert original == (tmp_path / "photos" / name.decode()).read_bytes() != encoded
+        kept[kind] += 1
+    assert kept == {b"turned upright": 4, b"transparent": 1}

@@ -37,6 +37,7 @@ def test_a_very_deep_network_is_served_with_its_features(deep, tmp_path, monkeyp
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     transform = SimpleNamespace(transform_features_layer=lambda: SimpleNamespace(call=None))
     recipe = {"features": ["pool"], "dense": False, "preprocess": {"size": [2, 2]}}
+    recipe["ingest"] = {"shorter_side": None, "format": "keep", "quality": 95}
     with pytest.raises(RecursionError):
         keras.Model(deep.input, deep.output)
     served = ServedModel(deep, transform, np.zeros((2, 2, 1), "float32"), ["no", "yes"], recipe)

@@ -1,5 +1,6 @@
 """run_fn on real MNIST images, as TFX's Trainer calls it."""
 
+import io
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageOps
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -46,6 +48,7 @@ RECIPE = {
         "range": [0.0, 1.0],
         "mean": "per_pixel",
     },
+    "ingest": {"shorter_side": None, "format": "keep", "quality": 95},
     "batch_size": 64,
     "epochs": 3,
     "seed": 3,
@@ -184,6 +187,27 @@ def test_every_signature_gives_the_networks_answer(trained, mnist_subset, train_
     assert (trained / "serving" / "assets" / "labels.txt").read_text().split() == [
         str(number) for number in range(10)
     ]
+
+
+def test_files_as_people_have_them_get_the_answer_of_what_training_saw(trained, mnist_subset):
+    """Turned by EXIF data and transparent, among plain ones, and inside tf.Examples."""
+    images, _ = mnist_subset["test"]
+    exif, plain, found = Image.Exif(), [], []
+    exif[0x0112] = 3
+    for image in images[:6]:
+        upright, turned, clear = Image.fromarray(image), io.BytesIO(), io.BytesIO()
+        upright.transpose(Image.Transpose.ROTATE_180).save(turned, "PNG", exif=exif)
+        # Black ink of which nothing but the strength is known.
+        ink = Image.merge("LA", (Image.new("L", upright.size), ImageOps.invert(upright)))
+        ink.save(clear, "PNG")
+        plain += 2 * [tf.io.encode_png(image[..., None]).numpy()]
+        found += [turned.getvalue(), clear.getvalue()]
+    example = tf.train.Example()
+    example.features.feature["image/encoded"].bytes_list.value.append(found[0])
+    found[0] = example.SerializeToString()
+    signature = tf.saved_model.load(str(trained / "serving")).signatures["serving_default"]
+    answers = [signature(examples=tf.constant(each))["scores"] for each in (found, plain)]
+    np.testing.assert_allclose(*answers, atol=1e-6)
 
 
 def test_graph_loaders_find_the_variables(trained):

@@ -1,5 +1,6 @@
 """`convnets serve`, `predict` and `judge --model` on a small real SavedModel."""
 
+import io
 import json
 import os
 import re
@@ -165,6 +166,18 @@ def test_a_truncated_image_is_refused_by_name(images, convnets, tmp_path):
     text = convnets("predict", images[0], path, *arguments, code=1)
     assert text.startswith(f"Error: {path}: ")
     assert "truncated" in text.lower()
+
+
+def test_a_damaged_image_that_pillow_decodes_is_refused_by_name(images, convnets, tmp_path):
+    path = tmp_path / "damaged.png"
+    photo = io.BytesIO()
+    Image.open(images[0]).save(photo, "PNG")
+    content = bytearray(photo.getvalue())
+    content[-13] ^= 1  # of a checksum
+    path.write_bytes(content)
+    arguments = ("--model", "shade", "--server", "127.0.0.1:1")
+    text = convnets("predict", path, *arguments, code=1)
+    assert text == f"Error: {path}: cannot be decoded: the chunk IDAT is damaged\n"
 
 
 def test_a_missing_image_is_refused(convnets):
