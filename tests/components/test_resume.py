@@ -46,6 +46,7 @@ RECIPE = {
         "range": [0.0, 1.0],
         "mean": "none",
     },
+    "ingest": {"shorter_side": None, "format": "keep", "quality": 95},
     "batch_size": 120,
     "epochs": EPOCHS,
     "seed": 3,
