@@ -230,9 +230,11 @@ def test_a_model_that_is_not_there_holds_nothing_up(embedded, base_path, tmp_pat
         assert client.predict("small", list(pixels))
 
 
-def seen(client, name):
+def state(client, name):
+    """Of the newest version; "" where none is seen yet."""
     with contextlib.suppress(ServingError):
-        return client.status(name)
+        return client.status(name)[0].state
+    return ""
 
 
 def test_a_reload_that_waits_holds_up_neither_others_nor_the_end(exports, base_path, tmp_path):
@@ -248,12 +250,12 @@ def test_a_reload_that_waits_holds_up_neither_others_nor_the_end(exports, base_p
         server.wait_until_available("small")
         config = two_models(base_path, half.parent)
         first = pool.submit(code_and_message, waiting.reload, config)
-        while not seen(client, "other"):
+        while state(client, "other") != "START":
             assert not first.done()
         client.reload(two_models(base_path, base_path))
         assert "another reload took it away" in first.result()[1]
         last = pool.submit(code_and_message, waiting.reload, config)
-        while seen(client, "other")[0].state != "START":
+        while state(client, "other") != "START":
             assert not last.done()
         assert whole_health(server) == health_pb2.HealthCheckResponse.SERVING
         server.__exit__()
