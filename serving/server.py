@@ -101,7 +101,7 @@ class Server:
                 stack.callback(lambda: loop.run(self._rest.stop()))
             if self.grpc_port is not None:
                 self._grpc, self.grpc_port = loop.run(self._bind_grpc(self.grpc_port))
-                stack.callback(lambda: loop.run(self._grpc.stop(_GRACE_SECONDS)))
+                stack.callback(self._stop_grpc)
             watcher = threading.Thread(target=self._watch, name="model-versions", daemon=True)
             stack.callback(self._stop_watching, watcher)
             if self._grpc:
@@ -138,6 +138,11 @@ class Server:
             _listen(self.host, port).close()  # says why
             raise OSError(f"cannot listen on {self.host}:{port}")
         return server, bound
+
+    def _stop_grpc(self) -> None:
+        loop.run(self._grpc.stop(_GRACE_SECONDS))
+        # The end of the interpreter is too late for gRPC to take its server apart.
+        self._grpc = None
 
     def _watch(self) -> None:
         while not self._stopping:

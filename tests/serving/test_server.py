@@ -101,7 +101,7 @@ def test_no_server_at_all():
         assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_tensorflow_is_not_loaded_whole(base_path):
+def test_tensorflow_is_not_loaded_whole_and_the_end_is_clean(base_path):
     program = """
         import sys, numpy as np
         from serving.client import Client
@@ -127,9 +127,11 @@ def test_tensorflow_is_not_loaded_whole(base_path):
         from serving.protos import tensor_pb2
         assert isinstance(tf.make_tensor_proto(1.0), tensor_pb2.TensorProto)
         assert tf.make_ndarray(to_proto(np.ones(3, "float32"))).sum() == 3
+        sys.server = server  # one that goes with the last of the modules
     """
     command = [sys.executable, "-c", textwrap.dedent(program), base_path]
-    subprocess.run(command, cwd=ROOT, check=True)
+    messages = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stderr
+    assert "excepthook" not in messages and "Exception ignored" not in messages, messages
 
 
 def test_the_command_serves_until_a_signal(base_path, photographs):
