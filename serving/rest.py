@@ -213,11 +213,18 @@ class _HttpServer(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    def handle_error(self, *arguments: Any, **named: Any) -> web.StreamResponse:
-        """Says what is no HTTP in JSON, as everything else."""
-        answer = super().handle_error(*arguments, **named)
-        answer.body = _error_json(answer.text)
-        answer.headers["Content-Type"] = "application/json"
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Says what is no HTTP in JSON, as everything else; only our own faults are logged."""
+        if status >= 500:
+            message = super().handle_error(request, status, exc, message).text
+        answer = _error(status, invalid(message or "").message)
+        answer.force_close()
         return answer
 
 
