@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from serving import settings
+from serving import ports, settings
 from serving.images import MAX_IMAGE_PIXELS
 from serving.model_config import by_path, read_model_config
 from serving.settings import MAX_MESSAGE_BYTES, REST_TIMEOUT
@@ -100,6 +100,7 @@ def main(
         batching = _batching(enable_batching, batching_parameters_file)
         tls = settings.read_tls_settings(ssl_config_file) if ssl_config_file else None
         metrics_path = _metrics_path(monitoring_config_file)
+        ports.check(host, (port, rest_api_port))
         # TensorFlow is loaded here, once nothing of what was asked is wrong.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         from serving.server import Server, run

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,6 +16,7 @@ from serving.grpc_api import GrpcServer
 from serving.images import MAX_IMAGE_PIXELS
 from serving.model_config import ModelConfig, by_path
 from serving.models import Models
+from serving.ports import listen
 from serving.rest import RestServer
 from serving.settings import (
     MAX_MESSAGE_BYTES,
@@ -96,7 +95,7 @@ class Server:
         with contextlib.ExitStack() as stack:
             stack.callback(self._models.close)
             if self.rest_port is not None:
-                listener = stack.enter_context(_listen(self.host, self.rest_port))
+                listener = stack.enter_context(listen(self.host, self.rest_port))
                 self.rest_port = listener.getsockname()[1]
                 stack.callback(lambda: loop.run(self._rest.stop()))
             if self.grpc_port is not None:
@@ -135,7 +134,7 @@ class Server:
             bound = server.bind(f"{_bracketed(self.host)}:{port}", self._tls)
         if not bound:
             await server.stop(None)
-            _listen(self.host, port).close()  # says why
+            listen(self.host, port).close()  # says why
             raise OSError(f"cannot listen on {self.host}:{port}")
         return server, bound
 
@@ -167,20 +166,6 @@ class Server:
         self._models.wake.set()
         if watcher.ident is not None:
             watcher.join()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise OSError(error.errno, f"cannot listen on {host}, port {port}: {why}") from error
-    return listener
 
 
 def _bracketed(host: str) -> str:

@@ -152,12 +152,24 @@ def test_the_command_serves_until_a_signal(base_path, photographs):
     assert free_port(grpc_port) == grpc_port
 
 
-def test_the_command_names_a_port_in_use(base_path):
+@pytest.mark.parametrize(
+    ("flags", "twice"),
+    [
+        (["--port={}"], False),
+        (["--port=0", "--rest_api_port={}"], False),
+        (["--port={}", "--rest_api_port={}"], True),
+    ],
+)
+def test_the_command_names_a_port_in_use(base_path, monkeypatch, flags, twice):
+    monkeypatch.setitem(sys.modules, "serving.server", None)  # before TensorFlow is loaded
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        result = CliRunner().invoke(main, [f"--port={port}", f"--model_base_path={base_path}"])
-    assert result.exit_code == 1
+        if twice:
+            other.close()
+        flags = [flag.format(port) for flag in flags]
+        result = CliRunner().invoke(main, [*flags, f"--model_base_path={base_path}"])
     assert result.output == f"Error: cannot listen on 127.0.0.1, port {port}: it is in use\n"
+    assert result.exit_code == 1
 
 
 @pytest.fixture
