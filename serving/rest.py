@@ -17,7 +17,7 @@ import grpc
 from aiohttp import web
 from google.protobuf import json_format
 
-from serving.errors import invalid, translated
+from serving.errors import ServingError, invalid, translated
 from serving.json_examples import classification_json, read_examples, regression_json
 from serving.json_tensors import answer_json, read_inputs
 from serving.json_values import shown
@@ -53,6 +53,11 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 _HALF_OF_A_PAIR = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _LARGE_NUMBER = re.compile(rb"[eE]\+?0*\d{3}|\d{300}")
 # zlib's names of a header and a window.
@@ -68,11 +73,18 @@ class RestServer:
     those in flight have `grace` seconds to end.
     """
 
-    def __init__(self, models: Models, metrics_path: str | None, timeout: float) -> None:
-        """metrics_path: where Prometheus asks, None for nowhere; timeout: of a request, seconds."""
+    def __init__(
+        self, models: Models, metrics_path: str | None, timeout: float, cors: bool
+    ) -> None:
+        """Takes the settings.
+
+        metrics_path: where Prometheus asks, None for nowhere; timeout: of a request, seconds;
+        cors: whether browsers are told that the scripts of any page may ask.
+        """
         self._models = models
         self._metrics_path = metrics_path
         self._timeout = timeout
+        self._headers = _CORS if cors else {}
         self._runner: web.ServerRunner | None = None
 
     async def start(self, listener: socket.socket, grace: float) -> None:
@@ -93,8 +105,15 @@ class RestServer:
             return web.Response(body=self._models.metrics.text(), content_type="text/plain")
         if not path.lower().startswith("/v1/"):
             return _error(404, "Not Found")
+        answer = await self._answer(request, path)
+        answer.headers.update(self._headers)
+        return answer
+
+    async def _answer(self, request: web.BaseRequest, path: str) -> web.Response:
         limit = self._models.max_message_bytes
         try:
+            if request.method == "OPTIONS":
+                return _preflight(request)
             if (request.content_length or 0) > limit:
                 raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
             body = await asyncio.wait_for(request.read(), self._timeout)
@@ -179,6 +198,15 @@ class RestServer:
         await self._models.in_thread(read_examples, document, request.input)
         response = await self._models.regress(request)
         return await self._models.in_thread(regression_json, response.result)
+
+
+def _preflight(request: web.BaseRequest) -> web.Response:
+    """What a browser is told before it asks. Raises ServingError where no web page is behind it."""
+    if re.search("https?://", request.headers.get("Origin", "")):
+        return web.Response()
+    raise ServingError(
+        grpc.StatusCode.FAILED_PRECONDITION, "Origin header is missing in CORS preflight"
+    )
 
 
 class _HttpServer(web.Server):

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from serving.client import Client, ServingError
 from serving.command import main
-from serving.engine import EXECUTABLE, TensorFlowModelServer, free_port
+from serving.engine import EXECUTABLE, TensorFlowModelServer, free_port, model_config
 from serving.server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -134,15 +134,19 @@ def test_tensorflow_is_not_loaded_whole_and_the_end_is_clean(base_path):
     assert "excepthook" not in messages and "Exception ignored" not in messages, messages
 
 
-def test_the_command_serves_until_a_signal(base_path, photographs):
+def test_the_command_serves_until_a_signal(base_path, photographs, tmp_path):
     grpc_port, rest_port = free_port(0), free_port(0)
-    flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
-    flags += ["--model_name=small", f"--model_base_path={base_path}"]
+    config = tmp_path / "models.config"
+    config.write_text(model_config({"small": str(base_path)}))
+    flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--enable_batching=true"]
+    flags += [f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=0.1"]
     process = subprocess.Popen([sys.executable, "-m", "serving", *flags], cwd=ROOT)
     try:
         with Client(f"127.0.0.1:{grpc_port}") as client:
             assert client.wait_until_available("small", 300) == 1
             assert client.predict("small", list(photographs.values()))
+            config.write_text(model_config({"another": str(base_path)}))
+            assert client.wait_until_available("another", 300) == 1
 
         process.send_signal(signal.SIGINT)
 
