@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from google.protobuf import json_format
 
 from serving.errors import ServingError, invalid, translated
@@ -123,6 +124,10 @@ class RestServer:
             text = await asyncio.wait_for(answer, self._timeout)
         except web.HTTPRequestEntityTooLarge:
             return _error(413, f"the request is larger than the limit of {limit} bytes")
+        except ConnectionError:
+            return _error(499, "the connection was lost in the middle of the request")
+        except HttpProcessingError as error:  # the body is not as its headers say
+            return _error(400, invalid(error.message).message)
         except asyncio.TimeoutError:
             return _error(504, f"the request took more than {self._timeout:g} s")
         except Exception as error:

@@ -278,6 +278,19 @@ def test_a_version_of_thousands_of_digits(target):
     connection.close()
 
 
+def test_a_client_that_hangs_up_in_its_body_is_no_fault_of_the_server(target, caplog):
+    with socket.create_connection(("127.0.0.1", target.rest_port), timeout=60) as client:
+        client.sendall(
+            b"POST /v1/models/small:predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+        )
+        client.sendall(b"Content-Length: 9\r\n\r\n")
+        assert b"100" in client.recv(1 << 16)  # the server reads the body
+        client.sendall(b"{")
+    # It has noticed once it answers another, later one.
+    assert post(target, b"{}")[0] == 400
+    assert caplog.records == []
+
+
 def test_what_is_no_http_is_answered_in_json(target):
     with socket.create_connection(("127.0.0.1", target.rest_port), timeout=60) as client:
         client.sendall(b"NO HTTP AT ALL\r\n\r\n")
