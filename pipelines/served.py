@@ -73,6 +73,7 @@ def server(
     rest_port: int = 0,
     host: str = "127.0.0.1",
     batching: Path | None = None,
+    ssl_config: Path | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Serves `models` from this process for as long as the block lasts.
 
@@ -82,21 +83,25 @@ def server(
       host: the address it listens on.
       batching: TensorFlow Serving's batching parameters; without the file requests are computed
         one by one.
+      ssl_config: TensorFlow Serving's SSLConfig; without the file gRPC is not encrypted.
 
     Yields:
       the gRPC address `HOST:PORT` and the REST address `http://HOST:PORT`, once all models answer.
 
     Raises:
       OSError: a port cannot be had.
-      ValueError: the file is none of batching parameters.
+      ValueError: a file is not what it has to be.
       serving.errors.ServingError: a model cannot be loaded.
     """
+    from serving import ports, settings
+
+    parameters = settings.read_batching_parameters(batching) if batching else None
+    tls = settings.read_tls_settings(ssl_config) if ssl_config else None
+    ports.check(host, (grpc_port, rest_port))
     quiet_libraries()
     from serving.server import Server
-    from serving.settings import read_batching_parameters
 
-    parameters = read_batching_parameters(batching) if batching else None
-    with Server(models, grpc_port, rest_port, host=host, batching=parameters) as embedded:
+    with Server(models, grpc_port, rest_port, host=host, batching=parameters, tls=tls) as embedded:
         for name in models:
             embedded.wait_until_available(name, _LOAD_SECONDS)
         yield f"{host}:{embedded.grpc_port}", f"http://{host}:{embedded.rest_port}"
@@ -151,6 +156,7 @@ def replace_by_tensorflow_serving(
     rest_port: int,
     config: Path,
     batching: Path | None = None,
+    ssl_config: Path | None = None,
 ) -> NoReturn:
     """This process becomes `tensorflow_model_server`.
 
@@ -159,6 +165,7 @@ def replace_by_tensorflow_serving(
       grpc_port, rest_port: where it listens, on every address of this machine.
       config: the file that it is told the models by; written here.
       batching: its batching parameters; without the file requests are computed one by one.
+      ssl_config: its SSLConfig; without the file gRPC is not encrypted.
 
     Raises:
       ValueError: the program is not on PATH.
@@ -178,4 +185,6 @@ def replace_by_tensorflow_serving(
     flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}", f"--model_config_file={config}"]
     if batching:
         flags += ["--enable_batching", f"--batching_parameters_file={batching}"]
+    if ssl_config:
+        flags.append(f"--ssl_config_file={ssl_config}")
     os.execv(program, [program, *flags])

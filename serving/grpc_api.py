@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -32,16 +32,17 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 class GrpcServer:
     """The gRPC side of a server; made, started and stopped in the event loop."""
 
-    def __init__(self, models: Models, max_message_bytes: int) -> None:
-        self._server = grpc.aio.server(
-            interceptors=[_Decoding()],
-            options=[
-                # With gRPC's default two servers share a port and each gets some of the requests.
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", max_message_bytes),
-                ("grpc.max_send_message_length", -1),
-            ],
-        )
+    def __init__(
+        self, models: Models, max_message_bytes: int, options: Mapping[str, int | str]
+    ) -> None:
+        options = {
+            # With gRPC's default two servers share a port and each gets some of the requests.
+            "grpc.so_reuseport": 0,
+            "grpc.max_receive_message_length": max_message_bytes,
+            "grpc.max_send_message_length": -1,
+            **options,
+        }
+        self._server = grpc.aio.server(interceptors=[_Decoding()], options=list(options.items()))
         self._health = health.aio.HealthServicer()
         self._served: set[str] = set()
         self._whole = False

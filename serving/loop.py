@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import threading
 from collections.abc import Coroutine
@@ -20,13 +21,22 @@ def event_loop() -> asyncio.AbstractEventLoop:
     """
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(_handle)
-    threading.Thread(target=loop.run_forever, name="serving", daemon=True).start()
+    thread = threading.Thread(target=loop.run_forever, name="serving", daemon=True)
+    thread.start()
+    atexit.register(_end, loop, thread)
     return loop
 
 
 def run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
     """What `coroutine` returns, waited for from another thread than the loop's."""
     return asyncio.run_coroutine_threadsafe(coroutine, event_loop()).result()
+
+
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    # What it still holds of gRPC could not be taken apart once the modules are gone.
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 def _handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

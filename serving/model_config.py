@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from google.protobuf import text_format
 
@@ -16,6 +19,8 @@ _PLATFORM = "tensorflow"
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 # What a path of the REST API cannot carry, and what no path should.
 _BAD_NAME = re.compile(r"[/:%\\\x00-\x1f\x7f]|^\.{1,2}$")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +47,54 @@ def read_model_config(path: str | os.PathLike[str]) -> list[ModelConfig]:
 
     Raises ValueError that names the file where it cannot be read or asks for what cannot be.
     """
+    return _parsed(Path(path).read_bytes(), path)
+
+
+class ConfigFile:
+    """A ModelServerConfig in text format whose changes are followed."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._applied = b""
+
+    def read(self) -> list[ModelConfig]:
+        """The models in the file. Raises ValueError as `read_model_config` does."""
+        content = self._path.read_bytes()
+        models = _parsed(content, self._path)
+        self._applied = content
+        return models
+
+    def follow(
+        self,
+        seconds: float,
+        reload: Callable[[Sequence[ModelConfig]], None],
+        stopping: threading.Event,
+    ) -> None:
+        """Looks each `seconds`, until `stopping`, and has other models than were read served.
+
+        What cannot be read or served is logged once, and tried again at each look.
+        """
+        problem = ""
+        while not stopping.wait(seconds):
+            try:
+                self._reload_if_changed(reload)
+                problem = ""
+            except (OSError, ValueError, ServingError) as error:
+                if not stopping.is_set() and str(error) != problem:
+                    problem = str(error)
+                    _log.error("the change of %s has not been made: %s", self._path, problem)
+
+    def _reload_if_changed(self, reload: Callable[[Sequence[ModelConfig]], None]) -> None:
+        content = self._path.read_bytes()
+        if content != self._applied:
+            reload(_parsed(content, self._path))
+            self._applied = content
+
+
+def _parsed(content: bytes, path: str | os.PathLike[str]) -> list[ModelConfig]:
     config = model_server_config_pb2.ModelServerConfig()
     try:
-        with open(path, encoding="utf-8") as file:
-            text_format.Parse(file.read(), config)
+        text_format.Parse(content.decode(), config)
         return from_proto(config)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a ModelServerConfig: {error}") from error

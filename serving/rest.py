@@ -15,9 +15,10 @@ from typing import Any
 
 import grpc
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from google.protobuf import json_format
 
-from serving.errors import invalid, translated
+from serving.errors import ServingError, invalid, translated
 from serving.json_examples import classification_json, read_examples, regression_json
 from serving.json_tensors import answer_json, read_inputs
 from serving.json_values import shown
@@ -53,6 +54,11 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 _HALF_OF_A_PAIR = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _LARGE_NUMBER = re.compile(rb"[eE]\+?0*\d{3}|\d{300}")
 # zlib's names of a header and a window.
@@ -68,11 +74,18 @@ class RestServer:
     those in flight have `grace` seconds to end.
     """
 
-    def __init__(self, models: Models, metrics_path: str | None, timeout: float) -> None:
-        """metrics_path: where Prometheus asks, None for nowhere; timeout: of a request, seconds."""
+    def __init__(
+        self, models: Models, metrics_path: str | None, timeout: float, cors: bool
+    ) -> None:
+        """Takes the settings.
+
+        metrics_path: where Prometheus asks, None for nowhere; timeout: of a request, seconds;
+        cors: whether browsers are told that the scripts of any page may ask.
+        """
         self._models = models
         self._metrics_path = metrics_path
         self._timeout = timeout
+        self._headers = _CORS if cors else {}
         self._runner: web.ServerRunner | None = None
 
     async def start(self, listener: socket.socket, grace: float) -> None:
@@ -93,8 +106,15 @@ class RestServer:
             return web.Response(body=self._models.metrics.text(), content_type="text/plain")
         if not path.lower().startswith("/v1/"):
             return _error(404, "Not Found")
+        answer = await self._answer(request, path)
+        answer.headers.update(self._headers)
+        return answer
+
+    async def _answer(self, request: web.BaseRequest, path: str) -> web.Response:
         limit = self._models.max_message_bytes
         try:
+            if request.method == "OPTIONS":
+                return _preflight(request)
             if (request.content_length or 0) > limit:
                 raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
             body = await asyncio.wait_for(request.read(), self._timeout)
@@ -104,6 +124,10 @@ class RestServer:
             text = await asyncio.wait_for(answer, self._timeout)
         except web.HTTPRequestEntityTooLarge:
             return _error(413, f"the request is larger than the limit of {limit} bytes")
+        except ConnectionError:
+            return _error(499, "the connection was lost in the middle of the request")
+        except HttpProcessingError as error:  # the body is not as its headers say
+            return _error(400, invalid(error.message).message)
         except asyncio.TimeoutError:
             return _error(504, f"the request took more than {self._timeout:g} s")
         except Exception as error:
@@ -181,6 +205,15 @@ class RestServer:
         return await self._models.in_thread(regression_json, response.result)
 
 
+def _preflight(request: web.BaseRequest) -> web.Response:
+    """What a browser is told before it asks. Raises ServingError where no web page is behind it."""
+    if re.search("https?://", request.headers.get("Origin", "")):
+        return web.Response()
+    raise ServingError(
+        grpc.StatusCode.FAILED_PRECONDITION, "Origin header is missing in CORS preflight"
+    )
+
+
 class _HttpServer(web.Server):
     """Takes connections; bodies of `limit` bytes, `timeout` seconds."""
 
@@ -213,11 +246,18 @@ class _HttpServer(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    def handle_error(self, *arguments: Any, **named: Any) -> web.StreamResponse:
-        """Says what is no HTTP in JSON, as everything else."""
-        answer = super().handle_error(*arguments, **named)
-        answer.body = _error_json(answer.text)
-        answer.headers["Content-Type"] = "application/json"
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Says what is no HTTP in JSON, as everything else; only our own faults are logged."""
+        if status >= 500:
+            message = super().handle_error(request, status, exc, message).text
+        answer = _error(status, invalid(message or "").message)
+        answer.force_close()
         return answer
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,6 +16,7 @@ from serving.grpc_api import GrpcServer
 from serving.images import MAX_IMAGE_PIXELS
 from serving.model_config import ModelConfig, by_path
 from serving.models import Models
+from serving.ports import listen
 from serving.rest import RestServer
 from serving.settings import (
     MAX_MESSAGE_BYTES,
@@ -58,6 +57,9 @@ class Server:
         tls: TlsSettings | None = None,
         metrics_path: str | None = METRICS_PATH,
         rest_timeout: float = REST_TIMEOUT,
+        rest_cors: bool = False,
+        grpc_socket_path: str | None = None,
+        grpc_options: Mapping[str, int | str] | None = None,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
         """Takes the settings; nothing is started yet.
@@ -65,25 +67,30 @@ class Server:
         Args:
           models, grpc_port, rest_port: see above.
           host: the address to listen on.
-          poll_seconds: between two looks for newer versions.
+          poll_seconds: between two looks for newer versions; 0 for none but the first.
           max_message_bytes: of a request; larger ones are refused.
           max_image_pixels: width times height of an encoded image; larger ones are refused.
           batching: how requests are computed together; None for each alone.
           tls: of the gRPC port; REST has none, as in TensorFlow Serving.
           metrics_path: where REST shows its metrics; None for nowhere.
           rest_timeout: seconds that a REST request may take.
+          rest_cors: whether REST lets the scripts of any web page ask.
+          grpc_socket_path: UNIX socket on which gRPC is answered, too, or alone without a port.
+          grpc_options: gRPC's own, by name.
           settle_seconds: how long the files of a version must have been left alone.
         """
         self.host = host
         self.grpc_port = grpc_port
         self.rest_port = rest_port
+        self.grpc_socket_path = grpc_socket_path
+        self._grpc_options = grpc_options or {}
         self._poll_seconds = poll_seconds
         self._tls = tls
         configs = by_path(models) if isinstance(models, Mapping) else models
         self._models = Models(
             configs, max_message_bytes, batching, max_image_pixels, settle_seconds
         )
-        self._rest = RestServer(self._models, metrics_path, rest_timeout)
+        self._rest = RestServer(self._models, metrics_path, rest_timeout, rest_cors)
         self._grpc: GrpcServer | None = None
         self._stopping = False
         self._stack = contextlib.ExitStack()
@@ -96,12 +103,12 @@ class Server:
         with contextlib.ExitStack() as stack:
             stack.callback(self._models.close)
             if self.rest_port is not None:
-                listener = stack.enter_context(_listen(self.host, self.rest_port))
+                listener = stack.enter_context(listen(self.host, self.rest_port))
                 self.rest_port = listener.getsockname()[1]
                 stack.callback(lambda: loop.run(self._rest.stop()))
-            if self.grpc_port is not None:
-                self._grpc, self.grpc_port = loop.run(self._bind_grpc(self.grpc_port))
-                stack.callback(lambda: loop.run(self._grpc.stop(_GRACE_SECONDS)))
+            if self.grpc_port is not None or self.grpc_socket_path:
+                self._grpc = loop.run(self._bind_grpc())
+                stack.callback(self._stop_grpc)
             watcher = threading.Thread(target=self._watch, name="model-versions", daemon=True)
             stack.callback(self._stop_watching, watcher)
             if self._grpc:
@@ -128,16 +135,38 @@ class Server:
             raise not_found(name, None)
         return self._models.versions[name].wait_until_available(timeout)
 
-    async def _bind_grpc(self, port: int) -> tuple[GrpcServer, int]:
-        server = GrpcServer(self._models, self._models.max_message_bytes)
-        bound = 0
-        with contextlib.suppress(RuntimeError):
-            bound = server.bind(f"{_bracketed(self.host)}:{port}", self._tls)
-        if not bound:
+    def reload(self, models: Sequence[ModelConfig]) -> None:
+        """Serves `models` and no others, as HandleReloadConfigRequest; waits for the new ones.
+
+        Raises ServingError where one of them cannot be had.
+        """
+        self._models.apply(models)
+
+    async def _bind_grpc(self) -> GrpcServer:
+        server = GrpcServer(self._models, self._models.max_message_bytes, self._grpc_options)
+        try:
+            if self.grpc_port is not None:
+                address = f"{_bracketed(self.host)}:{self.grpc_port}"
+                if not (bound := self._bind(server, address)):
+                    listen(self.host, self.grpc_port).close()  # says why
+                    raise OSError(f"cannot listen on {address}")
+                self.grpc_port = bound
+            if self.grpc_socket_path and not self._bind(server, f"unix:{self.grpc_socket_path}"):
+                raise OSError(f"cannot listen on the socket {self.grpc_socket_path}")
+        except OSError:
             await server.stop(None)
-            _listen(self.host, port).close()  # says why
-            raise OSError(f"cannot listen on {self.host}:{port}")
-        return server, bound
+            raise
+        return server
+
+    def _bind(self, server: GrpcServer, address: str) -> int:
+        with contextlib.suppress(RuntimeError):
+            return server.bind(address, self._tls)
+        return 0
+
+    def _stop_grpc(self) -> None:
+        loop.run(self._grpc.stop(_GRACE_SECONDS))
+        # The end of the interpreter is too late for gRPC to take its server apart.
+        self._grpc = None
 
     def _watch(self) -> None:
         while not self._stopping:
@@ -153,7 +182,9 @@ class Server:
             if self._grpc:
                 loop.run(self._grpc.set_health({each.name: each.available for each in models}))
             pending = any(versions.pending for versions in models)
-            seconds = min(self._poll_seconds, _PENDING_SECONDS) if pending else self._poll_seconds
+            seconds = self._poll_seconds if self._poll_seconds > 0 else None
+            if pending:
+                seconds = min(seconds or _PENDING_SECONDS, _PENDING_SECONDS)
             if not self._stopping:
                 self._models.wake.wait(seconds)
 
@@ -164,26 +195,18 @@ class Server:
             watcher.join()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise OSError(error.errno, f"cannot listen on {host}, port {port}: {why}") from error
-    return listener
-
-
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def run(server: Server, started: Callable[[], None]) -> None:
+def run(
+    server: Server,
+    started: Callable[[], None],
+    follow: Callable[[threading.Event], None] | None = None,
+) -> None:
     """Serves until SIGTERM or SIGINT; `started` is called once the ports are bound.
+
+    Meanwhile `follow` is called in a thread of its own, with what is set at the end.
 
     For a process that does nothing else: what it has imported so far is taken out of the garbage
     collection, which otherwise holds requests up for half a second after a swap.
@@ -195,5 +218,7 @@ def run(server: Server, started: Callable[[], None]) -> None:
     with server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        if follow:
+            threading.Thread(target=follow, args=[stop], name="config-file", daemon=True).start()
         started()
         stop.wait()

@@ -52,6 +52,14 @@ _model_option = click.option(
     metavar="FILE",
     help="Compute requests together: TensorFlow Serving's batching parameters.",
 )
+@click.option(
+    "--ssl_config_file",
+    "--ssl-config-file",
+    "ssl_config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="gRPC over TLS alone: TensorFlow Serving's SSLConfig.",
+)
 def serve(
     names: Sequence[str],
     root: Path,
@@ -60,6 +68,7 @@ def serve(
     host: str | None,
     engine: str,
     batching: Path | None,
+    ssl_config: Path | None,
 ) -> None:
     """Serves the pushed models, all or those named, over gRPC and REST.
 
@@ -71,7 +80,9 @@ def serve(
         models = served.pushed(root, names)
         if engine == "tfserving":
             config = root.absolute() / "models.config"
-            served.replace_by_tensorflow_serving(models, port, rest_port, config, batching)
+            served.replace_by_tensorflow_serving(
+                models, port, rest_port, config, batching, ssl_config
+            )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -79,7 +90,7 @@ def serve(
     with user_errors(), contextlib.ExitStack() as stack:
         with status(screen, "loading TensorFlow and the models"):
             grpc, rest = stack.enter_context(
-                served.server(models, port, rest_port, host or "127.0.0.1", batching)
+                served.server(models, port, rest_port, host or "127.0.0.1", batching, ssl_config)
             )
         for name in models:
             screen.print(f"{name}: {rest}/v1/models/{name}")

@@ -11,11 +11,14 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import grpc
 import pytest
+import trustme
 from click.testing import CliRunner
 from PIL import Image
 
 from pipelines import cli, demo, served
+from serving.client import Client, ServingError
 
 TREE = Path(__file__).parents[2]
 
@@ -208,11 +211,45 @@ def test_an_unknown_model_names_the_nearest(root, convnets):
     assert text == f"Error: no model 'shad' in {root}: did you mean shade?\n"
 
 
-def test_a_port_in_use_is_named(running, root, convnets):
-    port = running[1].rpartition(":")[2]
-    text = convnets("serve", "--root", root, "--port", port, "--rest-port", "0", code=1)
-    assert port in text
-    assert "in use" in text
+@pytest.mark.parametrize("taken", ["--port", "--rest-port"])
+def test_a_port_in_use_is_named(root, convnets, monkeypatch, taken):
+    monkeypatch.setitem(sys.modules, "serving.server", None)  # before TensorFlow is loaded
+    ports = {"--port": 0, "--rest-port": 0}
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ports[taken] = other.getsockname()[1]
+        arguments = [each for pair in ports.items() for each in pair]
+        text = convnets("serve", "--root", root, *arguments, code=1)
+    assert f"cannot listen on 127.0.0.1, port {ports[taken]}: it is in use" in text
+
+
+def test_tls(root, tmp_path):
+    authority = trustme.CA()
+    pair = authority.issue_cert("localhost")
+
+    def text(pem):
+        return json.dumps(pem.bytes().decode())
+
+    config = tmp_path / "ssl.config"
+    config.write_text(
+        f"server_key: {text(pair.private_key_pem)} server_cert: {text(pair.cert_chain_pems[0])}"
+    )
+    models = served.pushed(root, ["shade"])
+    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+    with (
+        served.server(models, host="localhost", ssl_config=config) as (address, _),
+        Client(address, credentials=credentials) as client,
+        Client(address, retries=0, timeout=10) as plain,
+    ):
+        assert client.status("shade")
+        with pytest.raises(ServingError, match="UNAVAILABLE"):
+            plain.status("shade")
+
+
+def test_a_file_that_is_no_tls_settings_is_named(root, convnets, tmp_path):
+    config = tmp_path / "ssl.config"
+    config.write_text("server_key: 'k'")
+    text = convnets("serve", "--root", root, "--ssl_config_file", config, code=1)
+    assert text == f"Error: {config}: server_key and server_cert have to be set\n"
 
 
 class TestTensorFlowServing:
@@ -230,6 +267,7 @@ class TestTensorFlowServing:
         program.write_text('#!/bin/sh\nfor each; do echo "$each"; done\n')
         program.chmod(0o755)
         command = ["serve", "--root", str(root), "--engine", "tfserving", "--port", "9000"]
+        command += ["--ssl_config_file", str(program)]
         child = subprocess.run(
             [sys.executable, "-m", "pipelines", *command],
             cwd=TREE,
@@ -238,7 +276,8 @@ class TestTensorFlowServing:
             text=True,
             check=True,
         )
-        port, rest_port, config = child.stdout.split()
+        port, rest_port, config, tls = child.stdout.split()
+        assert tls == f"--ssl_config_file={program}"
         assert (port, rest_port) == ("--port=9000", "--rest_api_port=8501")
 
         from serving.model_config import by_path, read_model_config

@@ -4,6 +4,7 @@ import io
 import shutil
 from pathlib import Path
 
+import grpc
 import keras
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from serving.client import Client
 from serving.engine import EXECUTABLE, TensorFlowModelServer
 from serving.server import Server
+from serving.settings import BatchingParameters
 
 SIZE = 28
 LABELS = ("astronaut", "coffee", "cat", "rocket")
@@ -215,3 +217,33 @@ def limited(base_path):
     with Server({"small": base_path}, max_message_bytes=200_000) as server:
         server.wait_until_available("small", 60)
         yield server
+
+
+@pytest.fixture(scope="module")
+def target(one_version):
+    """A server with batches and low limits."""
+    batching = BatchingParameters(max_batch_size=8, pad_variable_length_inputs=True)
+    limits = {"max_message_bytes": 1 << 20, "max_image_pixels": 1_000_000}
+    with Server({"small": one_version}, batching=batching, **limits) as server:
+        server.wait_until_available("small")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def channel(target):
+    with grpc.insecure_channel(f"127.0.0.1:{target.grpc_port}") as channel:
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def alive(target, pixels):
+    """Asks a good question and wants the good answer, as it was before."""
+    client = Client(f"127.0.0.1:{target.grpc_port}")
+    before = [one.scores for one in client.predict("small", list(pixels))]
+
+    def ask():
+        after = [one.scores for one in client.predict("small", list(pixels))]
+        np.testing.assert_allclose(after, before, rtol=1e-5)
+
+    yield ask
+    client.close()

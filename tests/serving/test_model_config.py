@@ -11,7 +11,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.client import Client, ServingError
-from serving.model_config import ModelConfig, by_path, from_proto, read_model_config, to_proto
+from serving.model_config import (
+    ConfigFile,
+    ModelConfig,
+    by_path,
+    from_proto,
+    read_model_config,
+    to_proto,
+)
 from serving.server import Server
 from serving.versions import ModelVersions
 
@@ -103,6 +110,59 @@ def test_a_file_that_is_no_config_is_named(tmp_path):
     file.write_text("model_config_list { nonsense }")
     with pytest.raises(ValueError, match=r"models\.config is not a ModelServerConfig"):
         read_model_config(file)
+
+
+class Looks:
+    """Stands for the event that ends the looking: before each look the next step is made."""
+
+    def __init__(self, *steps):
+        self.steps = list(steps)
+
+    def wait(self, seconds):
+        if not self.steps:
+            return True
+        self.steps.pop(0)()
+        return False
+
+    def is_set(self):
+        return False
+
+
+def test_a_config_file_is_followed(tmp_path, caplog):
+    file = tmp_path / "models.config"
+    applied = []
+    refused = ServingError(grpc.StatusCode.UNKNOWN, "small cannot be had")
+
+    def write(text):
+        return lambda: file.write_text(text)
+
+    def reload(models):
+        applied.append(models[0].base_path)
+        if applied.count("/refused") == 1:
+            raise refused
+
+    def same():
+        pass
+
+    write(str(one_model("/a")))()
+    following = ConfigFile(file)
+    assert following.read() == by_path({"small": "/a"})
+    following.follow(
+        0.1,
+        reload,
+        Looks(
+            same,
+            write("nonsense {"), same, same, write("name: 3"),  # two problems
+            write(str(one_model("/a"))), write(str(one_model("/b"))), same,
+            file.unlink, same,
+            write(str(one_model("/refused"))), same, same,
+        ),
+    )  # fmt: skip
+    assert applied == ["/b", "/refused", "/refused"]
+    problems = ["is not a Mod", "is not a Mod", "No such file", "small cannot be had"]
+    assert len(caplog.messages) == len(problems)
+    assert all(map(str.__contains__, caplog.messages, problems))
+    assert all(str(file) in message for message in caplog.messages)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The REST API, asked of the embedded server and of tensorflow_model_server."""
 
 import base64
+import http.client
 import json
 import math
 import urllib.error
@@ -16,6 +17,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 
 from serving.client import ServingError
 from serving.json_tensors import answer_json, read_inputs
+from serving.server import Server
 
 LIMIT = 200_000
 
@@ -370,3 +372,39 @@ def test_outputs_called_bytes_are_base64():
         '{"outputs": [{"b64": "/w=="}, {"b64": "YQ=="}]}'
     )
     assert answer_json({"name": values[1:]}, by_row=False) == '{"outputs": ["a"]}'
+
+
+def test_cross_origin_requests():
+    ports = []
+    with Server({}, None) as plain, Server({}, None, rest_cors=True) as server:
+        for each in (plain, server):
+            connection = http.client.HTTPConnection("127.0.0.1", each.rest_port, timeout=30)
+
+            def told(method, path="/v1/models/small", ask=connection, **headers):
+                ask.request(method, path, headers=headers)
+                answer = ask.getresponse()
+                return answer.status, answer.read(), dict(answer.headers)
+
+            ports.append(
+                [
+                    told("OPTIONS", Origin="https://page"),
+                    told("OPTIONS"),
+                    told("OPTIONS", Origin="null"),
+                    told("GET"),
+                    told("GET", "/monitoring/prometheus/metrics"),
+                    told("OPTIONS", "/elsewhere", Origin="https://page"),
+                ]
+            )
+            connection.close()
+    for answers in ports:
+        assert [status for status, *_ in answers] == [200, 400, 400, 404, 200, 404]
+        assert answers[0][1] == b""
+        assert b"Origin header is missing in CORS preflight" in answers[1][1]
+    cors = {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": "POST, GET",
+        "Access-Control-Allow-Headers": "Content-Type",
+    }
+    assert not any(cors.keys() & headers.keys() for *_, headers in ports[0])
+    shown = [cors.items() <= headers.items() for *_, headers in ports[1]]
+    assert shown == [True] * 4 + [False] * 2

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from serving.client import Client, ServingError
 from serving.command import main
-from serving.engine import EXECUTABLE, TensorFlowModelServer, free_port
+from serving.engine import EXECUTABLE, TensorFlowModelServer, free_port, model_config
 from serving.server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def test_no_server_at_all():
         assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_tensorflow_is_not_loaded_whole(base_path):
+def test_tensorflow_is_not_loaded_whole_and_the_end_is_clean(base_path):
     program = """
         import sys, numpy as np
         from serving.client import Client
@@ -127,20 +127,26 @@ def test_tensorflow_is_not_loaded_whole(base_path):
         from serving.protos import tensor_pb2
         assert isinstance(tf.make_tensor_proto(1.0), tensor_pb2.TensorProto)
         assert tf.make_ndarray(to_proto(np.ones(3, "float32"))).sum() == 3
+        sys.server = server  # one that goes with the last of the modules
     """
     command = [sys.executable, "-c", textwrap.dedent(program), base_path]
-    subprocess.run(command, cwd=ROOT, check=True)
+    messages = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stderr
+    assert "excepthook" not in messages and "Exception ignored" not in messages, messages
 
 
-def test_the_command_serves_until_a_signal(base_path, photographs):
+def test_the_command_serves_until_a_signal(base_path, photographs, tmp_path):
     grpc_port, rest_port = free_port(0), free_port(0)
-    flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
-    flags += ["--model_name=small", f"--model_base_path={base_path}"]
+    config = tmp_path / "models.config"
+    config.write_text(model_config({"small": str(base_path)}))
+    flags = [f"--port={grpc_port}", f"--rest_api_port={rest_port}", "--enable_batching=true"]
+    flags += [f"--model_config_file={config}", "--model_config_file_poll_wait_seconds=0.1"]
     process = subprocess.Popen([sys.executable, "-m", "serving", *flags], cwd=ROOT)
     try:
         with Client(f"127.0.0.1:{grpc_port}") as client:
             assert client.wait_until_available("small", 300) == 1
             assert client.predict("small", list(photographs.values()))
+            config.write_text(model_config({"another": str(base_path)}))
+            assert client.wait_until_available("another", 300) == 1
 
         process.send_signal(signal.SIGINT)
 
@@ -150,12 +156,24 @@ def test_the_command_serves_until_a_signal(base_path, photographs):
     assert free_port(grpc_port) == grpc_port
 
 
-def test_the_command_names_a_port_in_use(base_path):
+@pytest.mark.parametrize(
+    ("flags", "twice"),
+    [
+        (["--port={}"], False),
+        (["--port=0", "--rest_api_port={}"], False),
+        (["--port={}", "--rest_api_port={}"], True),
+    ],
+)
+def test_the_command_names_a_port_in_use(base_path, monkeypatch, flags, twice):
+    monkeypatch.setitem(sys.modules, "serving.server", None)  # before TensorFlow is loaded
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        result = CliRunner().invoke(main, [f"--port={port}", f"--model_base_path={base_path}"])
-    assert result.exit_code == 1
+        if twice:
+            other.close()
+        flags = [flag.format(port) for flag in flags]
+        result = CliRunner().invoke(main, [*flags, f"--model_base_path={base_path}"])
     assert result.output == f"Error: cannot listen on 127.0.0.1, port {port}: it is in use\n"
+    assert result.exit_code == 1
 
 
 @pytest.fixture

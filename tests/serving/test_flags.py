@@ -1,0 +1,125 @@
+"""The flags of `python -m serving` are those of tensorflow_model_server."""
+
+import os
+import re
+import socket
+import sys
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from serving import flags
+from serving.client import Client, ServingError
+from serving.command import main
+from serving.server import Server
+
+# Those of tensorflow_serving/model_servers/main.cc, July 2026, with a value that each may have.
+TENSORFLOW_MODEL_SERVER = """
+    port=8500 grpc_socket_path=s rest_api_port=8501 rest_api_num_threads=4
+    rest_api_timeout_in_ms=30000 rest_api_enable_cors_support=true enable_batching=true
+    allow_version_labels_for_unavailable_models=true batching_parameters_file={file}
+    enable_per_model_batching_parameters=false model_config_file={file}
+    model_config_file_poll_wait_seconds=0 model_name=small model_base_path=/nowhere
+    num_load_threads=0 num_unload_threads=0 max_num_load_retries=5
+    load_retry_interval_micros=60000000 file_system_poll_wait_seconds=1
+    flush_filesystem_caches=true tensorflow_session_parallelism=0
+    tensorflow_session_config_file={file} tensorflow_intra_op_parallelism=0
+    tensorflow_inter_op_parallelism=0 use_alts_credentials=false ssl_config_file={file}
+    platform_config_file={file} per_process_gpu_memory_fraction=0.5 saved_model_tags=serve
+    grpc_channel_arguments=grpc.max_connection_age_ms=2000 grpc_max_threads=4
+    enable_model_warmup=true num_request_iterations_for_warmup=1 version=
+    monitoring_config_file={file} remove_unused_fields_from_bundle_metagraph=true
+    prefer_tflite_model=false num_tflite_pools=2 num_tflite_interpreters_per_pool=1
+    enable_signature_method_name_check=true xla_cpu_compilation_enabled=false
+    xla_gpu_compilation_enabled=false enable_profiler=true thread_pool_factory_config_file={file}
+    mixed_precision=bfloat16 skip_initialize_tpu=true enable_grpc_healthcheck_service=true
+    enable_serialization_as_tensor_content=true
+"""
+
+
+@pytest.fixture
+def told(monkeypatch, caplog):
+    """What the command says where its port is in use: all that is wrong comes before."""
+    monkeypatch.setitem(sys.modules, "serving.server", None)
+
+    def run(*arguments):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            base = ["--model_base_path=/nowhere", *arguments, f"--port={port}"]
+            return CliRunner().invoke(main, base).output
+
+    return run
+
+
+def test_every_flag_is_known(told, caplog, tmp_path):
+    file = tmp_path / "settings"
+    file.touch()
+    given = TENSORFLOW_MODEL_SERVER.format(file=file).split()
+    known = {option.name for option in main.params}
+    assert {flag.partition("=")[0] for flag in given} <= known
+
+    without = [flag for flag in given if flag.partition("=")[0] in flags.WITHOUT_EFFECT]
+    assert len(without) == len(flags.WITHOUT_EFFECT)
+    assert "in use" in told(*(f"--{flag}" for flag in without), "--prefer_tflite_model")
+    (message,) = caplog.messages
+    assert re.findall("--([a-z_]+)", message) == sorted(flags.WITHOUT_EFFECT)
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ("--enable_batching", "in use"),
+        ("--enable_batching=true", "in use"),
+        ("--enable_batching=false", "--batching_parameters_file needs --enable_batching"),
+        ("--enable_batching=maybe", "'maybe' is not a valid boolean"),
+        ("--use_alts_credentials", "--use_alts_credentials is not supported"),
+        ("--use_alts_credentials=true", "--use_alts_credentials is not supported"),
+        ("--no_such_flag=1", "No such option"),
+        ("--grpc_channel_arguments=a", "'a' in --grpc_channel_arguments is not NAME=VALUE"),
+        ("--version", f"TensorFlow Library: {__import__('tensorflow').__version__}"),
+    ],
+)
+def test_values_of_flags(told, tmp_path, flag, expected):
+    file = tmp_path / "batching.config"
+    file.touch()
+    more = [f"--batching_parameters_file={file}"] if "batching" in flag else []
+    assert expected in told(*more, flag)
+
+
+def test_threads_of_tensorflow(monkeypatch):
+    names = "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
+    for name in names:
+        monkeypatch.setenv(name, "9")
+    flags.set_parallelism(0, 0, 0)
+    assert [os.environ[name] for name in names] == ["9", "9"]
+    flags.set_parallelism(1, 0, 0)
+    assert [os.environ[name] for name in names] == ["1", "9"]
+    flags.set_parallelism(0, 0, 3)
+    assert [os.environ[name] for name in names] == ["3", "3"]
+    with pytest.raises(ValueError, match="You cannot configure all"):
+        flags.set_parallelism(1, 2, 3)
+
+
+def test_a_socket_and_grpcs_own_arguments(tmp_path):
+    arguments = flags.channel_arguments("grpc.max_receive_message_length=1000,grpc.a=b")
+    assert arguments == {"grpc.max_receive_message_length": 1000, "grpc.a": "b"}
+    path = tmp_path / "socket"
+    with (
+        Server({}, None, None, grpc_socket_path=str(path), grpc_options=arguments) as server,
+        Client(f"unix:{path}", timeout=20) as client,
+    ):
+        assert server.grpc_port is None
+        for name, code in (
+            ("small", grpc.StatusCode.NOT_FOUND),
+            ("a" * 2000, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        ):
+            with pytest.raises(ServingError) as error:
+                client.status(name)
+            assert error.value.code is code
+
+
+def test_a_socket_that_cannot_be_had(tmp_path):
+    path = tmp_path / "no folder" / "socket"
+    with pytest.raises(OSError, match="no folder"), Server({}, grpc_socket_path=str(path)):
+        pass
