@@ -1,4 +1,10 @@
-"""Models as TensorFlow Serving's own documentation has them, and others that are not ours."""
+"""Models as TensorFlow Serving's own documentation has them, and others that are not ours; and a
+client that is not ours, unchanged."""
+
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -104,3 +110,34 @@ def test_complex_numbers_and_short_ones(others):
     assert answer["short"] == 1.0
     document = {"signature_name": "conjugate", "inputs": [1.0]}
     assert ask(others, "/v1/models/strange:predict", document)[0] == 501
+
+
+PACKAGE = "min-tfs-client==1.0.2"
+ASK = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from min_tfs_client.requests import TensorServingClient
+from min_tfs_client.tensors import tensor_proto_to_ndarray
+
+client = TensorServingClient(host="127.0.0.1", port=int(sys.argv[2]))
+x = np.array([[1.0], [5.0]], np.float32)
+response = client.predict_request("half_plus_three", {"x": x}, model_version=1)
+print(json.dumps(tensor_proto_to_ndarray(response.outputs["y"]).tolist()))
+"""
+
+
+def test_min_tfs_client(others, tmp_path):
+    install = ["-m", "uv", "pip", "install", "--no-deps", "--target", str(tmp_path), PACKAGE]
+    installed = subprocess.run([sys.executable, *install], capture_output=True, check=False)
+    if installed.returncode:
+        pytest.skip(f"{PACKAGE} cannot be installed: {installed.stderr.decode()[-200:]}")
+    ran = subprocess.run(
+        [sys.executable, "-c", ASK, str(tmp_path), str(others.grpc_port)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout.splitlines()[-1]) == [[3.5], [5.5]]
