@@ -117,6 +117,7 @@ class RestServer:
                 return _preflight(request)
             if (request.content_length or 0) > limit:
                 raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
+            await _invite(request)
             body = await asyncio.wait_for(request.read(), self._timeout)
             if encoding := request.headers.get("Content-Encoding"):
                 body = await self._models.in_thread(_decompressed, body, encoding, limit)
@@ -126,8 +127,8 @@ class RestServer:
             return _error(413, f"the request is larger than the limit of {limit} bytes")
         except ConnectionError:
             return _error(499, "the connection was lost in the middle of the request")
-        except HttpProcessingError as error:  # the body is not as its headers say
-            return _error(400, invalid(error.message).message)
+        except (HttpProcessingError, web.RequestPayloadError) as error:
+            return _error(400, invalid(f"the body is not as its headers say: {error}").message)
         except asyncio.TimeoutError:
             return _error(504, f"the request took more than {self._timeout:g} s")
         except Exception as error:
@@ -203,6 +204,13 @@ class RestServer:
         await self._models.in_thread(read_examples, document, request.input)
         response = await self._models.regress(request)
         return await self._models.in_thread(regression_json, response.result)
+
+
+async def _invite(request: web.BaseRequest) -> None:
+    """Has a client that waits for it, as curl does with more than a megabyte, send its body."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
 
 
 def _preflight(request: web.BaseRequest) -> web.Response:
