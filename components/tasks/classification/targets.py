@@ -1,0 +1,36 @@
+"""The number of a picture's class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+FEATURES = {"label": tf.io.FixedLenFeature([], tf.int64)}
+MOVES = False
+
+
+def placed(parsed: Mapping[str, tf.Tensor], settings: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """Nothing: a class has no place in the picture."""
+    del parsed, settings
+    return {}
+
+
+def trained(parsed: Mapping[str, tf.Tensor], placed: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The numbers of the classes, int64 of the shape of the examples."""
+    del placed
+    return parsed["label"]
+
+
+def fitted(targets: tf.Tensor, model: keras.Model) -> Any:
+    """The numbers once for each output: auxiliary classifiers learn them too."""
+    outputs = len(model.outputs)
+    return targets if outputs == 1 else (targets,) * outputs
+
+
+def truths(features: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The numbers of the classes, int64 [N]."""
+    return features["label"]

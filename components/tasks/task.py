@@ -1,0 +1,129 @@
+"""What a stage has to know of a task, as plain data. Imports nothing heavy.
+
+A task is a folder of `components.tasks` with five modules, in every task of the same names and with
+the same functions; `Task.part` imports them. The stages call these functions and no others:
+
+`targets`
+    `FEATURES`: the features of a tf.Example that hold the truth, as `tf.io.parse_example` takes
+    them. `MOVES`: whether anything of it moves with the picture when that is cropped or mirrored.
+    `placed(parsed, settings)`: of one example what moves, by the names of
+    `components.preprocess.augment.augment_example`, at the size to which a recipe's `preprocess`
+    brings pictures. `trained(parsed, placed)`: what the network is trained on, of one example or,
+    where nothing moves, of a batch. `fitted(targets, model)`: the same for each output of a
+    network. `truths(features)`: for metrics, from NumPy arrays of N examples by feature.
+`answers`
+    `check(model, classes)`: whether a network's outputs are such. `served(outputs, names, size)`:
+    the network's outputs to what is served, by name, in the graph. `signatures(serve, names)`:
+    further signatures of the served model. `finish(folder)`: the last change to the SavedModel.
+`metrics`
+    `rows(answers, truths, arguments)`: float64 [R, K], any number of rows an example.
+    `figures(rows, arguments)`: by metric's name a figure, or None where the rows define none. Rows
+    of several batches are concatenated. `of_training(history, wanted)`: those of the wanted figures
+    that the history of a training gives.
+`checks`
+    `objections(answers, names)`: what a served answer must never be.
+`pictures`
+    `headline`, `facts`, `curves` and `sections` of the report.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+# In place of a number in a shape: as many as the data have classes.
+CLASSES = "classes"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure.
+
+    Attributes:
+      name: as in the benchmark tables.
+      title: in words.
+      unit: in which it is measured: a key of `components.judge.results.SCALES`; "" for a rate, a
+        fraction.
+      less_is_better: whether the better of two models has the lower figure.
+      bound: what a model has to reach whatever the recipe asks for; None for nothing.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    less_is_better: bool = False
+    bound: float | None = None
+
+    def passes(self, value: float, bound: float) -> bool:
+        """Whether a figure reaches a bound. NaN reaches none."""
+        return value <= bound if self.less_is_better else value >= bound
+
+
+@dataclass(frozen=True)
+class Output:
+    """One tensor that a served model gives, or that a network is trained on.
+
+    Attributes:
+      name: its key in the answer.
+      dtype: as NumPy calls it.
+      shape: of one example; None for any length, `CLASSES` for the number of classes.
+      unit: in words.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...]
+    unit: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of answer.
+
+    Attributes:
+      name: as recipes and ingestion call it.
+      features: of the example contract, those that hold the truth.
+      outputs: what is served. Those of floats are averaged where several models, or several views
+        of a picture, are asked.
+      metrics: the figures that are judged, and shown.
+      blessing: those that decide whether a model may be served; a recipe's `thresholds` name the
+        first.
+      monitor: the entry of a training's history that tuner and plateau watch.
+      monitor_less_is_better: whether that is better the lower it is.
+      watched: metrics of Keras that the first output is compiled with, by which progress is told.
+      protocols: names of `components.judge.protocols`.
+      has_classes: whether its examples have named classes; a network takes their number.
+      kept: of how many test examples, the worst ones, the answers are kept; None for all.
+      arguments: the defaults of a recipe's `task_args`.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    metrics: tuple[Metric, ...]
+    blessing: tuple[Metric, ...]
+    monitor: str
+    monitor_less_is_better: bool
+    watched: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ("1-crop",)
+    has_classes: bool = False
+    kept: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """The names of the outputs that are averaged over models and views."""
+        return tuple(each.name for each in self.outputs if each.dtype.startswith("float"))
+
+    def part(self, module: str) -> ModuleType:
+        """One of the task's modules, imported when it is asked for."""
+        return importlib.import_module(f"{__package__}.{self.name}.{module}")
+
+    def served_facts(self) -> dict[str, Any]:
+        """What `assets/task.json` of a served model says: plain data."""
+        outputs = [dataclasses.asdict(each) for each in self.outputs]
+        return {"task": self.name, "outputs": outputs}
