@@ -9,8 +9,9 @@ ABSENT = "absent"
 class Judgement(Artifact):
     """A model measured by a protocol, beside the published figures.
 
-    Holds `judgement.json` (metrics and rows, see `components.judge.executor`) and
-    `predictions.npz` (scores [N, C] float32, label [N] int64, id [N] text).
+    Holds `judgement.json` (metrics and rows, see `components.judge.executor.judge`) and
+    `predictions.npz` (the rows of the task's metrics and the answers that are kept, see
+    `components.judge.executor.Answers`).
     """
 
     # Kubeflow imports the type by this name: one dot, so the package's root answers for it.

@@ -11,6 +11,9 @@ from components import examples
 
 # Of a recipe's `validation`: how many classes may differ from those of the served model.
 OTHER_CLASSES = "other_classes"
+# Of a SavedModel's assets: the names of its classes, and what it answers.
+NAMES_ASSET = "labels.txt"
+TASK_ASSET = "task.json"
 _NAMED = 5
 
 
@@ -35,7 +38,7 @@ def newest(folder: str) -> str | None:
 def classes(model: str) -> list[str] | None:
     """The names of a SavedModel's classes, in the order of its outputs; None where it has none."""
     assets = os.path.join(model, "assets")
-    if not fileio.exists(os.path.join(assets, "labels.txt")):
+    if not fileio.exists(os.path.join(assets, NAMES_ASSET)):
         return None
     return examples.label_names(assets)
 

@@ -23,6 +23,7 @@ from tfx.types.channel import Channel
 from tfx.types.channel_utils import union
 from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
 
+from components import tasks
 from components.artifacts import DataVerdict
 from components.baseline import ServedModel
 from components.canary.component import Canary
@@ -36,22 +37,14 @@ from components.push.component import Pusher
 from components.push.previous import PreviousModel
 from components.report.component import Report
 from components.served import OTHER_CLASSES
+from components.tasks import Metric
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
 from pipelines import judging, revision, tuning
 from pipelines.beam import Beam
 from pipelines.paths import Paths
-from pipelines.recipe import Recipe, RecipeError
+from pipelines.recipe import CHANGE, Recipe, RecipeError
 
-_OTHER_STAGES_KEYS = (
-    "thresholds",
-    "validation",
-    "protocol",
-    "benchmarks",
-    "transfer",
-    "tune",
-    "fixed",
-)
 _ON_THIS_MACHINE = Beam()
 # Without sketches every distinct value, the images' bytes among them, goes through Beam's shuffle.
 # With them features of up to 1,000 distinct values are counted exactly, and a schema's domain has
@@ -265,7 +258,6 @@ def _tuner(recipe: Recipe, paths: Paths, examples, transform):
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         train_args=TrainArgs(splits=["train"]),
-        # A part of the training split is held out: the test split is not for choosing.
         eval_args=EvalArgs(splits=["train"]),
         custom_config=_training_config(recipe, paths, tune=recipe.tune),
     )
@@ -279,7 +271,8 @@ def _trainer(recipe: Recipe, paths: Paths, examples, schema, transform, tuner=No
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
         train_args=TrainArgs(splits=["train"]),
-        eval_args=EvalArgs(splits=["test"]),
+        # A part of the training split is held out: the test split is judged alone.
+        eval_args=EvalArgs(splits=["train"]),
         custom_config=_training_config(recipe, paths),
         **best,
     )
@@ -290,10 +283,9 @@ def _training_config(recipe: Recipe, paths: Paths, **more: Any) -> dict[str, str
 
     The network of a recipe on another's is an argument of its model.
     """
-    values = json.loads(recipe.to_json())
+    kept = recipe.for_stage("train")
     if recipe.transfer:
-        values["model_args"]["base"] = f"{recipe.transfer['model_run']}/model.keras"
-    kept = {key: values[key] for key in values if key not in _OTHER_STAGES_KEYS}
+        kept["model_args"]["base"] = f"{recipe.transfer['model_run']}/model.keras"
     modules = revision.own_modules(kept)
     return {
         "recipe": json.dumps(kept | more),
@@ -330,34 +322,43 @@ def _all_of(components, output: str):
 
 
 def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
-    threshold = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(
-            lower_bound={"value": recipe.thresholds["accuracy"]}
-        ),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
-            absolute={"value": -recipe.thresholds["change"]},
-        ),
+    """TFMA's, with a threshold for each of the task's figures that bless."""
+    task = tasks.find(recipe.task)
+    first, *others = task.blessing
+    bounds = {each.name: each.bound for each in others}
+    bounds[first.name] = recipe.thresholds[first.name]
+    thresholds = {
+        each.name: _threshold(each, bounds[each.name])
+        for each in task.blessing
+        if each is first or bounds[each.name] is not None
+    }
+    thresholds[first.name].change_threshold.CopyFrom(_change(first, recipe.thresholds[CHANGE]))
+    arguments = {"task": task.name, "arguments": json.dumps(dict(recipe.task_args))}
+    figures = tfma.MetricConfig(
+        class_name="TaskFigures",
+        module="components.evaluate.figures",
+        config=json.dumps(arguments, sort_keys=True),
     )
-    metrics = [
-        tfma.MetricConfig(class_name="ExampleCount"),
-        tfma.MetricConfig(
-            class_name="Accuracy", module="components.evaluate.accuracy", threshold=threshold
-        ),
-        tfma.MetricConfig(
-            class_name="GainOverMajority",
-            module="components.evaluate.accuracy",
-            threshold=tfma.MetricThreshold(
-                value_threshold=tfma.GenericValueThreshold(lower_bound={"value": 0.0})
-            ),
-        ),
-    ]
+    metrics = [tfma.MetricConfig(class_name="ExampleCount"), figures]
     return tfma.EvalConfig(
-        model_specs=[
-            tfma.ModelSpec(
-                signature_name="serving_default", label_key="label", prediction_key="scores"
-            )
-        ],
+        model_specs=[tfma.ModelSpec(signature_name="serving_default")],
         slicing_specs=[tfma.SlicingSpec()],
-        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+        metrics_specs=[tfma.MetricsSpec(metrics=metrics, thresholds=thresholds)],
+    )
+
+
+def _threshold(metric: Metric, bound: float | None) -> tfma.MetricThreshold:
+    if bound is None:
+        return tfma.MetricThreshold()
+    side = "upper_bound" if metric.less_is_better else "lower_bound"
+    value = tfma.GenericValueThreshold(**{side: {"value": bound}})
+    return tfma.MetricThreshold(value_threshold=value)
+
+
+def _change(metric: Metric, allowed: float) -> tfma.GenericChangeThreshold:
+    directions = tfma.MetricDirection
+    less = metric.less_is_better
+    return tfma.GenericChangeThreshold(
+        direction=directions.LOWER_IS_BETTER if less else directions.HIGHER_IS_BETTER,
+        absolute={"value": allowed if less else -allowed},
     )

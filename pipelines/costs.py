@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from components import tasks
 from components.judge import benchmarks
 from components.judge.results import COUNTS, SCALES
 from components.settings import check_choice
@@ -55,7 +56,7 @@ class NetworkCost:
     """
 
     input_shape: tuple[int, int, int]
-    classes: int
+    classes: int | None
     layers: Sequence[Any]
     total: Any
     units: int
@@ -139,21 +140,23 @@ def check(recipe: Recipe) -> None:
     with keras.StatelessScope(initialize_variables=False):
         _, classes, model = _network(recipe)
         try:
-            graph.check(model, classes, recipe.features, recipe.dense)
+            graph.check(model, tasks.find(recipe.task), classes, recipe.features, recipe.dense)
         except ValueError as error:
             raise ValueError(f"{recipe.model}: {error}") from error
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
 
 
-def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int, Any]:
+def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int | None, Any]:
     """The shape of its input, its classes, and the network."""
     parameters = inspect.signature(objects.network(recipe.model)).parameters
     known = [f"model_args.{name}" for name in parameters if name not in objects.OF_THE_RUN]
     takes_others = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     for name in () if takes_others else recipe.model_args:
         check_choice("key", f"model_args.{name}", known)
-    classes = _CLASSES.get(_data(recipe)) or _default(parameters)
+    classes = None
+    if tasks.find(recipe.task).has_classes:
+        classes = _CLASSES.get(_data(recipe)) or _default(parameters)
     input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
     model = objects.build_network(recipe.model, input_shape, classes, recipe.model_args)
     from components.train.graph import functional

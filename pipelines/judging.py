@@ -14,9 +14,6 @@ from pipelines import recipes, runs
 from pipelines.paths import plain
 from pipelines.recipe import Recipe
 
-_JUDGED_KEYS = ("name", "size", "dataset", "full_data", "seed", "preprocess")
-
-
 def judged(recipe: Recipe) -> dict[str, Any]:
     """What the Judge has to know of the recipe.
 
@@ -24,7 +21,7 @@ def judged(recipe: Recipe) -> dict[str, Any]:
     them where a protocol says so: its `preprocess.resize` is then both ends (Simonyan and
     Zisserman 2015, section 4).
     """
-    values = {key: getattr(recipe, key) for key in _JUDGED_KEYS}
+    values = recipe.for_stage("judge")
     values["deviations"] = recipes.deviations(recipe)
     sampled = steps.sampling(recipe.augment) or {}
     scales = [sampled[key] for key in ("low", "high") if key in sampled]

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from components import tasks
 from components.judge.benchmarks import all_benchmarks
-from components.judge.protocols import PROTOCOLS
 from components.preprocess import steps
 from components.settings import RecipeError, assign, check_choice, near_matches, parse
 from pipelines import recipe_objects, tuning
@@ -69,7 +69,10 @@ class Recipe:
         the names and their arguments are those of `components.preprocess.steps`.
       distorted_copies: 0 distorts every image anew in each epoch; n makes n distorted copies of
         the training images once, and the epochs take turns over the images and the copies.
-      loss, optimizer: `{"class": import path, ...arguments}`; an optimizer's `learning_rate` may be
+      task: what the network answers: one of `components.tasks`; `task_args` are its arguments.
+      loss: `{"class": import path, ...arguments}`, of networks with named outputs one by name; None
+        where the network computes its own.
+      optimizer: `{"class": import path, ...arguments}`; its `learning_rate` may be
         such an object too (a schedule), in which `"$steps"` and `"$steps_per_epoch"` stand
         for the batches of the whole training and of one epoch. An optimizer may be a name of
         `pipelines.optimizers` instead, and may have `divide_on_plateau`, the arguments of
@@ -77,10 +80,14 @@ class Recipe:
       weight_decay: adds weight_decay / 2 * w^2 to the loss for each weight of a kernel.
       auxiliary_weight: of the loss of each auxiliary classifier, where the model has some.
       steps_per_execution: batches per call of the compiled training function.
+      validation_split: how much of the training split is held out, about: the training is validated
+        on it after each epoch, and not on the test split. None: 0.05 in the small size and 0 in the
+        paper size, because the papers train on all.
       protocol, benchmarks: how the judge measures and the ids of the published figures beside
         which it sets the result.
-      thresholds: `accuracy`, the least accuracy with which a model is blessed, and `change`, how
-        much less than the last blessed model's is let through (0.002: two tenths of a percent).
+      thresholds: by the name of the first metric that blesses in the task, what a model has to
+        reach (None: anything), and `change`, by how much less than the last blessed model's is let
+        through (of accuracies 0.002 is two tenths of a percent).
       fixed: data that stay the same, on whose test split a candidate is measured beside the served
         model, too; None for none. What `dataset` may be, with the same classes.
       window: of data in spans, how many the training takes: the newest, and those numbered before
@@ -108,7 +115,7 @@ class Recipe:
     summary: str
     dataset: str
     model: str
-    loss: Mapping[str, Any]
+    loss: Mapping[str, Any] | None
     optimizer: Mapping[str, Any]
     epochs: int
     batch_size: int
@@ -116,6 +123,7 @@ class Recipe:
     ingest: Mapping[str, Any] = field(default_factory=dict)
     size: str = "small"
     task: str = "classification"
+    task_args: Mapping[str, Any] = field(default_factory=dict)
     full_data: bool = True
     model_args: Mapping[str, Any] = field(default_factory=dict)
     augment: tuple[Mapping[str, Any], ...] = ()
@@ -127,11 +135,10 @@ class Recipe:
     jit_compile: bool = False
     steps_per_execution: int = 1
     seed: int = 0
+    validation_split: float | None = None
     protocol: str = "1-crop"
     benchmarks: tuple[str, ...] = ()
-    thresholds: Mapping[str, float] = field(
-        default_factory=lambda: {"accuracy": 0.0, "change": 0.002}
-    )
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
     fixed: str | None = None
     window: int = 1
     validation: Mapping[str, float] = field(default_factory=lambda: dict(VALIDATION))
@@ -143,7 +150,13 @@ class Recipe:
     def __post_init__(self) -> None:
         check_choice("size", self.size, SIZES)
         check_choice("strategy", self.strategy, STRATEGIES)
-        check_choice("protocol", self.protocol, PROTOCOLS)
+        task = tasks.find(self.task)
+        check_choice("protocol", self.protocol, task.protocols)
+        for key in self.task_args:
+            known = [f"task_args.{name}" for name in task.arguments]
+            check_choice("key", f"task_args.{key}", known)
+        object.__setattr__(self, "task_args", {**task.arguments, **self.task_args})
+        object.__setattr__(self, "thresholds", _checked_thresholds(self.thresholds, task))
         for benchmark in self.benchmarks:
             check_choice("benchmark", benchmark, all_benchmarks())
         if isinstance(self.optimizer, str):
@@ -162,6 +175,14 @@ class Recipe:
                 raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")
         if not 0 <= self.seed <= _HIGHEST_SEED:
             raise RecipeError(f"seed must be 0 to {_HIGHEST_SEED}, not {self.seed}")
+        share = self.validation_split
+        if share is not None and not 0 <= share < 1:
+            raise RecipeError(f"validation_split must be 0 or more, and below 1, not {share}")
+        if "divide_on_plateau" in self.optimizer and not self.held_out:
+            raise RecipeError(
+                "optimizer.divide_on_plateau needs images that the training has not seen: set "
+                "validation_split, to 0.05 for instance"
+            )
         if self.distorted_copies < 0:
             raise RecipeError(f"distorted_copies must be 0 or more, not {self.distorted_copies}")
         for key in ("augment", "benchmarks", "features"):
@@ -177,6 +198,23 @@ class Recipe:
                     "several workers would each make a search of their own; tune without "
                     "strategy=multi_worker, and give them the values found"
                 )
+
+    @property
+    def held_out(self) -> float:
+        """The share of the training split that the training is validated on."""
+        if self.validation_split is None:
+            return 0.0 if self.size == "paper" else 0.05
+        return self.validation_split
+
+    def for_stage(self, stage: str) -> dict[str, Any]:
+        """The keys that a stage reads, as plain data: to change another is no reason to run it.
+
+        Args:
+          stage: one of `STAGES`.
+        """
+        values = json.loads(self.to_json())
+        kept = {key: values[key] for key, stages in _STAGES_OF.items() if stage in stages}
+        return kept | ({"validation_split": self.held_out} if stage == "train" else {})
 
     def to_json(self) -> str:
         """The recipe as JSON, keys sorted."""
@@ -200,10 +238,10 @@ class Recipe:
     def on_data(self, dataset: str) -> Recipe:
         """The recipe on other images than the paper's.
 
-        The accuracy that the paper's data allows says nothing about them, so that only the last
-        blessed model remains as a measure.
+        What the paper's data allow says nothing about them, so that only the last blessed model
+        remains as a measure.
         """
-        thresholds = {**self.thresholds, "accuracy": 0.0}
+        thresholds = {CHANGE: self.thresholds[CHANGE]}
         return dataclasses.replace(self, dataset=dataset, thresholds=thresholds)
 
     def override(self, assignments: Iterable[str]) -> Recipe:
@@ -245,6 +283,27 @@ class Recipe:
         return changed
 
 
+CHANGE = "change"  # of thresholds
+# The stages that read each key: what a new key is read by is decided here.
+_TRAIN, _JUDGE, _OTHER = "train", "judge", "other"
+STAGES = (_TRAIN, _JUDGE)
+_STAGES_OF = {
+    **dict.fromkeys(("name", "size", "dataset", "full_data", "seed", "preprocess"), STAGES),
+    **dict.fromkeys(("task", "task_args"), STAGES),
+    **dict.fromkeys(
+        (
+            *("paper", "summary", "model", "model_args", "loss", "optimizer", "epochs"),
+            *("batch_size", "ingest", "augment", "distorted_copies", "weight_decay"),
+            *("auxiliary_weight", "strategy", "mixed_precision", "jit_compile"),
+            *("steps_per_execution", "validation_split", "window", "features", "dense"),
+        ),
+        (_TRAIN,),
+    ),
+    **dict.fromkeys(
+        ("protocol", "benchmarks", "thresholds", "fixed", "validation", "transfer", "tune"),
+        (_OTHER,),
+    ),
+}
 _FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
 _INGEST = {"shorter_side": None, "format": "keep", "quality": 95}
 _FORMATS = ("keep", "png", "jpeg")
@@ -254,6 +313,18 @@ _TRANSFER_KEYS = (
 _OTHERS_NETWORK = re.compile(r'\s*model\s*=(?!\s*"?keras_models\.)')
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
+
+
+def _checked_thresholds(
+    thresholds: Mapping[str, float | None], task: tasks.Task
+) -> dict[str, float | None]:
+    first = task.blessing[0]
+    # An accuracy of 0 is reached by any model, and no error is.
+    values = {first.name: None if first.less_is_better else 0.0, CHANGE: 0.002, **thresholds}
+    for key in values:
+        known = [f"thresholds.{name}" for name in (first.name, CHANGE)]
+        check_choice("key", f"thresholds.{key}", known)
+    return values
 
 
 def _check_resize(preprocess: Mapping[str, Any]) -> None:

@@ -1,118 +1,113 @@
-"""The share of right answers, and what it gains over the commonest class, as metrics of TFMA.
-
-TFMA's own accuracy wraps the metric of Keras 2, whose functions TensorFlow has to rewrite before
-the first answer is counted: that takes longer than to count some thousand of them.
-"""
+"""A task's figures as metrics of TFMA: the rows that the judge collects, collected in Beam."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from tensorflow_model_analysis.metrics import metric_types, metric_util
+from tensorflow_model_analysis import constants
+from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluate.verdict import ACCURACY, GAIN
+from components import tasks
 
-_Counts = tuple[int, Counter]  # of right answers, and of examples by label
+# Rows are put together when there are so many pieces: each time anew, all would be copied.
+_PIECES = 1024
 
 
-class Accuracy(metric_types.Metric):
-    """The share of examples whose label has the largest score.
+class TaskFigures(metric_types.Metric):
+    """The figures by which a task's models are blessed, each under its own name."""
 
-    A score that is not finite makes the answer a wrong one. Of equal scores the first counts.
-    """
-
-    def __init__(self, name: str = ACCURACY):
+    def __init__(self, task: str, arguments: str = "{}", name: str = "figures"):
         """
         Args:
-          name: of the metric in the evaluation.
+          task: its name.
+          arguments: of the task, as JSON.
+          name: of the metric in the configuration.
         """
-        super().__init__(_accuracy, name=name)
+        super().__init__(_computations, name=name, task=task, arguments=arguments)
 
 
-class GainOverMajority(metric_types.Metric):
-    """The accuracy less that of the answer that is always the commonest label."""
-
-    def __init__(self, name: str = GAIN):
-        """
-        Args:
-          name: of the metric in the evaluation.
-        """
-        super().__init__(_gain, name=name)
-
-
-metric_types.register_metric(Accuracy)
-metric_types.register_metric(GainOverMajority)
-
-
-def _accuracy(
-    name: str = ACCURACY,
-    eval_config: config_pb2.EvalConfig | None = None,
-    model_names: Sequence[str] = ("",),
-) -> metric_types.MetricComputations:
-    return _computations(lambda right, _: right, name, eval_config, model_names)
-
-
-def _gain(
-    name: str = GAIN,
-    eval_config: config_pb2.EvalConfig | None = None,
-    model_names: Sequence[str] = ("",),
-) -> metric_types.MetricComputations:
-    def gained(right: int, labels: Counter) -> int:
-        return right - max(labels.values())
-
-    return _computations(gained, name, eval_config, model_names)
+metric_types.register_metric(TaskFigures)
 
 
 def _computations(
-    counted: Callable[[int, Counter], int],
-    name: str,
-    eval_config: config_pb2.EvalConfig | None,
-    model_names: Sequence[str],
+    task: str,
+    arguments: str,
+    name: str = "figures",
+    eval_config: config_pb2.EvalConfig | None = None,
+    model_names: Sequence[str] = ("",),
 ) -> metric_types.MetricComputations:
-    keys = (metric_types.MetricKey(name=name, model_name=model) for model in model_names)
-    return [
-        metric_types.MetricComputation(
-            [key], preprocessors=None, combiner=_Count(key, eval_config, counted)
+    del name, eval_config
+    return [_computation(task, arguments, model) for model in model_names]
+
+
+def _computation(task: str, arguments: str, model: str) -> metric_types.MetricComputation:
+    found = tasks.find(task)
+    keys = [_key(each.name, model) for each in found.blessing]
+    truths = metric_types.FeaturePreprocessor(feature_keys=[*found.part("targets").FEATURES])
+    return metric_types.MetricComputation(
+        keys, preprocessors=[truths], combiner=_Figures(task, arguments, model)
+    )
+
+
+def _key(name: str, model: str) -> metric_types.MetricKey:
+    # Thresholds by name are those of keys of which it is open whether examples are weighted.
+    return metric_types.MetricKey(name, model_name=model, example_weighted=None)
+
+
+class _Figures(beam.CombineFn):
+    """The rows of one model, and the figures that they give."""
+
+    def __init__(self, task: str, arguments: str, model: str):
+        self._task = task
+        self._arguments = arguments
+        self._model = model
+
+    def setup(self) -> None:
+        task = tasks.find(self._task)
+        self._found = task
+        self._values = {**task.arguments, **json.loads(self._arguments)}
+        self._targets, self._metrics = task.part("targets"), task.part("metrics")
+
+    def create_accumulator(self) -> list[np.ndarray]:
+        return []
+
+    def add_input(
+        self, rows: list[np.ndarray], element: metric_types.StandardMetricInputs
+    ) -> list[np.ndarray]:
+        features = element[constants.FEATURES_KEY]
+        truths = self._targets.truths(
+            {
+                name: np.reshape(features[name], (1, *spec.shape))
+                for name, spec in self._targets.FEATURES.items()
+            }
         )
-        for key in keys
-    ]
+        rows.append(self._metrics.rows(self._answers(element), truths, self._values))
+        return self.compact(rows) if len(rows) > _PIECES else rows
 
+    def _answers(self, element: metric_types.StandardMetricInputs) -> dict[str, np.ndarray]:
+        given: Any = element.get_predictions(self._model)
+        if not isinstance(given, dict):
+            # TFMA takes the only output out of its mapping.
+            given = dict.fromkeys(self._found.averaged, given)
+        return {name: np.asarray(given[name])[None] for name in self._found.averaged}
 
-class _Count(beam.CombineFn):
-    """Counts the right answers of one model; what is `counted` of them becomes a share."""
+    def merge_accumulators(self, accumulators: Iterable[list[np.ndarray]]) -> list[np.ndarray]:
+        return [rows for each in accumulators for rows in each]
 
-    def __init__(
-        self,
-        key: metric_types.MetricKey,
-        eval_config: config_pb2.EvalConfig | None,
-        counted: Callable[[int, Counter], int],
-    ):
-        self._key = key
-        self._eval_config = eval_config
-        self._counted = counted
+    def compact(self, rows: list[np.ndarray]) -> list[np.ndarray]:
+        return [np.concatenate(rows)] if rows else rows
 
-    def create_accumulator(self) -> _Counts:
-        return 0, Counter()
-
-    def add_input(self, counts: _Counts, element: metric_types.StandardMetricInputs) -> _Counts:
-        right, labels = counts
-        for label, scores, _ in metric_util.to_label_prediction_example_weight(
-            element, self._eval_config, self._key.model_name, flatten=False
-        ):
-            finite = np.isfinite(scores).all()
-            right += int(finite and np.argmax(scores) == label.item())
-            labels[int(label.item())] += 1
-        return right, labels
-
-    def merge_accumulators(self, accumulators: Iterable[_Counts]) -> _Counts:
-        right, labels = zip(*accumulators, strict=True)
-        return sum(right), sum(labels, Counter())
-
-    def extract_output(self, counts: _Counts) -> dict[metric_types.MetricKey, float]:
-        right, labels = counts
-        total = labels.total() if labels else 0
-        return {self._key: self._counted(right, labels) / total if total else float("nan")}
+    def extract_output(self, rows: list[np.ndarray]) -> dict[metric_types.MetricKey, float]:
+        figures: dict[str, float | None] = {}
+        if rows:
+            figures = self._metrics.figures(np.concatenate(rows), self._values)
+        found = ((each.name, figures.get(each.name)) for each in self._found.blessing)
+        return {
+            _key(name, self._model): np.nan if value is None else value
+            for name, value in found
+        }

@@ -10,16 +10,19 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tfx.dsl.io import fileio
 
-ACCURACY = "sparse_categorical_accuracy"
-# What it has above the answer that is always the commonest class.
-GAIN = "gain_over_majority"
+from components.tasks import Metric, Task
+
+CHANGE = "change"  # of thresholds: how much worse than the last blessed model's a figure may be
 
 
-def evaluation_reasons(folder: str, thresholds: Mapping[str, float], data: str = "") -> list[str]:
+def evaluation_reasons(
+    folder: str, task: Task, thresholds: Mapping[str, float | None], data: str = ""
+) -> list[str]:
     """What an Evaluator measured beside what the recipe asks for.
 
     Args:
       folder: a ModelEvaluation artifact.
+      task: what was measured.
       thresholds: the recipe's.
       data: which data they were, where there were several.
 
@@ -27,17 +30,23 @@ def evaluation_reasons(folder: str, thresholds: Mapping[str, float], data: str =
       A sentence for each threshold.
     """
     place = f"on the {data} data: " if data else ""
-    accuracy = _metrics(folder, tfma.CANDIDATE_KEY)[ACCURACY]
-    majority = accuracy - _metrics(folder, tfma.CANDIDATE_KEY)[GAIN]
-    least, of = max((thresholds["accuracy"], "wanted"), (majority, "commonest class's"))
-    reasons = [f"{place}accuracy {accuracy:.4f}, {_verdict(accuracy >= least, of)} {least:.4f}"]
-    before = _metrics(folder, tfma.BASELINE_KEY)
+    found = _metrics(folder, tfma.CANDIDATE_KEY, task)
+    before = _metrics(folder, tfma.BASELINE_KEY, task)
+    first, *others = task.blessing
+    value, bound = found[first.name], thresholds.get(first.name)
+    enough = f", {_verdict(first, value, bound)}" if bound else ""
+    reasons = [f"{place}{first.title} {value:.4f}{enough}"]
+    for metric in others:
+        if metric.bound is None or (bound and metric.passes(found[metric.name], metric.bound)):
+            continue
+        verdict = _verdict(metric, found[metric.name], metric.bound)
+        reasons.append(f"{place}{metric.title} {found[metric.name]:.4f}, {verdict}")
     if before:
-        baseline = before[ACCURACY]
-        least = baseline - thresholds["change"]
+        baseline = before[first.name]
+        limit = baseline + thresholds[CHANGE] * (1 if first.less_is_better else -1)
         reasons.append(
-            f"{place}the model before has {baseline:.4f}; {accuracy:.4f} is "
-            f"{_verdict(accuracy >= least)} {least:.4f}"
+            f"{place}the model before has {baseline:.4f}; {value:.4f} is "
+            f"{_verdict(first, value, limit)}"
         )
     return reasons
 
@@ -57,6 +66,7 @@ def told(
     evaluations: Sequence[str],
     blessed: Sequence[bool],
     canary: str,
+    task: Task,
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
     """Whether a model replaces the served one, and why.
@@ -65,6 +75,7 @@ def told(
       evaluations: the ModelEvaluation artifacts: on the newest data, and on the fixed ones.
       blessed: whether evaluations and canary blessed it.
       canary: the InfraBlessing artifact.
+      task: what the model answers.
       thresholds: the recipe's.
 
     Returns:
@@ -74,17 +85,25 @@ def told(
     reasons = [
         reason
         for folder, name in zip(evaluations, names, strict=True)
-        for reason in evaluation_reasons(folder, thresholds, name)
+        for reason in evaluation_reasons(folder, task, thresholds, name)
     ]
     return {"blessed": all(blessed), "reasons": reasons + canary_reasons(canary)}
 
 
-def _verdict(enough: bool, of: str = "wanted") -> str:
-    return f"{'at least' if enough else 'less than'} the {of}"
+def _verdict(metric: Metric, value: float, bound: float) -> str:
+    words = {
+        (False, True): "at least",
+        (False, False): "less than",
+        (True, True): "at most",
+        (True, False): "more than",
+    }
+    return f"{words[metric.less_is_better, metric.passes(value, bound)]} the wanted {bound:.4f}"
 
 
-def _metrics(folder: str, model: str) -> dict[str, float]:
+def _metrics(folder: str, model: str, task: Task) -> dict[str, float]:
     """Those of a model by name; {} where it was not measured."""
     output = tfma.load_eval_result(folder, model_name="" if model == tfma.CANDIDATE_KEY else model)
     metrics = output.get_metrics_for_slice() if output.slicing_metrics else None
-    return {name: metrics[name]["doubleValue"] for name in (ACCURACY, GAIN)} if metrics else {}
+    if not metrics:
+        return {}
+    return {each.name: metrics[each.name]["doubleValue"] for each in task.blessing}

@@ -1,6 +1,7 @@
 """Runs models over the test split and writes what came out beside what was published."""
 
 import csv
+import functools
 import io
 import json
 import os
@@ -17,18 +18,35 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components import examples, model_run, progress
-from components.judge import benchmarks, metrics, protocols, results
-from components.judge.scoring import Scorer
+from components import examples, model_run, progress, tasks
+from components.judge import benchmarks, protocols, results
+from components.judge.scoring import Scorer, mean
+from components.tasks import Task
 
 _SPLIT = "test"
 # Images between two reports of progress; those of which many views are asked take longer.
 _BATCH = 256
 _BATCH_OF_VIEWS = 16
-_FEATURES = {
-    "label": tf.io.FixedLenFeature([], tf.int64),
-    "image/id": tf.io.FixedLenFeature([], tf.string),
-}
+_ID = "image/id"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What models gave for the test split.
+
+    Attributes:
+      rows: float64 [R, K], of the task's metrics.
+      number: of the images.
+      not_finite: for how many images an answer is not finite.
+      ids: of the images whose answers are kept: all of them, or the worst ones, the worst first.
+      kept: these answers, by output float32 [N, ...].
+    """
+
+    rows: np.ndarray
+    number: int
+    not_finite: int
+    ids: list[str]
+    kept: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -36,18 +54,14 @@ class Judged:
     """A judgement and the answers that it is about.
 
     Attributes:
-      judgement: recipe, size, dataset, seed, models (how many), protocol, examples (how many),
-        metrics (fractions, nats and steps), not_finite (how many answers are not), labels (names of
+      judgement: task, recipe, size, dataset, seed, models (how many), protocol, examples (how
+        many), metrics (in their own units), not_finite (how many answers are not), labels (names of
         the classes), rows (see `results.compare`, in the units of the papers).
-      scores: float32 [N, C], in the order of the classes.
-      labels: int64 [N].
-      ids: of the N images.
+      answers: of the models.
     """
 
     judgement: dict[str, Any]
-    scores: np.ndarray
-    labels: np.ndarray
-    ids: list[str]
+    answers: Answers
 
 
 def judge(
@@ -61,99 +75,149 @@ def judge(
     """Measures SavedModels on the test split and sets them beside published figures.
 
     Args:
-      models: folders of SavedModels. Several are an ensemble: the mean of their probabilities.
+      models: folders of SavedModels. Several are an ensemble: the mean of their answers.
       uri: an Examples artifact.
       protocol: name of a protocol, by which each model is asked.
       figures: ids of benchmarks; counts of parameters and operations among them are passed over.
-      recipe: name, size, dataset and, where they are known, full_data, seed, preprocess and
-        deviations.
+      recipe: task, name, size, dataset and, where they are known, task_args, full_data, seed,
+        preprocess and deviations.
       history: of the training, an entry an epoch, for the steps to an accuracy.
 
     Raises:
       KeyError: unknown protocol or benchmark; the near matches are named.
-      ValueError: no model, a model that the protocol cannot ask, empty split, or a model of other
-        classes.
+      ValueError: no model, a model that the protocol cannot ask, empty split, or a model of another
+        task or other classes.
     """
     way = protocols.find(protocol)
     published = [row for row in benchmarks.find(figures) if row.metric not in results.COUNTS]
     if not models:
         raise ValueError("there is no model to judge")
+    task = tasks.find(recipe["task"])
     resize = recipe.get("preprocess", {}).get("resize")
-    scorers = [Scorer(tf.saved_model.load(model), way, resize) for model in models]
+    scorers = [
+        Scorer(tf.saved_model.load(model), way, task.averaged, resize) for model in models
+    ]
     names = examples.label_names(uri)
-    scores, labels, ids = predict(scorers, uri, _BATCH_OF_VIEWS if way.parts else _BATCH)
-    check_classes(names, scores, labels)
-    measured = metrics.measure(scores, labels)
-    measured |= metrics.measure_training(history, {row.metric for row in published})
+    arguments = {**task.arguments, **recipe.get("task_args", {})}
+    batch_size = _BATCH_OF_VIEWS if way.parts else _BATCH
+    answers = ask(scorers, uri, task, arguments, _BATCH_OF_VIEWS if way.parts else _BATCH)
+    metrics = task.part("metrics")
+    measured = metrics.figures(answers.rows, arguments)
+    of_training = metrics.of_training(history, {row.metric for row in published})
+    measured |= of_training
     asked = protocols.of_ensemble(protocol, len(models))
     judgement = {
+        "task": task.name,
+        "task_args": dict(arguments),
         "recipe": recipe["name"],
         "size": recipe["size"],
         "dataset": recipe["dataset"],
         "seed": recipe.get("seed"),
         "models": len(models),
         "protocol": asked,
-        "examples": len(ids),
-        "metrics": measured,
-        "not_finite": int((~np.isfinite(scores).all(axis=1)).sum()),
+        "examples": answers.number,
+        "metrics": {each.name: measured[each.name] for each in task.metrics} | of_training,
+        "not_finite": answers.not_finite,
         "labels": names,
         "rows": [results.compare(row, measured, recipe, asked) for row in published],
     }
-    return Judged(judgement, scores, labels, ids)
+    return Judged(judgement, answers)
 
 
-def predict(
-    scorers: Sequence[Scorer], uri: str, batch_size: int = _BATCH
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Asks for the scores of every example of the test split: the mean over the scorers.
+def ask(
+    scorers: Sequence[Scorer],
+    uri: str,
+    task: Task,
+    arguments: Mapping[str, Any],
+    batch_size: int = _BATCH,
+) -> Answers:
+    """Asks about every example of the test split: the mean over the scorers.
+
+    Memory grows by the rows of the metrics and by the answers that are kept.
 
     Args:
       scorers: one a model.
       uri: an Examples artifact.
+      task: what is asked.
+      arguments: of the task.
       batch_size: examples between two reports of progress.
 
-    Returns:
-      scores [N, C] float32, labels [N] int64, and the N ids of the images.
-
     Raises:
-      ValueError: the split is missing or empty, or the models differ in their classes.
+      ValueError: the split is missing or empty, or the models are of another task or classes.
     """
     records = examples.records(uri, _SPLIT)
     total = examples.count(records)
     if not total:
         raise ValueError(f"{uri}: the {_SPLIT} split is empty, there is nothing to judge")
-    scores: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    ids: list[str] = []
+    names = examples.label_names(uri)
+    targets, checks = task.part("targets"), task.part("checks")
+    spec = {_ID: tf.io.FixedLenFeature([], tf.string), **targets.FEATURES}
+    number = not_finite = 0
+    rows: list[np.ndarray] = []
+    kept = Kept(task, arguments)
     for batch in records.batch(batch_size).prefetch(tf.data.AUTOTUNE):
-        answers = [scorer.scores(batch) for scorer in scorers]
-        classes = sorted({answer.shape[1] for answer in answers})
-        if len(classes) > 1:
-            raise ValueError(f"models of {classes} classes are no ensemble")
-        scores.append(np.mean(answers, axis=0, dtype=np.float32))
-        parsed = tf.io.parse_example(batch, _FEATURES)
-        labels.append(parsed["label"].numpy())
-        ids += [name.decode("utf-8", "replace") for name in parsed["image/id"].numpy()]
-        progress.report("Judge", len(ids), total, f"{len(ids):,} of {total:,} images")
-    return np.concatenate(scores), np.concatenate(labels), ids
+        given = mean([scorer.answers(batch) for scorer in scorers])
+        parsed = {name: value.numpy() for name, value in tf.io.parse_example(batch, spec).items()}
+        ids = [name.decode("utf-8", "replace") for name in parsed.pop(_ID)]
+        truths = targets.truths(parsed)
+        checks.check(given, truths, names)
+        rows.append(kept.add(ids, given, truths))
+        number += len(ids)
+        not_finite += int(_not_finite(given).sum())
+        progress.report("Judge", number, total, f"{number:,} of {total:,} images")
+    return Answers(np.concatenate(rows), number, not_finite, *kept.found())
 
 
-def check_classes(names: list[str], scores: np.ndarray, labels: np.ndarray) -> None:
-    """Refuses a model whose classes are not those of the examples.
+class Kept:
+    """The answers that are kept for the report: all of them, or those about the worst images."""
 
-    Raises:
-      ValueError: the model has more or fewer classes than the examples, or a label has no name.
-    """
-    if scores.shape[1] != len(names):
-        raise ValueError(
-            f"the model gives {scores.shape[1]} scores an image, the examples have {len(names)} "
-            "classes: they do not belong together"
-        )
-    if labels.min() < 0 or labels.max() >= len(names):
-        raise ValueError(
-            f"the examples have labels from {labels.min()} to {labels.max()}, but names for "
-            f"0 to {len(names) - 1} only"
-        )
+    def __init__(self, task: Task, arguments: Mapping[str, Any]):
+        """
+        Args:
+          task: whose `kept` says how many; the worst are those by the first metric of `blessing`.
+          arguments: of the task.
+        """
+        self._number = task.kept
+        self._metric = task.blessing[0]
+        self._metrics = task.part("metrics")
+        self._arguments = arguments
+        self._found: list[tuple[float, str, dict[str, np.ndarray]]] = []
+
+    def add(
+        self, ids: Sequence[str], answers: Mapping[str, np.ndarray], truths: Any
+    ) -> np.ndarray:
+        """Takes a batch and returns its rows."""
+        measure = functools.partial(self._metrics.rows, arguments=self._arguments)
+        if self._number is None:
+            self._found.append((0.0, ids, answers))
+            return measure(answers, truths)
+        rows = []
+        for place, name in enumerate(ids):
+            one = slice(place, place + 1)
+            answer = {output: values[one] for output, values in answers.items()}
+            rows.append(measure(answer, truths[one]))
+            self._found.append((self._badness(rows[-1]), [name], answer))
+        self._found.sort(key=lambda each: -each[0])
+        del self._found[self._number :]
+        return np.concatenate(rows)
+
+    def found(self) -> tuple[list[str], dict[str, np.ndarray]]:
+        """The images' ids and the answers by output, the worst first where not all are kept."""
+        _, ids, answers = zip(*self._found, strict=True)
+        together = {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}
+        return [name for batch in ids for name in batch], together
+
+    def _badness(self, rows: np.ndarray) -> float:
+        value = self._metrics.figures(rows, self._arguments)[self._metric.name]
+        if value is None or not np.isfinite(value):
+            return np.inf
+        return value if self._metric.less_is_better else -value
+
+
+def _not_finite(answers: Mapping[str, np.ndarray]) -> np.ndarray:
+    """For which of N images a value of some answer is not finite, bool [N]."""
+    wild = [~np.isfinite(values.reshape(len(values), -1)).all(axis=1) for values in answers.values()]
+    return np.any(wild, axis=0)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -171,14 +235,14 @@ class Executor(base_executor.BaseExecutor):
           input_dict: `examples` and `model`, one artifact each, and `model_run` where there is one
             (its `history.json` says the steps to an accuracy).
           output_dict: `judgement`. Its folder gets `judgement.json`, `table.csv` (the rows, see
-            `results.compare`) and `predictions.npz` (scores, label, id), see `Judged`.
-          exec_properties: `protocol`, `benchmarks` (JSON list of ids), `recipe` (JSON object with
-            name, size, dataset and, where they are known, full_data, seed and preprocess).
+            `results.compare`) and `predictions.npz` (rows, id, and the outputs kept), see `Answers`.
+          exec_properties: `protocol`, `benchmarks` (JSON list of ids), `recipe` (JSON object, see
+            `judge`).
 
         Raises:
           KeyError: unknown protocol or benchmark; the near matches are named.
-          ValueError: a model that the protocol cannot ask, empty split, or a model of other
-            classes.
+          ValueError: a model that the protocol cannot ask, empty split, or a model of another task
+            or other classes.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         model = artifact_utils.get_single_instance(input_dict["model"])
@@ -197,9 +261,8 @@ class Executor(base_executor.BaseExecutor):
 
 def _write(folder: str, judged: Judged) -> None:
     predictions = io.BytesIO()
-    np.savez_compressed(
-        predictions, scores=judged.scores, label=judged.labels, id=np.array(judged.ids)
-    )
+    answers = judged.answers
+    np.savez_compressed(predictions, rows=answers.rows, id=np.array(answers.ids), **answers.kept)
     with fileio.open(os.path.join(folder, "predictions.npz"), "wb") as file:
         file.write(predictions.getvalue())
     io_utils.write_string_file(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from components import tasks
 from components.ingest.sources import HELD_OUT
 from components.judge import protocols
 from components.judge.benchmarks import Benchmark
@@ -21,11 +22,11 @@ COUNTS = {
 }
 # What the metrics are called in a table.
 METRICS = {
-    "error": "error",
-    "top5_error": "top-5 error",
-    "cross_entropy": "cross-entropy",
-    "rejected_at_0.5_error": "rejected for 0.5 % error",
-    "accuracy": "accuracy",
+    **{
+        metric.name: metric.title
+        for task in map(tasks.find, tasks.names())
+        for metric in (*task.metrics, *task.blessing)
+    },
     "steps_to_72.2_accuracy": "steps to 72.2 % accuracy",
     "error_increase": "increase of the error",
     "diverges": "training diverges (1: yes)",
@@ -73,7 +74,7 @@ def compare(
       comparable).
     """
     split = HELD_OUT.get(data_name(recipe["dataset"]), "test")
-    ours = _measured(benchmark.metric, metrics) if split == benchmark.split else None
+    ours = metrics.get(benchmark.metric) if split == benchmark.split else None
     if ours is not None:
         ours *= SCALES[benchmark.unit]
     why = "; ".join(_objections(benchmark, ours, recipe, protocol))
@@ -93,12 +94,6 @@ def data_name(dataset: str) -> str:
     if not dataset.startswith("tfds:"):
         return _FOLDERS.get(os.path.basename(dataset.rstrip("/")), dataset)
     return dataset.removeprefix("tfds:").partition(":")[0]
-
-
-def _measured(metric: str, metrics: Mapping[str, float | None]) -> float | None:
-    if metric == "accuracy":
-        return None if metrics.get("error") is None else 1.0 - metrics["error"]
-    return metrics.get(metric)
 
 
 def _objections(

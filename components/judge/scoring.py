@@ -1,7 +1,7 @@
 """Cuts the views of a protocol out of images and asks a SavedModel about them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -19,13 +19,20 @@ _ENCODED = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
 class Scorer:
     """One model, asked by one protocol."""
 
-    def __init__(self, model: Any, protocol: Protocol, resize: int | Sequence[int] | None = None):
+    def __init__(
+        self,
+        model: Any,
+        protocol: Protocol,
+        outputs: Sequence[str],
+        resize: int | Sequence[int] | None = None,
+    ):
         """Checks that the protocol can be carried out.
 
         Args:
           model: a SavedModel as `tf.saved_model.load` returns it, with the signatures of
             components.train.signatures.
-          protocol: how one image becomes one row of scores.
+          protocol: how one image becomes one answer.
+          outputs: names of those that are asked for; of several views their means are.
           resize: the recipe's `preprocess.resize`.
 
         Raises:
@@ -33,6 +40,7 @@ class Scorer:
             scale that is smaller than the input.
         """
         self._model = model
+        self._outputs = tuple(outputs)
         self._parts = protocol.parts
         wanted = {part.signature for part in protocol.parts} or {"serving_default"}
         _check_signatures(model, protocol.name, wanted | ({"predict"} if protocol.parts else set()))
@@ -46,18 +54,21 @@ class Scorer:
             self._sizes = Sizes.of(height, resize)
             _check_scales(protocol, self._sizes)
 
-    def scores(self, examples: tf.Tensor) -> np.ndarray:
-        """Mean of the probabilities of all views of each image.
+    def answers(self, examples: tf.Tensor) -> dict[str, np.ndarray]:
+        """The answers about each image, of several views the mean.
 
         Args:
           examples: serialised tf.Examples, string [N].
 
         Returns:
-          float32 [N, C], in the order of the labels.
+          By output float32 [N, ...].
+
+        Raises:
+          ValueError: an output that the model does not give.
         """
         if not self._parts:
             served = self._model.signatures["serving_default"]
-            return served(examples=examples)["scores"].numpy()
+            return self._of(served(examples=examples))
         encoded = tf.io.parse_example(examples, _ENCODED)["image/encoded"].numpy()
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             images = list(threads.map(self._decoded, encoded))
@@ -65,7 +76,15 @@ class Scorer:
                 self._ask(part, list(threads.map(partial(self._views, part), images)))
                 for part in self._parts
             ]
-        return np.mean(parts, axis=0, dtype=np.float32)
+        return mean(parts)
+
+    def _of(self, given: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+        if missing := [name for name in self._outputs if name not in given]:
+            raise ValueError(
+                f"the model gives {', '.join(sorted(given))} and no {', '.join(missing)}: it is "
+                "of another task"
+            )
+        return {name: given[name].numpy() for name in self._outputs}
 
     def _decoded(self, encoded: bytes) -> tf.Tensor:
         return tf.io.decode_image(encoded, channels=self._channels, expand_animations=False)
@@ -87,26 +106,46 @@ class Scorer:
                 views.append(places[place][:, ::-1] if mirrored else places[place])
         return views
 
-    def _ask(self, part: Part, images: list[list[np.ndarray]]) -> np.ndarray:
-        """The mean of the scores of each image's views; views of one shape are asked together."""
+    def _ask(self, part: Part, images: list[list[np.ndarray]]) -> dict[str, np.ndarray]:
+        """The mean of the answers about each image's views; those of one shape are asked together.
+        """
         signature = self._model.signatures[part.signature]
         name = next(iter(signature.structured_input_signature[1]))
         shapes: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
         for index, views in enumerate(images):
             for view in views:
                 shapes.setdefault(view.shape, []).append((index, view))
-        total: np.ndarray | None = None
+        totals: dict[str, np.ndarray] = {}
         for shape, views in shapes.items():
             together = max(1, _VALUES // int(np.prod(shape)))
             for start in range(0, len(views), together):
                 places, pixels = zip(*views[start : start + together], strict=True)
                 image = tf.constant(np.stack(pixels), tf.float32)
-                scores = signature(**{name: image})["scores"].numpy()
-                if total is None:
-                    total = np.zeros((len(images), scores.shape[1]), np.float64)
-                np.add.at(total, list(places), scores)
+                for output, values in self._of(signature(**{name: image})).items():
+                    if output not in totals:
+                        totals[output] = np.zeros((len(images), *values.shape[1:]), np.float64)
+                    np.add.at(totals[output], list(places), values)
         counts = np.array([len(views) for views in images])
-        return total / counts[:, None]
+        return {
+            output: total / counts.reshape(-1, *[1] * (total.ndim - 1))
+            for output, total in totals.items()
+        }
+
+
+def mean(answers: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The mean of several answers to the same questions, by output float32 [N, ...].
+
+    Raises:
+      ValueError: answers of several shapes.
+    """
+    for name in answers[0]:
+        shapes = sorted({each[name].shape[1:] for each in answers})
+        if len(shapes) > 1:
+            raise ValueError(f"models whose {name} are of the shapes {shapes} are no ensemble")
+    return {
+        name: np.mean([each[name] for each in answers], axis=0, dtype=np.float32)
+        for name in answers[0]
+    }
 
 
 def shorter_side(image: tf.Tensor, length: int) -> np.ndarray:

@@ -23,7 +23,7 @@ _RASTERS = {
     "depth": ("NEAREST", 0.0),
     "normals": ("NEAREST", 0.0),
 }
-_POINTS, _BOXES, _NORMALS = "keypoints", "objects/bbox", "normals"
+_POINTS, _BOXES, _NORMALS, _DEPTH = "keypoints", "objects/bbox", "normals", "depth"
 _TARGET, _FRAMES = "target", "frames"
 _OF_BOXES = "objects/"
 
@@ -197,7 +197,8 @@ def augment_example(
 
     Returns:
       The same features. Masks are moved by nearest neighbours, and hold 255 where nothing is known;
-      depth and normals hold 0 there. Keypoints outside of the image have places outside of 0..1;
+      depth and normals hold 0 there. An image that is enlarged by s shows what is s times as near:
+      depths are divided by s (Eigen, Puhrsch, Fergus 2014, section 3.4). Keypoints outside of the image have places outside of 0..1;
       boxes end at its borders, and are left out where nothing of them is inside. Colours change in
       all frames alike, and in the target, to which no noise is added.
 
@@ -221,6 +222,15 @@ def augment_example(
             features |= _coloured(features, step, step_seed, axes)
     shape = geometry.shape_of(features["image"][None])
     return _move(features, _cropped(shape, seed, *size))
+
+
+def central_example(
+    features: Mapping[str, tf.Tensor], size: tuple[int, int]
+) -> dict[str, tf.Tensor]:
+    """The central part, of `size`, of all that one example holds; see `augment_example`."""
+    _, height, width = geometry.shape_of(features["image"][None])
+    place = (height - size[0]) // 2, (width - size[1]) // 2
+    return _move(dict(features), geometry.shift(1, *place, size))
 
 
 def _grouped(steps: Sequence[_Step], seed: tf.Tensor) -> Iterator[list[tuple[_Step, tf.Tensor]]]:
@@ -327,6 +337,8 @@ def _move(features: Mapping[str, tf.Tensor], motion: Motion) -> dict[str, tf.Ten
     if _TARGET in features:
         larger = geometry.scaled(motion, _target_factor(features))
         moved[_TARGET] = geometry.resample(features[_TARGET][None], larger)[0]
+    if _DEPTH in features:
+        moved[_DEPTH] = moved[_DEPTH] * geometry.nearness(motion)[0]
     if _NORMALS in features:
         moved[_NORMALS] = geometry.turn_normals(moved[_NORMALS][None], motion)[0]
     if _POINTS in features:

@@ -311,6 +311,11 @@ def move_boxes(boxes: tf.Tensor, motion: Motion) -> tf.Tensor:
     return tf.concat([low, high], axis=-1)
 
 
+def nearness(motion: Motion) -> tf.Tensor:
+    """By how much smaller a moved image shows things, float32 [N]: 1 / s where it enlarges by s."""
+    return tf.sqrt(tf.abs(tf.linalg.det(motion.matrix[..., :2])))
+
+
 def turn_normals(normals: tf.Tensor, motion: Motion) -> tf.Tensor:
     """Turns the vectors of a moved raster of surface normals as the image was turned.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ import tensorflow_transform as tft
 PIXELS = "image"
 MEAN = "image/mean"
 AXES = "image/axes"
-LABEL = "label"
 # Subtracted before pixels are squared: sums of small numbers keep more of their digits.
 _MIDDLE = 127.5
 
@@ -23,7 +23,7 @@ def preprocessing_fn(
     """tf.Transform's preprocessing function.
 
     Args:
-      inputs: `image/encoded` string [N, 1] and `label` int64 [N, 1].
+      inputs: `image/encoded` string [N, 1].
       custom_config: `{"preprocess": the recipe's preprocess}`; with `"base"`, the folder of another
         data set's Transform graph of the same preprocess, its mean is subtracted; with `"axes"`
         true, the principal axes of the colours are found.
@@ -33,14 +33,14 @@ def preprocessing_fn(
       act on an image; `image/mean`, float32 of the same shape, what `normalize` subtracts: the mean
       of each pixel over the training set (section 3.1 of Krizhevsky et al. 2012 subtracts it
       "at each pixel"), the mean of each channel (section 2.1 of Simonyan and Zisserman 2015), or
-      zeros; `label`, int64 [N, 1]; `image/axes`, float32 [N, C, C] (see `principal_axes`), where
-      asked for. H and W are those of `stored_size`.
+      zeros; `image/axes`, float32 [N, C, C] (see `principal_axes`), where asked for. H and W are
+      those of `stored_size`.
     """
     settings = custom_config["preprocess"]
     pixels = decode(tf.squeeze(inputs["image/encoded"], axis=1), settings)
     base = custom_config.get("base")
     mean = stored_mean(base) if base else _MEANS[settings["mean"]](pixels)
-    features = {PIXELS: pixels, MEAN: tf.zeros_like(pixels) + mean, LABEL: inputs[LABEL]}
+    features = {PIXELS: pixels, MEAN: tf.zeros_like(pixels) + mean}
     if custom_config.get("axes"):
         axes = principal_axes(pixels)
         features[AXES] = tf.zeros([tf.shape(pixels)[0], 1, 1]) + axes
@@ -110,33 +110,58 @@ def decode_one(encoded: tf.Tensor, settings: Mapping[str, Any]) -> tf.Tensor:
     """One image of `decode`: string [] to float32 [height, width, channels]."""
     height, width = stored_size(settings)
     channels = settings["channels"]
-    image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
-    image.set_shape([None, None, channels])
-    fitted = _FITS[settings["fit"]](tf.cast(image, tf.float32), height, width)
+    fitted = _FITS[settings["fit"]](decode_whole(encoded, channels), height, width, _smoothly)
     # Whole numbers, because training keeps the pixels as bytes and serving must not differ.
     whole = tf.round(tf.clip_by_value(fitted, 0.0, 255.0))
     return tf.ensure_shape(whole, [height, width, channels])
 
 
-def _pad(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def decode_whole(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    """One image in its own size: string [] to float32 [H, W, channels], whole numbers 0..255."""
+    image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+    image.set_shape([None, None, channels])
+    return tf.cast(image, tf.float32)
+
+
+def fit_map(values: tf.Tensor, settings: Mapping[str, Any]) -> tf.Tensor:
+    """Brings a map to the size to which its image is brought, pixel over pixel.
+
+    Args:
+      values: [H, W, C] of the image's size; not mixed with each other, so that between two pixels
+        the nearest is taken. 0 comes in where `fit` pads.
+      settings: a recipe's `preprocess`.
+
+    Returns:
+      [height, width, C] of `stored_size`, of the same type.
+    """
+    height, width = stored_size(settings)
+    fitted = _FITS[settings["fit"]](values, height, width, _to_nearest)
+    return tf.ensure_shape(fitted, [height, width, values.shape[-1]])
+
+
+_smoothly = functools.partial(tf.image.resize, antialias=True)
+_to_nearest = functools.partial(tf.image.resize, method="nearest")
+
+
+def _pad(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
     """Centres the image on black; shrinks it first where it is larger, and never enlarges it."""
     shape = tf.shape(image)
     too_large = tf.logical_or(shape[0] > height, shape[1] > width)
-    image = tf.cond(too_large, lambda: _shrink(image, height, width), lambda: image)
+    image = tf.cond(too_large, lambda: _shrink(image, height, width, resize), lambda: image)
     return tf.image.resize_with_crop_or_pad(image, height, width)
 
 
-def _shrink(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    return tf.image.resize(image, [height, width], preserve_aspect_ratio=True, antialias=True)
+def _shrink(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
+    return resize(image, [height, width], preserve_aspect_ratio=True)
 
 
-def _stretch(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    return tf.image.resize(image, [height, width], antialias=True)
+def _stretch(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
+    return resize(image, [height, width])
 
 
-def _crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def _crop(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
     """The centre of the image, after it was resized so that it just covers the size."""
-    image = tf.image.resize(image, covering(tf.shape(image)[:2], height, width), antialias=True)
+    image = resize(image, covering(tf.shape(image)[:2], height, width))
     return tf.image.resize_with_crop_or_pad(image, height, width)
 
 

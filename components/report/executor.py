@@ -16,7 +16,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components import examples, model_run, progress
+from components import examples, model_run, progress, tasks
 from components.evaluate.verdict import told
 from components.judge import results
 from components.report import augmentation, mistakes, pictures, probes, trials
@@ -77,6 +77,7 @@ def _push(
         [each.uri for each in evaluations],
         [each.get_int_custom_property("blessed") == 1 for each in blessings],
         artifact_utils.get_single_uri(input_dict["infra_blessing"]),
+        tasks.find(model_run.recipe(artifact_utils.get_single_uri(input_dict["model_run"]))["task"]),
         json.loads(exec_properties["thresholds"]),
     )
 

@@ -21,7 +21,8 @@ the same functions; `Task.part` imports them. The stages call these functions an
     of several batches are concatenated. `of_training(history, wanted)`: those of the wanted figures
     that the history of a training gives.
 `checks`
-    `objections(answers, names)`: what a served answer must never be.
+    `objections(answers, names)`: what a served answer must never be. `check(answers, truths,
+    names)`: whether a model and examples belong together.
 `pictures`
     `headline`, `facts`, `curves` and `sections` of the report.
 """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from components import progress
+from components import progress, tasks
 from components.train import state
 from components.train.network import PLATEAU
 from keras_models.optimizers import DivideOnPlateau
@@ -108,23 +108,37 @@ def _plain(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:
 def plateau(recipe: Mapping[str, Any], checkpoint: EpochCheckpoint) -> list[DivideOnPlateau]:
     """What divides the recipe's rate, to be called before the checkpoint, which then holds it."""
     arguments = recipe["optimizer"].get(PLATEAU)
-    return [] if arguments is None else [DivideOnPlateau(checkpoint.history, **arguments)]
+    if arguments is None:
+        return []
+    task = tasks.find(recipe["task"])
+    mode = "min" if task.monitor_less_is_better else "max"
+    watched = {} if "monitor" in arguments else {"monitor": task.monitor, "mode": mode}
+    return [DivideOnPlateau(checkpoint.history, **watched, **arguments)]
 
 
 class EpochFacts(keras.callbacks.Callback):
     """Adds the epoch's seconds, the learning rate and the steps so far to the logs of the callbacks
     after it.
 
-    Of a network with auxiliary classifiers Keras reports the accuracy under its output's name; it
-    goes by "accuracy" here, as that of any other network.
+    Of a network with several outputs Keras reports a metric under its output's name, too; it goes
+    by its own here, as that of any other network.
     """
+
+    def __init__(self, watched: Sequence[str]):
+        """
+        Args:
+          watched: the metrics of the first output.
+        """
+        super().__init__()
+        self._watched = watched
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._begun = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        for key in [key for key in logs if key.endswith("_accuracy") and key != "val_accuracy"]:
-            logs["val_accuracy" if key.startswith("val_") else "accuracy"] = logs.pop(key)
+        for name in self._watched:
+            for key in [key for key in logs if key.endswith(f"_{name}") and key != f"val_{name}"]:
+                logs[f"val_{name}" if key.startswith("val_") else name] = logs.pop(key)
         logs["seconds"] = time.monotonic() - self._begun
         logs["learning_rate"] = float(
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
@@ -133,10 +147,11 @@ class EpochFacts(keras.callbacks.Callback):
 
 
 class ProgressReport(keras.callbacks.Callback):
-    """Tells the run's display the epoch, the loss and the accuracy."""
+    """Tells the run's display the epoch, the loss and what else is watched."""
 
-    def __init__(self, epochs: int, steps: int):
+    def __init__(self, epochs: int, steps: int, watched: Sequence[str]):
         super().__init__()
+        self._shown = ("loss", *watched, *(f"val_{name}" for name in watched or ("loss",)))
         self._epochs = epochs
         self._steps = steps
         self._epoch = 0
@@ -156,7 +171,6 @@ class ProgressReport(keras.callbacks.Callback):
         self._report(epoch + 1, logs)
 
     def _report(self, done: float, logs: dict[str, float] | None) -> None:
-        shown = ("loss", "accuracy", "val_accuracy")
-        values = [f"{key} {float(logs[key]):.4f}" for key in shown if key in (logs or {})]
+        values = [f"{key} {float(logs[key]):.4f}" for key in self._shown if key in (logs or {})]
         text = f"epoch {self._epoch + 1}/{self._epochs}  " + "  ".join(values)
         progress.report(STAGE, done, self._epochs, text)

@@ -10,12 +10,23 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import examples
-from components.preprocess.augment import augment, random_crop
+from components.preprocess.augment import augment, augment_example, central_example, random_crop
 from components.preprocess.sampling import sample, sampling_step
 from components.preprocess.steps import sampling
-from components.preprocess.transform import AXES, LABEL, MEAN, PIXELS, centre, normalize
+from components.preprocess.transform import (
+    AXES,
+    MEAN,
+    PIXELS,
+    centre,
+    decode_one,
+    decode_whole,
+    normalize,
+)
+from components.tasks import Task
 
+_ENCODED, _CONTENT = "image/encoded", "image/sha256"
 _DECODE_BATCH = 256
+_BUCKETS = 10_000
 # Decoded images are kept in memory up to this many bytes; beyond it they are decoded every epoch.
 _MEMORY_BYTES = 2 * 2**30
 _SHUFFLE_BYTES = 2**30
@@ -31,12 +42,37 @@ class Share(NamedTuple):
     workers: int = 1
 
 
+def held_out(share: float, taken: bool) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
+    """What takes a part of serialised tf.Examples: those that are held out, or all others.
+
+    Whether an image is held out depends on its content alone, so that it stays so when images are
+    added, and copies of one image are not on both sides.
+
+    Args:
+      share: how much is held out, about, from 0 to 1.
+      taken: whether what is held out is taken.
+    """
+    spec = {_CONTENT: tf.io.FixedLenFeature([], tf.string, default_value="")}
+
+    def chosen(records: tf.Tensor) -> tf.Tensor:
+        content = tf.io.parse_example(records, spec)[_CONTENT]
+        bucket = tf.strings.to_hash_bucket_fast(content, _BUCKETS)
+        return tf.boolean_mask(records, (bucket < round(share * _BUCKETS)) == taken)
+
+    def part(records: tf.data.Dataset) -> tf.data.Dataset:
+        return records.batch(_DECODE_BATCH).map(chosen).unbatch() if share else records
+
+    return part
+
+
 class Images:
-    """The images of a split, with their labels.
+    """The images of a split, with what a task has a network learn of them.
 
     Attributes:
+      targets: the task's module of that name.
       records: the serialised tf.Examples.
-      batches: (uint8 [n, H, W, C], int64 [n]), decoded anew each time.
+      batches: (uint8 [n, H, W, C], targets [n]), decoded anew each time; where targets move with
+        the image, there are none: ().
       count: how many images there are.
       mean: float32 [H, W, C], the mean of the same part of every image.
       axes: float32 [C, C], the principal axes of the colours, where Transform has found them.
@@ -47,6 +83,7 @@ class Images:
         self,
         files: Sequence[str],
         transform: tft.TFTransformOutput,
+        task: Task,
         part: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda records: records,
     ):
         """Opens a split.
@@ -54,13 +91,15 @@ class Images:
         Args:
           files: patterns of gzipped TFRecord files.
           transform: the output of the Transform component.
+          task: what is learnt.
           part: which of the records are taken.
 
         Raises:
           ValueError: no examples.
         """
+        self.targets = task.part("targets")
         spec = transform.raw_feature_spec()
-        self._spec = {name: spec[name] for name in ("image/encoded", LABEL)}
+        self._spec = {_ENCODED: spec[_ENCODED], **self.targets.FEATURES}
         self._layer = transform.transform_features_layer()
         self._paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
         self._part = part
@@ -69,15 +108,15 @@ class Images:
         if not self.count:
             raise ValueError(f"no examples in {', '.join(files)}")
         encoded = self.records.batch(_DECODE_BATCH)
-        statistics = self._transformed(next(iter(self.records.batch(1))))
+        statistics, _ = self._transformed(next(iter(self.records.batch(1))))
         self.mean = statistics[MEAN][0]
         self.axes = statistics[AXES][0] if AXES in statistics else None
         self.shape = tuple(self.mean.shape)
         self.batches = encoded.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     @functools.cached_property
-    def arrays(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """All images, uint8 [N, H, W, C], and their labels, int64 [N]."""
+    def arrays(self) -> tuple[tf.Tensor, Any]:
+        """All images, uint8 [N, H, W, C], and their targets [N]."""
         # In one piece: apart, the images of a batch are cache misses in hundreds of places.
         return self.batches.rebatch(self.count).get_single_element()
 
@@ -102,22 +141,45 @@ class Images:
         """How many images a shuffle may hold at a time."""
         return max(1, min(self.count, _SHUFFLE_BYTES // self._bytes_each()))
 
-    def parse(self, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The encoded image, string [], and the label, int64 [], of a record."""
+    def parse(self, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """The encoded image, string [], and the task's features of a record."""
         features = tf.io.parse_single_example(record, self._spec)
-        return tf.squeeze(features["image/encoded"]), tf.squeeze(features[LABEL])
+        return tf.squeeze(features.pop(_ENCODED)), features
 
     def _bytes_each(self) -> int:
         height, width, channels = self.shape
         return height * width * channels
 
-    def _transformed(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._layer(tf.io.parse_example(records, self._spec))
+    def _transformed(self, records: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """What Transform's graph gives, and the task's features."""
+        features = tf.io.parse_example(records, self._spec)
+        return self._layer({_ENCODED: features.pop(_ENCODED)}), features
 
     @_as_it_is
-    def _decode(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features = self._transformed(records)
-        return tf.cast(features[PIXELS], tf.uint8), tf.squeeze(features[LABEL], axis=1)
+    def _decode(self, records: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        transformed, parsed = self._transformed(records)
+        targets = () if self.targets.MOVES else self.targets.trained(parsed, {})
+        return tf.cast(transformed[PIXELS], tf.uint8), targets
+
+
+def train_and_validation(
+    files: Sequence[str], transform: tft.TFTransformOutput, task: Task, share: float
+) -> tuple[Images, Images | None]:
+    """The training split without the held-out part, and that part; None where it is empty.
+
+    Args:
+      files, transform, task: as of `Images`.
+      share: how much is held out, see `held_out`.
+
+    Raises:
+      ValueError: no examples are left to train on.
+    """
+    train = Images(files, transform, task, held_out(share, taken=False))
+    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
+    rest = held_out(share, taken=True)(examples.read(paths)) if share else None
+    if rest is None or not examples.count(rest.take(1)):
+        return train, None
+    return train, Images(files, transform, task, held_out(share, taken=True))
 
 
 _WHOLE = Share()
@@ -144,7 +206,7 @@ def training_batches(
         one worker would make; of images from files each worker's part is of its own files.
 
     Returns:
-      Batches of (float32 [batch, H, W, C], int64 [batch]).
+      Batches of (float32 [batch, H, W, C], targets [batch]).
 
     Raises:
       ValueError: distorted copies of more images than fit into memory, or batches that cannot be
@@ -157,10 +219,18 @@ def training_batches(
             "images evenly; set another batch_size"
         )
     copies = recipe["distorted_copies"]
-    if images.fits(1 + copies) and not sampling(recipe["augment"]):
+    in_memory = not (images.targets.MOVES or sampling(recipe["augment"]))
+    if in_memory and images.fits(1 + copies):
         own = slice(share.worker * size, (share.worker + 1) * size)
         whole = _from_memory(images, recipe, first_epoch)
-        batches = whole.map(lambda pixels, labels: (pixels[own], labels[own]))
+        batches = whole.map(
+            lambda *batch: tf.nest.map_structure(lambda values: values[own], batch)
+        )
+    elif copies and images.targets.MOVES:
+        raise ValueError(
+            "distorted_copies are of images alone, and here a target moves with its image; "
+            "distorted_copies=0 distorts both as they come"
+        )
     elif copies:
         raise ValueError(
             f"{copies} distorted copies of {images.count} images do not fit into the "
@@ -202,7 +272,7 @@ def _network_input(images: Images, recipe: Mapping[str, Any]) -> Callable:
 
 def _from_memory(images: Images, recipe: Mapping[str, Any], first_epoch: int) -> tf.data.Dataset:
     """Batches of images that are kept in memory as bytes."""
-    pixels, labels = images.arrays
+    pixels, targets = images.arrays
     copies = [
         _distorted(pixels, recipe, number, images.axes)
         for number in range(recipe["distorted_copies"])
@@ -223,11 +293,11 @@ def _from_memory(images: Images, recipe: Mapping[str, Any], first_epoch: int) ->
     network_input = _network_input(images, {**recipe, "augment": ()} if copies else recipe)
 
     @_as_it_is
-    def load(step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def load(step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, Any]:
         seed = tf.stack([tf.constant(recipe["seed"], tf.int64), step])
-        return network_input(tf.gather(sets, places), seed), tf.gather(
-            labels, places % images.count
-        )
+        found = functools.partial(tf.gather, indices=places % images.count)
+        pixels = network_input(tf.gather(sets, places), seed)
+        return pixels, tf.nest.map_structure(found, targets)
 
     epochs = tf.data.Dataset.range(first_epoch, recipe["epochs"]).flat_map(epoch_places)
     return epochs.enumerate(first_epoch * steps).map(
@@ -263,8 +333,7 @@ def _from_files(
     batch_size = min(recipe["batch_size"], images.count) // share.workers
     an_epoch = steps_per_epoch(images, recipe) * batch_size
     own = images.records_of(share)
-    step = sampling_step(recipe)
-    network_input = _network_input(images, recipe)
+    one = _moved(images, recipe) if images.targets.MOVES else _still(images, recipe)
 
     def epoch_records(epoch: int) -> tf.data.Dataset:
         order = own.shuffle(
@@ -276,12 +345,9 @@ def _from_files(
         return order.repeat().take(an_epoch)
 
     @_as_it_is
-    def load(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        encoded, label = images.parse(record)
+    def load(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, Any]:
         number = number * share.workers + share.worker
-        seed = tf.stack([tf.constant(recipe["seed"], tf.int64), number])
-        pixels = sample(encoded, recipe["preprocess"], step, seed)
-        return network_input(pixels[None], seed)[0], label
+        return one(record, tf.stack([tf.constant(recipe["seed"], tf.int64), number]))
 
     # A shuffle takes no tensor as its seed, so each epoch is a dataset of its own.
     epochs = map(epoch_records, range(first_epoch, recipe["epochs"]))
@@ -292,23 +358,86 @@ def _from_files(
     return distorted.batch(batch_size, drop_remainder=True)
 
 
-def test_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
-    """The images of a split in order, undistorted, in batches of (images, labels)."""
+def _still(images: Images, recipe: Mapping[str, Any]) -> Callable:
+    """What makes a record, and a seed, the network's input and a target that does not move."""
+    step = sampling_step(recipe)
+    network_input = _network_input(images, recipe)
+
+    def one(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        encoded, parsed = images.parse(record)
+        pixels = sample(encoded, recipe["preprocess"], step, seed)
+        return network_input(pixels[None], seed)[0], images.targets.trained(parsed, {})
+
+    return one
+
+
+def _moved(images: Images, recipe: Mapping[str, Any]) -> Callable:
+    """What makes a record, and a seed, the network's input and the target moved with it."""
     preprocess = recipe["preprocess"]
     mean = centre(images.mean, preprocess)
+    # A sampling step cuts its window out of the image as it is.
+    fit = None if sampling(recipe["augment"]) else preprocess
 
-    @_as_it_is
-    def network_input(pixels: tf.Tensor, labels: tf.Tensor):
-        return normalize(centre(pixels, preprocess), mean, preprocess), labels
+    def one(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        encoded, parsed = images.parse(record)
+        found = {"image": _whole(encoded, preprocess, fit), **images.targets.placed(parsed, fit)}
+        size = tuple(preprocess["size"])
+        moved = augment_example(found, recipe["augment"], seed, size, images.axes)
+        pixels = normalize(moved.pop("image")[None], mean, preprocess)[0]
+        return pixels, images.targets.trained(parsed, moved)
 
-    batches = images.batches.rebatch(recipe["batch_size"])
-    if images.fits():
-        batches = batches.cache()
+    return one
+
+
+def _whole(encoded: tf.Tensor, preprocess: Mapping[str, Any], fit: Mapping[str, Any] | None):
+    """The decoded image, float32 [H, W, C], in its own size or fitted."""
+    if fit is None:
+        return decode_whole(encoded, preprocess["channels"])
+    return decode_one(encoded, fit)
+
+
+def validation_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
+    """The images of a split in order, undistorted, in batches of (images, targets)."""
+    whole = _central_moved if images.targets.MOVES else _central
     # Keras warns that the input has run out where it cannot know how many batches there are.
     number = -(-images.count // recipe["batch_size"])
     return (
-        batches.map(network_input, num_parallel_calls=tf.data.AUTOTUNE)
+        whole(images, recipe)
         .apply(tf.data.experimental.assert_cardinality(number))
         .prefetch(_PREFETCHED)
         .with_options(examples.untuned())
     )
+
+
+def _central(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
+    preprocess = recipe["preprocess"]
+    mean = centre(images.mean, preprocess)
+
+    @_as_it_is
+    def network_input(pixels: tf.Tensor, targets: Any) -> tuple[tf.Tensor, Any]:
+        return normalize(centre(pixels, preprocess), mean, preprocess), targets
+
+    batches = images.batches.rebatch(recipe["batch_size"])
+    if images.fits():
+        batches = batches.cache()
+    return batches.map(network_input, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _central_moved(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
+    """As `_central`, of targets that are cropped with the image."""
+    preprocess = recipe["preprocess"]
+    mean = centre(images.mean, preprocess)
+
+    @_as_it_is
+    def load(record: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        encoded, parsed = images.parse(record)
+        found = {
+            "image": decode_one(encoded, preprocess),
+            **images.targets.placed(parsed, preprocess),
+        }
+        moved = central_example(found, tuple(preprocess["size"]))
+        pixels = normalize(moved.pop("image")[None], mean, preprocess)[0]
+        return pixels, images.targets.trained(parsed, moved)
+
+    loaded = images.records.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    return loaded.batch(recipe["batch_size"])

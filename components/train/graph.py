@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from components.settings import check_choice
+from components.tasks import Task
 from keras_models.classification.building import recursion
 from keras_models.classification.dense import fully_convolutional
 
@@ -21,7 +22,7 @@ class ServedParts:
     """What the served model needs of a network.
 
     Attributes:
-      network: gives the first output alone.
+      network: gives the outputs that are served.
       dense: the same at every position of larger pictures; None where it is not served.
       taps: gives the outputs of the `features` by name; None without any.
     """
@@ -62,7 +63,7 @@ def served_parts(model: keras.Model, features: Sequence[str], dense: bool) -> Se
     """The parts of a network that are served.
 
     Args:
-      model: as `functional` gives it; of several outputs the first is served.
+      model: as `functional` gives it; of several outputs without names the first is served.
       features, dense: the recipe's.
 
     Raises:
@@ -73,8 +74,10 @@ def served_parts(model: keras.Model, features: Sequence[str], dense: bool) -> Se
     for name in features:
         check_choice("layer in features", name, names)
     taps = {name: model.get_layer(name).output for name in features}
+    # Named outputs are all answers; of others the first is, and the rest helps in training.
+    served = model.output if isinstance(model.output, dict) else model.outputs[0]
     with recursion():
-        network = keras.Model(model.input, model.outputs[0])
+        network = keras.Model(model.input, served)
         return ServedParts(
             network=network,
             dense=fully_convolutional(network) if dense else None,
@@ -82,23 +85,21 @@ def served_parts(model: keras.Model, features: Sequence[str], dense: bool) -> Se
         )
 
 
-def check(model: keras.Model, classes: int, features: Sequence[str], dense: bool) -> None:
+def check(
+    model: keras.Model, task: Task, classes: int | None, features: Sequence[str], dense: bool
+) -> None:
     """Whether a network can be saved and served once it is trained.
 
     Args:
       model: as `functional` gives it.
-      classes: how many there are.
+      task: what it has to answer.
+      classes: how many there are; None where the task has none.
       features, dense: the recipe's.
 
     Raises:
       ValueError: it cannot.
     """
-    for output in model.outputs:
-        if tuple(output.shape) != (None, classes):
-            raise ValueError(
-                f"the network gives {tuple(output.shape)}; wanted is a score for each class, "
-                f"{(None, classes)}"
-            )
+    task.part("answers").check(model, classes)
     served_parts(model, features, dense)
     for layer in model.layers:
         if isinstance(layer, keras.Model) or not _is_of_a_library(layer):

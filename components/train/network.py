@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from components import tasks
 from components.train import data
 from components.train.graph import functional
 from components.train.objects import build, build_network
@@ -18,8 +20,16 @@ from keras_models.optimizers import CurvatureOptimizer, with_curvature
 PLATEAU = "divide_on_plateau"
 
 
-def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) -> keras.Model:
-    """The recipe's network for these images, with its loss and its optimizer, all built."""
+def compiled_model(
+    recipe: Mapping[str, Any], train: data.Images, classes: int | None
+) -> keras.Model:
+    """The recipe's network for these images, with its loss and its optimizer, all built.
+
+    Args:
+      recipe: plain data.
+      train: the images.
+      classes: how many there are; None where the task has none.
+    """
     input_shape = (*recipe["preprocess"]["size"], train.shape[-1])
     model = build_network(recipe["model"], input_shape, classes, recipe["model_args"])
     model = functional(model, input_shape)
@@ -28,14 +38,9 @@ def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) 
     arguments = {key: value for key, value in recipe["optimizer"].items() if key != PLATEAU}
     steps = {"steps": epoch * recipe["epochs"], "steps_per_epoch": epoch}
     optimizer = build(arguments, "optimizer", **steps)
-    auxiliary = len(model.outputs) - 1
-    losses = [build(recipe["loss"], "loss") for _ in model.outputs]
-    weights = [1.0] + [recipe["auxiliary_weight"]] * auxiliary
     model.compile(
         optimizer=optimizer,
-        loss=losses if auxiliary else losses[0],
-        loss_weights=weights if auxiliary else None,
-        metrics=[["accuracy"]] + [[]] * auxiliary if auxiliary else ["accuracy"],
+        **_losses(model, recipe),
         jit_compile=recipe["jit_compile"],
         steps_per_execution=recipe["steps_per_execution"],
     )
@@ -43,6 +48,24 @@ def compiled_model(recipe: Mapping[str, Any], train: data.Images, classes: int) 
     model.optimizer.build(model.trainable_variables)
     # In 16 bits the model's optimizer is Keras' that scales the loss, which is refused.
     return with_curvature(model) if isinstance(optimizer, CurvatureOptimizer) else model
+
+
+def _losses(model: keras.Model, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Losses, their weights and metrics, as `Model.compile` takes them."""
+    watched = list(tasks.find(recipe["task"]).watched)
+    if recipe["loss"] is None:
+        return {"loss": None, "metrics": watched or None}
+    if "class" not in recipe["loss"]:
+        # By the names of the outputs, which are those of the targets.
+        return {"loss": {name: build(loss, "loss") for name, loss in recipe["loss"].items()}}
+    auxiliary = len(model.outputs) - 1
+    if not auxiliary:
+        return {"loss": build(recipe["loss"], "loss"), "metrics": watched or None}
+    return {
+        "loss": [build(recipe["loss"], "loss") for _ in model.outputs],
+        "loss_weights": [1.0] + [recipe["auxiliary_weight"]] * auxiliary,
+        "metrics": [watched] + [[]] * auxiliary,
+    }
 
 
 def _penalize(model: keras.Model, weight_decay: float) -> None:
@@ -66,9 +89,16 @@ def precision(mixed: bool) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def for_outputs(model: keras.Model, batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The batches with the labels once for each output: auxiliary classifiers learn them too."""
-    outputs = len(model.outputs)
-    if outputs == 1:
+def for_outputs(
+    model: keras.Model, batches: tf.data.Dataset, targets: ModuleType
+) -> tf.data.Dataset:
+    """The batches with a target for each output.
+
+    Args:
+      model: the network.
+      batches: (images, targets).
+      targets: the task's module of that name.
+    """
+    if len(model.outputs) == 1 and not targets.MOVES:
         return batches
-    return batches.map(lambda images, labels: (images, (labels,) * outputs))
+    return batches.map(lambda images, found: (images, targets.fitted(found, model)))

@@ -72,17 +72,24 @@ def network(path: str) -> Callable[..., Any]:
 
 
 def build_network(
-    path: str, input_shape: Sequence[int], classes: int, arguments: Mapping[str, Any]
+    path: str, input_shape: Sequence[int], classes: int | None, arguments: Mapping[str, Any]
 ) -> Any:
     """The keras.Model that the network at an import path gives; its arguments are plain data.
+
+    Args:
+      path: of the network.
+      input_shape: height, width and channels.
+      classes: how many there are; None where the data have none.
+      arguments: of the network, by name.
 
     Raises:
       RecipeError: as `network`.
       ValueError: an unknown path, or arguments that the network does not take.
     """
     function = network(path)
+    named = {} if classes is None else {"classes": classes}
     try:
-        return function(input_shape=tuple(input_shape), classes=classes, **arguments)
+        return function(input_shape=tuple(input_shape), **named, **arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -13,12 +13,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from components import tasks
 from components.examples import label_names
 from components.preprocess.transform import centre
 from components.train import data, fitting, warmup, workers
 from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport, plateau
 from components.train.network import PLATEAU, compiled_model, for_outputs, precision
-from components.train.signatures import ServedModel
+from components.train.signatures import ServingModule
 from components.train.strategy import is_chief, strategy
 from components.tune.space import applied
 from keras_models.optimizers import StopOnDivergence
@@ -41,36 +42,39 @@ def run_fn(fn_args: FnArgs) -> None:
     active = strategy(recipe["strategy"])
     keras.utils.set_random_seed(recipe["seed"])
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    train = data.Images(fn_args.train_files, transform)
-    test = data.Images(fn_args.eval_files, transform)
+    task = tasks.find(recipe["task"])
+    train, validation = data.train_and_validation(
+        fn_args.train_files, transform, task, recipe["validation_split"]
+    )
     # Two folders up from .../Split-train/*: the Examples artifact.
-    labels = label_names(os.path.dirname(os.path.dirname(fn_args.train_files[0])))
+    names = label_names(os.path.dirname(os.path.dirname(fn_args.train_files[0])))
+    classes = len(names) if task.has_classes else None
     checkpoint = EpochCheckpoint(_checkpoint_folder(fn_args, recipe))
     with precision(recipe["mixed_precision"]):
         with active.scope():
-            model = compiled_model(recipe, train, len(labels))
+            model = compiled_model(recipe, train, classes)
         if recipe["strategy"] == "multi_worker":
-            first_epoch = _restore_all(model, recipe, train, len(labels), checkpoint, active)
+            first_epoch = _restore_all(model, recipe, train, classes, checkpoint, active)
         else:
             with active.scope():
                 first_epoch = checkpoint.restore(model)
     if first_epoch < recipe["epochs"]:
-        _fit(model, recipe, train, test, checkpoint, first_epoch, fn_args.model_run_dir, active)
+        _fit(model, recipe, train, validation, checkpoint, first_epoch, fn_args.model_run_dir, active)
     else:
         # The end of `fit`, which comes after the last checkpoint: averaged weights are taken over.
         model.optimizer.finalize_variable_values(model.trainable_variables)
     if is_chief(active):
-        _export(fn_args, model, recipe, transform, train, test, labels, checkpoint)
+        _export(fn_args, model, recipe, transform, train, names, checkpoint)
     if recipe["strategy"] == "multi_worker":
         workers.end(active)
 
 
-def _export(fn_args, model, recipe, transform, train, test, labels, checkpoint) -> None:
+def _export(fn_args, model, recipe, transform, train, names, checkpoint) -> None:
     """Writes the model to be served and the ModelRun; then there is no need of checkpoints."""
-    served = ServedModel(model, transform, train.mean, labels, recipe)
+    served = ServingModule(model, transform, train.mean, names, recipe)
     signatures = served.save(fn_args.serving_model_dir)
-    asked = warmup.bare_examples(test.records, _WARM_UP_IMAGES)
-    stored = next(iter(test.batches))[0][:_WARM_UP_IMAGES]
+    asked = warmup.bare_examples(train.records, _WARM_UP_IMAGES)
+    stored = next(iter(train.batches))[0][:_WARM_UP_IMAGES]
     pixels = centre(stored, recipe["preprocess"]).numpy()
     warmup.write(fn_args.serving_model_dir, signatures, asked, pixels)
     _write_model_run(fn_args.model_run_dir, model, recipe, checkpoint.history)
@@ -85,7 +89,7 @@ def _restore_all(model, recipe, train, classes, checkpoint, active) -> int:
     return workers.agree(active, model, restored, checkpoint.restore(restored))
 
 
-def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, active) -> None:
+def _fit(model, recipe, train, validation, checkpoint, first_epoch, model_run_dir, active) -> None:
     steps = data.steps_per_epoch(train, recipe)
     callbacks = [StopOnDivergence(), EpochFacts(), ProgressReport(recipe["epochs"], steps)]
     if PLATEAU in recipe["optimizer"] and recipe["strategy"] == "multi_worker":
@@ -97,21 +101,25 @@ def _fit(model, recipe, train, test, checkpoint, first_epoch, model_run_dir, act
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
-    test_batches = for_outputs(model, data.test_batches(test, recipe))
+    held_out = None
+    if validation is not None:
+        whole = data.validation_batches(validation, recipe)
+        held_out = for_outputs(model, whole, train.targets)
 
     def batches(share: data.Share) -> tf.data.Dataset:
-        return for_outputs(model, data.training_batches(train, recipe, first_epoch, share))
+        made = data.training_batches(train, recipe, first_epoch, share)
+        return for_outputs(model, made, train.targets)
 
     epochs = range(first_epoch, recipe["epochs"])
     if recipe["strategy"] == "multi_worker":
-        workers.fit(model, active, batches, test_batches, steps, epochs, callbacks)
+        workers.fit(model, active, batches, held_out, steps, epochs, callbacks)
         return
     fitting.fit(
         model,
         batches(data.Share()),
         steps,
         epochs,
-        validation_data=test_batches,
+        validation_data=held_out,
         callbacks=callbacks,
         verbose=2,
     )

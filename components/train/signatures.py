@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,41 +11,37 @@ from typing import Any
 import keras
 import tensorflow as tf
 import tensorflow_transform as tft
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from components import tasks
 from components.preprocess import originals
 from components.preprocess.transform import PIXELS, centre, normalize
+from components.served import NAMES_ASSET, TASK_ASSET
 from components.train.graph import served_parts
 
-LABELS_ASSET = "labels.txt"
-_CLASSIFY, _REGRESS = "classify", "regress"
 _ENCODED = "image/encoded"
 # The first bytes of PNG and JPEG files. A serialised tf.Example begins with 0x0a.
 _PNG, _JPEG = b"\x89PNG", b"\xff\xd8\xff"
 
 
-class ServedModel(tf.Module):
-    """Decoding, normalisation, the network and the class names in one graph.
-
-    The network gives logits (see keras_models.classification); what is served are probabilities.
-    """
+class ServingModule(tf.Module):
+    """Decoding, normalisation, the network and the task's answers in one graph."""
 
     def __init__(
         self,
         model: keras.Model,
         transform: tft.TFTransformOutput,
         mean: tf.Tensor,
-        labels: Sequence[str],
+        names: Sequence[str],
         recipe: Mapping[str, Any],
     ):
         """Puts the parts together.
 
         Args:
-          model: the trained network; of several outputs the first is served.
+          model: the trained network.
           transform: the output of the Transform component.
           mean: float32 [H, W, C] of the stored images.
-          labels: class names in the order of the network's outputs.
-          recipe: `preprocess`; `ingest`, what was done to the files that it learnt from;
+          names: of the classes, in their order; none where the task has none.
+          recipe: `task`; `preprocess`; `ingest`, what was done to the files that it learnt from;
             `features`, names of the layers that the `features` signature serves; `dense`, whether
             there is a `dense` signature.
 
@@ -65,8 +62,13 @@ class ServedModel(tf.Module):
         self._mean = centre(tf.constant(mean), self._preprocess)
         # Until the model is saved, or forgotten.
         self._files = tempfile.TemporaryDirectory()
-        self._labels_file = tf.saved_model.Asset(_labels_file(labels, self._files.name))
-        self._labels = tf.constant(list(labels))
+        task = tasks.find(recipe["task"])
+        self._answers = task.part("answers")
+        self._assets = [self._asset(TASK_ASSET, json.dumps(task.served_facts(), indent=1))]
+        if task.has_classes:
+            lines = "".join(f"{name}\n" for name in names)
+            self._assets.append(self._asset(NAMES_ASSET, lines))
+        self._names = tf.constant(list(names), tf.string)
 
     def save(self, folder: str) -> list[str]:
         """Writes the SavedModel and returns the names of its signatures."""
@@ -76,9 +78,7 @@ class ServedModel(tf.Module):
         signatures = {
             "serving_default": self.serve.get_concrete_function(encoded),
             "predict": self.predict.get_concrete_function(image),
-            _CLASSIFY: self.classify.get_concrete_function(
-                tf.TensorSpec([None], tf.string, name="inputs")
-            ),
+            **self._answers.signatures(self.serve, self._names),
         }
         if self._dense is not None:
             whole = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
@@ -86,35 +86,23 @@ class ServedModel(tf.Module):
         if self._taps is not None:
             signatures["features"] = self.tap.get_concrete_function(encoded)
         tf.saved_model.save(self, folder, signatures=signatures)
-        _split_classify(folder)
-        return [*signatures, _REGRESS]
+        return [*signatures, *self._answers.finish(folder)]
 
     @tf.function(autograph=False)
     def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialised tf.Examples or encoded images, string [N], to scores and classes."""
+        """Serialised tf.Examples or encoded images, string [N], to the task's answers."""
         return self.predict(self._pixels(examples))
 
     @tf.function(autograph=False)
-    def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialised tf.Examples or encoded images, string [N], for two signatures.
-
-        `classes` and `scores`, [N, C], are every class with its probability, for Classify;
-        `outputs`, [N], the probability of the likeliest class, for Regress.
-        """
-        scores = self.predict(self._pixels(inputs))["scores"]
-        classes = tf.tile(self._labels[tf.newaxis], [tf.shape(scores)[0], 1])
-        return {"classes": classes, "scores": scores, "outputs": tf.reduce_max(scores, axis=1)}
-
-    @tf.function(autograph=False)
     def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Pixels 0..255, float32 [N, H, W, C], to scores and classes."""
+        """Pixels 0..255, float32 [N, H, W, C], to the task's answers."""
         return self._answer(self._network(self._normalized(image), training=False))
 
     @tf.function(autograph=False)
     def evaluate_densely(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Pixels 0..255 of images of any size, float32 [N, H, W, C], to scores and classes.
+        """Pixels 0..255 of images of any size, float32 [N, H, W, C], to answers.
 
-        The classifier is applied at every position (Simonyan and Zisserman 2015, section 3.2).
+        The network is applied at every position (Simonyan and Zisserman 2015, section 3.2).
         """
         # There is no mean for each pixel of a picture of another size.
         mean = tf.reduce_mean(self._mean, axis=[0, 1])
@@ -134,31 +122,14 @@ class ServedModel(tf.Module):
     def _normalized(self, pixels: tf.Tensor) -> tf.Tensor:
         return normalize(pixels, self._mean, self._preprocess)
 
-    def _answer(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = tf.nn.softmax(tf.cast(logits, tf.float32))
-        return {"scores": scores, "classes": tf.gather(self._labels, tf.argmax(scores, axis=1))}
+    def _answer(self, outputs: Any) -> dict[str, tf.Tensor]:
+        return self._answers.served(outputs, self._names, self._preprocess["size"])
 
-
-def _split_classify(folder: str) -> None:
-    """Makes the signatures of Classify and Regress out of the one that has the outputs of both.
-
-    MultiInference wants the two to have the same input tensor, and TensorFlow Serving a method name
-    of its own for each; tf.saved_model.save gives every signature an input of its own and the
-    method name of Predict.
-    """
-    path = os.path.join(folder, "saved_model.pb")
-    with tf.io.gfile.GFile(path, "rb") as file:
-        saved = saved_model_pb2.SavedModel.FromString(file.read())
-    signatures = saved.meta_graphs[0].signature_def
-    for name, outputs in ((_REGRESS, ("outputs",)), (_CLASSIFY, ("classes", "scores"))):
-        signature = meta_graph_pb2.SignatureDef()
-        signature.CopyFrom(signatures[_CLASSIFY])
-        for other in set(signature.outputs) - set(outputs):
-            del signature.outputs[other]
-        signature.method_name = f"tensorflow/serving/{name}"
-        signatures[name].CopyFrom(signature)
-    with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(saved.SerializeToString(deterministic=True))
+    def _asset(self, name: str, text: str) -> tf.saved_model.Asset:
+        path = os.path.join(self._files.name, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return tf.saved_model.Asset(path)
 
 
 def _encoded_images(examples: tf.Tensor) -> tf.Tensor:
@@ -168,10 +139,3 @@ def _encoded_images(examples: tf.Tensor) -> tf.Tensor:
     spec = {_ENCODED: tf.io.FixedLenFeature([], tf.string, default_value="")}
     parsed = tf.io.parse_example(tf.where(bare, "", examples), spec)[_ENCODED]
     return tf.where(bare, examples, parsed)
-
-
-def _labels_file(labels: Sequence[str], folder: str) -> str:
-    path = os.path.join(folder, LABELS_ASSET)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("".join(f"{label}\n" for label in labels))
-    return path

@@ -33,7 +33,7 @@ def write(
     asked: Sequence[tf.train.Example],
     pixels: np.ndarray,
 ) -> None:
-    """Writes requests to each of the signatures of `ServedModel`, one image and then all.
+    """Writes requests to each of the signatures of `ServingModule`, one image and then all.
 
     Args:
       folder: of the SavedModel.

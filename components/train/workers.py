@@ -86,7 +86,7 @@ def fit(
     model: keras.Model,
     active: tf.distribute.Strategy,
     batches: Callable[[Share], tf.data.Dataset],
-    test: tf.data.Dataset,
+    validation: tf.data.Dataset | None,
     steps: int,
     epochs: range,
     callbacks: Sequence[keras.callbacks.Callback],
@@ -97,7 +97,7 @@ def fit(
       model: built and compiled in the scope of `active`.
       active: a MultiWorkerMirroredStrategy.
       batches: a worker's part of all batches that are left, from its share.
-      test: the test batches, all of them; each worker takes its part.
+      validation: the held-out batches, all of them, if there are any; each worker takes its part.
       steps: batches of an epoch.
       epochs: those that are left.
       callbacks: of this worker; they are not told of the loss within an epoch.
@@ -125,7 +125,7 @@ def fit(
         callbacks, model=model, epochs=epochs.stop, steps=steps, verbose=0
     )
     iterator = iter(active.distribute_datasets_from_function(local))
-    own_test = test.shard(own.workers, own.worker)
+    held_out = validation and validation.shard(own.workers, own.worker)
     told.on_train_begin()
     try:
         for epoch in epochs:
@@ -136,11 +136,12 @@ def fit(
                 train_step(iterator)
                 told.on_train_batch_end(step)
             logs = _metrics(model)
-            model.reset_metrics()
-            # Without the strategy's own reading, in which workers with fewer batches stall.
-            for batch in own_test:
-                test_step(batch)
-            logs |= {f"val_{name}": value for name, value in _metrics(model).items()}
+            if held_out is not None:
+                model.reset_metrics()
+                # Without the strategy's own reading, in which workers with fewer batches stall.
+                for batch in held_out:
+                    test_step(batch)
+                logs |= {f"val_{name}": value for name, value in _metrics(model).items()}
             told.on_epoch_end(epoch, logs)
     except _LOST as error:
         raise WorkerLost(_AGAIN) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Task:
+class SearchFacts:
     """What all trials of a search have in common.
 
     Attributes:

@@ -10,7 +10,7 @@ import threading
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from components.tune.orders import Order, Task
+from components.tune.orders import Order, SearchFacts
 
 # A fork of a process in which TensorFlow runs does not run.
 _SPAWN = multiprocessing.get_context("spawn")
@@ -19,9 +19,9 @@ _SPAWN = multiprocessing.get_context("spawn")
 class Process:
     """A place in which one trial runs after the other; where one ends the process, in a new one."""
 
-    def __init__(self, task: Task):
-        self.name = f"place-{task.place}"
-        self._task = task
+    def __init__(self, search: SearchFacts):
+        self.name = f"place-{search.place}"
+        self._search = search
         self._process = None
         self._connection = None
         self._ended = False
@@ -51,16 +51,16 @@ class Process:
 
     def _start(self) -> None:
         self._connection, other = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(other, self._task), daemon=True)
+        self._process = _SPAWN.Process(target=_serve, args=(other, self._search), daemon=True)
         self._process.start()
         # Else the pipe stays open when the process has ended.
         other.close()
 
 
-def _serve(connection: Connection, task: Task) -> None:
+def _serve(connection: Connection, search: SearchFacts) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Named here, so that who starts processes does not have to import TensorFlow.
-    importlib.import_module("components.tune.trial").serve(connection, task)
+    importlib.import_module("components.tune.trial").serve(connection, search)
 
 
 def _end_with_parent() -> None:

@@ -23,12 +23,11 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 from tfx.utils import io_utils
 
-from components import progress
-from components.tune.orders import Order, Task
+from components import progress, tasks
+from components.tune.orders import Order, SearchFacts
 from components.tune.processes import Process
 from components.tune.space import chosen, hyperparameters
 
-OBJECTIVE = "val_accuracy"
 _STAGE = "Tuner"
 
 
@@ -69,9 +68,11 @@ def _hyperband(max_trials: int, epochs: int, **common: Any) -> keras_tuner.Oracl
 
 
 def _oracle(recipe: Mapping[str, Any]) -> keras_tuner.Oracle:
-    tune = recipe["tune"]
+    tune, task = recipe["tune"], tasks.find(recipe["task"])
     common = {
-        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        "objective": keras_tuner.Objective(
+            task.monitor, "min" if task.monitor_less_is_better else "max"
+        ),
         "max_trials": tune["trials"],
         "hyperparameters": hyperparameters(tune["space"]),
         # KerasTuner takes 0 for no seed.
@@ -113,13 +114,13 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         project_name=f"tune-{key}",
     )
     # One schedule for all: what a trial is cut short of, it may be given later.
-    task = {
+    facts = {
         "recipe": {**recipe, "epochs": _epochs(recipe)},
         "train_files": fn_args.train_files,
         "transform_output": fn_args.transform_graph_path,
     }
     return TunerFnResult(
-        tuner=search, fit_kwargs={"task": task, "parallel": recipe["tune"]["parallel"]}
+        tuner=search, fit_kwargs={"facts": facts, "parallel": recipe["tune"]["parallel"]}
     )
 
 
@@ -130,11 +131,11 @@ class Search(BaseTuner):
     again, goes on where it was interrupted.
     """
 
-    def search(self, task: Mapping[str, Any], parallel: int) -> None:
+    def search(self, facts: Mapping[str, Any], parallel: int) -> None:
         """Runs the trials that are left.
 
         Args:
-          task: arguments of `components.tune.orders.Task` but `place`.
+          facts: arguments of `components.tune.orders.SearchFacts` but `place`.
           parallel: how many run at a time.
 
         Raises:
@@ -142,10 +143,11 @@ class Search(BaseTuner):
         """
         self.oracle.verbose = 0
         self.save()
-        self._epochs = task["recipe"]["epochs"]
+        self._epochs = facts["recipe"]["epochs"]
+        self._task = tasks.find(facts["recipe"]["task"])
         self._changed = threading.Condition()
         self._stopped = False
-        processes = [Process(Task(**task, place=place)) for place in range(parallel)]
+        processes = [Process(SearchFacts(**facts, place=place)) for place in range(parallel)]
         with ThreadPoolExecutor(parallel) as pool:
             try:
                 for place in [pool.submit(self._run_trials, process) for process in processes]:
@@ -162,7 +164,7 @@ class Search(BaseTuner):
 
         Returns:
           `trial`, `status` ("COMPLETED" or "FAILED"), `values` by path, `epochs`, `seconds`,
-          `score` (accuracy on the held-out images) and `error`; null where there is none.
+          `score` (the task's `monitor` on the held-out images) and `error`; null where there is none.
         """
         rows = []
         for trial in sorted(self.oracle.trials.values(), key=lambda trial: trial.trial_id):
@@ -228,7 +230,7 @@ class Search(BaseTuner):
             if "error" in outcome:
                 trial.status, trial.message = TrialStatus.FAILED, outcome["error"]
             else:
-                score = {OBJECTIVE: outcome[OBJECTIVE]}
+                score = {self._task.monitor: outcome[self._task.monitor]}
                 self.oracle.update_trial(trial.trial_id, score, step=outcome["epoch"])
                 trial.status = TrialStatus.COMPLETED
             self.oracle.end_trial(trial)
@@ -242,7 +244,8 @@ class Search(BaseTuner):
         scores = [trial.score for trial in oracle.trials.values() if trial.score is not None]
         text = f"{len(oracle.end_order)} of at most {oracle.max_trials} trials"
         if scores:
-            text += f", best accuracy {max(scores):.4f}"
+            best = min(scores) if self._task.monitor_less_is_better else max(scores)
+            text += f", best {self._task.monitor} {best:.4f}"
         progress.report(_STAGE, len(oracle.end_order), oracle.max_trials, text)
 
     def _checkpoints(self, trial_id: str) -> str:

@@ -6,7 +6,6 @@ ends that trial alone.
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import time
@@ -18,27 +17,28 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components import tasks
 from components.examples import label_names
 from components.train import data
 from components.train.callbacks import EpochCheckpoint, EpochFacts, plateau
 from components.train.fitting import fit
 from components.train.network import compiled_model, for_outputs, precision
 from components.train.strategy import strategy
-from components.tune.orders import Order, Task
+from components.tune.orders import Order, SearchFacts
 from components.tune.space import applied
 
-# Every fifth training image is held out: trials are compared on what they have not learnt from,
+# A fifth of the training images is held out: trials are compared on what they have not learnt from,
 # and the test images stay unseen.
-_HELD_OUT = 5
+_HELD_OUT = 0.2
 
 
 class TrialError(RuntimeError):
     """A training that came to nothing, with the reason."""
 
 
-def serve(connection: Connection, task: Task) -> None:
+def serve(connection: Connection, search: SearchFacts) -> None:
     """Answers each Order with the numbers of its last epoch, or with `{"error": reason}`."""
-    _take_device(task.place)
+    _take_device(search.place)
     images = None
     while True:
         try:
@@ -46,22 +46,23 @@ def serve(connection: Connection, task: Task) -> None:
         except EOFError:
             return
         try:
-            images = images or _images(task)
-            answer = _train(order, task.recipe, *images)
+            images = images or _images(search)
+            answer = _train(order, search.recipe, *images)
         except Exception as error:
             answer = {"error": _reason(error)}
         connection.send(answer)
 
 
-def _images(task: Task) -> tuple[data.Images, data.Images, int]:
-    """The images to learn from, those held out, and the number of classes."""
-    transform = tft.TFTransformOutput(task.transform_output)
-    train, held_out = (
-        data.Images(task.train_files, transform, functools.partial(_part, held_out=held_out))
-        for held_out in (False, True)
-    )
+def _images(search: SearchFacts) -> tuple[data.Images, data.Images, int | None]:
+    """The images to learn from, those held out, and the number of classes, if there are some."""
+    transform = tft.TFTransformOutput(search.transform_output)
+    task = tasks.find(search.recipe["task"])
+    train, held_out = data.train_and_validation(search.train_files, transform, task, _HELD_OUT)
+    if held_out is None:
+        raise TrialError(f"too few images to hold a part out: {train.count}")
     # Two folders up from .../Split-train/*: the Examples artifact.
-    return train, held_out, len(label_names(os.path.dirname(os.path.dirname(task.train_files[0]))))
+    names = label_names(os.path.dirname(os.path.dirname(search.train_files[0])))
+    return train, held_out, len(names) if task.has_classes else None
 
 
 def _take_device(place: int) -> None:
@@ -73,21 +74,12 @@ def _take_device(place: int) -> None:
         tf.config.experimental.set_memory_growth(own, True)
 
 
-def _part(records: tf.data.Dataset, held_out: bool) -> tf.data.Dataset:
-    """Every fifth record, or all others."""
-
-    def belongs(number: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-        return tf.equal(number % _HELD_OUT == _HELD_OUT - 1, held_out)
-
-    return records.enumerate().filter(belongs).map(lambda _, record: record)
-
-
 def _train(
     order: Order,
     recipe: Mapping[str, Any],
     train: data.Images,
     held_out: data.Images,
-    classes: int,
+    classes: int | None,
 ) -> dict[str, float]:
     started = time.monotonic()
     recipe = applied(recipe, order.values)
@@ -97,14 +89,17 @@ def _train(
     with strategy("one_device").scope(), precision(recipe["mixed_precision"]):
         model = compiled_model(recipe, train, classes)
         done = checkpoint.restore(model, order.parent)
+    watched = tasks.find(recipe["task"]).watched
     if done < order.epochs:
         fit(
             model,
-            for_outputs(model, data.training_batches(train, recipe, done)),
+            for_outputs(model, data.training_batches(train, recipe, done), train.targets),
             data.steps_per_epoch(train, recipe),
             range(done, order.epochs),
-            validation_data=for_outputs(model, data.test_batches(held_out, recipe)),
-            callbacks=[EpochFacts(), _Finite(), *plateau(recipe, checkpoint), checkpoint],
+            validation_data=for_outputs(
+                model, data.validation_batches(held_out, recipe), train.targets
+            ),
+            callbacks=[EpochFacts(watched), _Finite(), *plateau(recipe, checkpoint), checkpoint],
             verbose=2,
         )
     return {**checkpoint.history[-1], "seconds": time.monotonic() - started}

@@ -85,11 +85,13 @@ class DivideOnPlateau(keras.callbacks.Callback):
         with the empty one a second `fit` forgets the best value and the wait of the first.
       patience: epochs without anything better before the division.
       factor: by what is divided.
-      monitor: the key of the quantity in the logs; less is better, except of accuracies.
+      monitor: the key of the quantity in the logs.
       change: what counts as better, at least.
+      mode: as Keras' callbacks have it: `"min"` where less is better, `"max"` where more is, or
+        `"auto"`: less is better, except of accuracies.
 
     Raises:
-      ValueError: a patience below 1 or a factor that is not above 1; in `fit`, a quantity that is
+      ValueError: a patience below 1, a factor that is not above 1 or an unknown mode; in `fit`, a quantity that is
         not logged, or an optimizer whose rate is a schedule.
 
     Source: Krizhevsky, Sutskever, Hinton 2012, section 5, and those after them: "divide the
@@ -103,8 +105,11 @@ class DivideOnPlateau(keras.callbacks.Callback):
         factor: float = 10.0,
         monitor: str = "val_loss",
         change: float = 0.0,
+        mode: str = "auto",
     ):
         super().__init__()
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"mode must be auto, min or max, not {mode!r}.")
         if patience < 1 or not factor > 1:
             raise ValueError(
                 f"patience must be 1 or more and factor above 1, not {patience!r} and {factor!r}."
@@ -113,6 +118,7 @@ class DivideOnPlateau(keras.callbacks.Callback):
         self.factor = factor
         self.monitor = monitor
         self.change = change
+        self.mode = mode
         self._history = history
         self._seen: list[float] = []
 
@@ -136,7 +142,8 @@ class DivideOnPlateau(keras.callbacks.Callback):
 
     def divisions(self, values: Sequence[float]) -> int:
         """How often the rate was divided after these values of the quantity, one an epoch."""
-        sign = -1.0 if self.monitor.endswith("accuracy") else 1.0
+        more = self.monitor.endswith("accuracy") if self.mode == "auto" else self.mode == "max"
+        sign = -1.0 if more else 1.0
         best, waited, count = float("inf"), 0, 0
         for value in values:
             if sign * value < best - self.change:

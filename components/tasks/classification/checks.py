@@ -33,6 +33,30 @@ def objections(answers: Mapping[str, np.ndarray], names: Sequence[str]) -> list[
     return _misnamed(scores, given, names)
 
 
+def check(answers: Mapping[str, np.ndarray], truths: np.ndarray, names: Sequence[str]) -> None:
+    """Refuses a model whose classes are not those of the examples.
+
+    Args:
+      answers: `scores` [N, C].
+      truths: the numbers of the classes, int64 [N].
+      names: the class names of the examples.
+
+    Raises:
+      ValueError: the model has more or fewer classes than the examples, or a label has no name.
+    """
+    classes = answers["scores"].shape[1]
+    if classes != len(names):
+        raise ValueError(
+            f"the model gives {classes} scores an image, the examples have {len(names)} classes: "
+            "they do not belong together"
+        )
+    if truths.min() < 0 or truths.max() >= len(names):
+        raise ValueError(
+            f"the examples have labels from {truths.min()} to {truths.max()}, but names for "
+            f"0 to {len(names) - 1} only"
+        )
+
+
 def _misnamed(scores: np.ndarray, given: Sequence[str], names: Sequence[str]) -> list[str]:
     positions = {name: place for place, name in enumerate(names)}
     named = np.array([positions[label] for label in given])
