@@ -43,7 +43,7 @@ from components.validate.previous import PreviousData
 from pipelines import judging, revision, tuning
 from pipelines.beam import Beam
 from pipelines.paths import Paths
-from pipelines.recipe import CHANGE, Recipe, RecipeError
+from pipelines.recipe import Recipe, RecipeError
 
 _ON_THIS_MACHINE = Beam()
 # Without sketches every distinct value, the images' bytes among them, goes through Beam's shuffle.
@@ -332,7 +332,7 @@ def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
         for each in task.blessing
         if each is first or bounds[each.name] is not None
     }
-    thresholds[first.name].change_threshold.CopyFrom(_change(first, recipe.thresholds[CHANGE]))
+    thresholds[first.name].change_threshold.CopyFrom(_change(first, recipe.thresholds[tasks.CHANGE]))
     arguments = {"task": task.name, "arguments": json.dumps(dict(recipe.task_args))}
     figures = tfma.MetricConfig(
         class_name="TaskFigures",

@@ -241,7 +241,7 @@ class Recipe:
         What the paper's data allow says nothing about them, so that only the last blessed model
         remains as a measure.
         """
-        thresholds = {CHANGE: self.thresholds[CHANGE]}
+        thresholds = {tasks.CHANGE: self.thresholds[tasks.CHANGE]}
         return dataclasses.replace(self, dataset=dataset, thresholds=thresholds)
 
     def override(self, assignments: Iterable[str]) -> Recipe:
@@ -283,7 +283,6 @@ class Recipe:
         return changed
 
 
-CHANGE = "change"  # of thresholds
 # The stages that read each key: what a new key is read by is decided here.
 _TRAIN, _JUDGE, _OTHER = "train", "judge", "other"
 STAGES = (_TRAIN, _JUDGE)
@@ -320,9 +319,9 @@ def _checked_thresholds(
 ) -> dict[str, float | None]:
     first = task.blessing[0]
     # An accuracy of 0 is reached by any model, and no error is.
-    values = {first.name: None if first.less_is_better else 0.0, CHANGE: 0.002, **thresholds}
+    values = {first.name: None if first.less_is_better else 0.0, tasks.CHANGE: 0.002, **thresholds}
     for key in values:
-        known = [f"thresholds.{name}" for name in (first.name, CHANGE)]
+        known = [f"thresholds.{name}" for name in (first.name, tasks.CHANGE)]
         check_choice("key", f"thresholds.{key}", known)
     return values
 

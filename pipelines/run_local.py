@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from components import progress
+from components import progress, tasks
 from pipelines import finished, process, tuning
 from pipelines.beam import Beam
 from pipelines.paths import Paths, plain
@@ -322,6 +322,7 @@ def _verdict(run: _Run) -> tuple[bool | None, list[str]]:
         [each["ModelEvaluation"].uri for each in evaluators],
         [blessing.custom_properties["blessed"].int_value == 1 for blessing in blessings],
         canary.uri,
+        tasks.find(run.recipe.task),
         run.recipe.thresholds,
     )
     pushed = run.artifacts.get("Pusher", {}).get("PushedModel")

@@ -16,6 +16,7 @@ from components.train import data, network
 from components.train.fitting import fit
 from components.train.objects import load
 
+_TASK = "classification"
 _EVALUATED = 500
 
 
@@ -61,7 +62,7 @@ def train(settings: Mapping[str, Any], seed: int, check: Callable[..., None]) ->
       time not finite, which ends the training; the curves `train_loss` by epoch and
       `test_accuracy`, in percent, by step.
     """
-    recipe = {**settings, "seed": seed}
+    recipe = {"task": _TASK, **settings, "seed": seed}
     train_images, test_images = images.train_and_test(
         recipe["dataset"], recipe["preprocess"], recipe["train_images"], recipe["test_images"]
     )
@@ -104,7 +105,7 @@ def _error_of(
     part: images.Pixels, recipe: Mapping[str, Any], check: Callable[[], None]
 ) -> Callable[[keras.Model], float]:
     """What gives a model's error on a part of the images, in percent."""
-    evaluated = data.test_batches(part, {**recipe, "batch_size": _EVALUATED})
+    evaluated = data.validation_batches(part, {**recipe, "batch_size": _EVALUATED})
 
     def error(model: keras.Model) -> float:
         wrong = 0

@@ -10,10 +10,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tfx.dsl.io import fileio
 
-from components.tasks import Metric, Task
-
-CHANGE = "change"  # of thresholds: how much worse than the last blessed model's a figure may be
-
+from components.tasks import CHANGE, Metric, Task
 
 def evaluation_reasons(
     folder: str, task: Task, thresholds: Mapping[str, float | None], data: str = ""

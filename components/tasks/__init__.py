@@ -7,9 +7,9 @@ import importlib
 import pkgutil
 
 from components.settings import check_choice
-from components.tasks.task import Metric, Output, Task
+from components.tasks.task import CHANGE, Metric, Output, Task
 
-__all__ = ["Metric", "Output", "Task", "find", "names"]
+__all__ = ["CHANGE", "Metric", "Output", "Task", "find", "names"]
 
 
 @functools.cache

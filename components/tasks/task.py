@@ -38,6 +38,8 @@ from typing import Any
 
 # In place of a number in a shape: as many as the data have classes.
 CLASSES = "classes"
+# Of a recipe's thresholds: how much worse than the last blessed model's a figure may be.
+CHANGE = "change"
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,9 @@ def _restore_all(model, recipe, train, classes, checkpoint, active) -> int:
 
 def _fit(model, recipe, train, validation, checkpoint, first_epoch, model_run_dir, active) -> None:
     steps = data.steps_per_epoch(train, recipe)
-    callbacks = [StopOnDivergence(), EpochFacts(), ProgressReport(recipe["epochs"], steps)]
+    watched = tasks.find(recipe["task"]).watched
+    report = ProgressReport(recipe["epochs"], steps, watched)
+    callbacks = [StopOnDivergence(), EpochFacts(watched), report]
     if PLATEAU in recipe["optimizer"] and recipe["strategy"] == "multi_worker":
         raise ValueError(
             f"optimizer.{PLATEAU} needs the history of all epochs, which the chief alone has: "

@@ -256,10 +256,12 @@ def transformed(mnist_examples, tmp_path_factory) -> dict:
 @pytest.fixture(scope="session")
 def train_images(mnist_examples, transformed) -> dict:
     """`data.Images` of the training split by the recipe's `mean`."""
+    from components import tasks
     from components.train.data import Images
 
     files = [f"{mnist_examples}/Split-train/*"]
-    return {mean: Images(files, output) for mean, output in transformed.items()}
+    task = tasks.find("classification")
+    return {mean: Images(files, output, task) for mean, output in transformed.items()}
 
 
 @pytest.fixture(scope="session")
@@ -269,6 +271,7 @@ def photographs(tmp_path_factory) -> Photographs:
     import skimage.data
     import tensorflow_transform as tft
 
+    from components import tasks
     from components.train.data import Images
 
     parts = [
@@ -285,7 +288,8 @@ def photographs(tmp_path_factory) -> Photographs:
     (folder / "labels.txt").write_text("astronaut\ncoffee\nchelsea\n")
     config = {"preprocess": PHOTOGRAPHS, "axes": True}
     graph = transform_graph(str(folder), config, tmp_path_factory.mktemp("axes"))
-    images = Images([f"{folder}/Split-train/*"], tft.TFTransformOutput(graph))
+    output = tft.TFTransformOutput(graph)
+    images = Images([f"{folder}/Split-train/*"], output, tasks.find("classification"))
     return Photographs(str(folder), graph, images)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components import model_run
-from components.train.signatures import ServedModel
+from components.train.signatures import ServingModule
 from keras_models.classification.building import recursion
 
 
@@ -36,11 +36,11 @@ def test_a_very_deep_network_is_read(deep, tmp_path):
 def test_a_very_deep_network_is_served_with_its_features(deep, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     transform = SimpleNamespace(transform_features_layer=lambda: SimpleNamespace(call=None))
-    recipe = {"features": ["pool"], "dense": False, "preprocess": {"size": [2, 2]}}
+    recipe = {"task": "classification", "features": ["pool"], "dense": False, "preprocess": {"size": [2, 2]}}
     recipe["ingest"] = {"shorter_side": None, "format": "keep", "quality": 95}
     with pytest.raises(RecursionError):
         keras.Model(deep.input, deep.output)
-    served = ServedModel(deep, transform, np.zeros((2, 2, 1), "float32"), ["no", "yes"], recipe)
+    served = ServingModule(deep, transform, np.zeros((2, 2, 1), "float32"), ["no", "yes"], recipe)
     (labels,) = tmp_path.glob("*/labels.txt")
     assert labels.read_text() == "no\nyes\n"
     del served

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import examples, trusted
+from components import examples, tasks, trusted
 from components.train import data, fitting, run, state
 from components.train.callbacks import EpochCheckpoint, plateau
 from components.train.network import PLATEAU, compiled_model, precision
@@ -37,6 +37,8 @@ RECIPE = {
     "augment": [{"step": "affine", "translate": 1.0}],
     "distorted_copies": 0,
     "weight_decay": 0.001,
+    "task": "classification",
+    "validation_split": 0.05,
     "auxiliary_weight": 0.3,
     "preprocess": {
         "size": [32, 32],
@@ -141,10 +143,10 @@ def test_killed_and_resumed(
         monkeypatch.setattr(data, "_MEMORY_BYTES", 0)
     # As of two spans, which may be named in any order.
     spans = [f"{mnist_examples}/Split-train/data_tfrecord-0000{number}*" for number in range(2)]
-    images = data.Images(spans, transformed["none"])
+    images = data.Images(spans, transformed["none"], tasks.find("classification"))
     whole, history = train(images, recipe, tmp_path / "whole")
     train(images, recipe, tmp_path / "killed", killed)
-    again = data.Images(spans[::-1], transformed["none"])
+    again = data.Images(spans[::-1], transformed["none"], tasks.find("classification"))
     resumed, told = train(again, recipe, tmp_path / "killed")
     assert told == history
     assert len(history) == EPOCHS
@@ -261,7 +263,7 @@ def test_keras_knows_how_many_batches_there_are(train_images):
     recipe = RECIPE | {"steps_per_execution": 4, "epochs": 1}
     model = compiled_model(recipe, images, 10)
     batches = data.training_batches(images, recipe)
-    tested = data.test_batches(images, recipe | {"batch_size": 250})
+    tested = data.validation_batches(images, recipe | {"batch_size": 250})
     told = fitting.fit(model, batches, 5, range(1), validation_data=tested, verbose=0).history
     assert int(model.optimizer.iterations) == 5
     assert told["val_loss"] == pytest.approx([model.evaluate(tested, verbose=0)[0]])

@@ -17,7 +17,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import trusted
+from components import tasks, trusted
 from components.train import data
 from components.train.objects import build
 from components.train.run import compiled_model, run_fn
@@ -39,6 +39,8 @@ RECIPE = {
     "augment": [{"step": "affine", "translate": 1.0}],
     "distorted_copies": 0,
     "weight_decay": 0.0,
+    "task": "classification",
+    "validation_split": 0.05,
     "auxiliary_weight": 0.3,
     "dense": False,
     "preprocess": {
@@ -342,7 +344,7 @@ def test_epochs_take_turns_over_the_images_and_their_distorted_copies(train_imag
     recipe = {**RECIPE, "epochs": 5, "distorted_copies": 1, "batch_size": 600}
     epochs = list(data.training_batches(images, recipe).as_numpy_iterator())
     sets = [{image.tobytes() for image in pixels} for pixels, _ in epochs]
-    plain = list(data.test_batches(images, recipe).as_numpy_iterator())
+    plain = list(data.validation_batches(images, recipe).as_numpy_iterator())
     assert sets[0] == {image.tobytes() for pixels, _ in plain for image in pixels}
     assert sets[0] == sets[2] == sets[4]
     assert sets[1] == sets[3]
@@ -451,7 +453,7 @@ def test_dense_signature_takes_larger_images(fn_args, tmp_path):
 
 def test_no_examples(transformed, tmp_path):
     with pytest.raises(ValueError, match="no examples"):
-        data.Images([f"{tmp_path}/none-*"], transformed["none"])
+        data.Images([f"{tmp_path}/none-*"], transformed["none"], tasks.find("classification"))
 
 
 def test_objects_by_path():

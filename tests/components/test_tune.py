@@ -34,6 +34,8 @@ RECIPE = {
     "augment": [],
     "distorted_copies": 0,
     "weight_decay": 0.0,
+    "task": "classification",
+    "validation_split": 0.05,
     "auxiliary_weight": 0.3,
     "preprocess": {
         "size": [32, 32],

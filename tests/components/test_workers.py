@@ -25,6 +25,8 @@ RECIPE = {
     "augment": [{"step": "affine", "translate": 1.0}],
     "distorted_copies": 0,
     "weight_decay": 0.001,
+    "task": "classification",
+    "validation_split": 0.05,
     "auxiliary_weight": 0.3,
     "dense": False,
     "preprocess": {
