@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from PIL import Image
 
+from components import tasks
 from components.preprocess.sampling import sample, sampling_step
 from components.preprocess.transform import decode_one, stored_size
 from components.report import pictures
@@ -39,6 +40,7 @@ def contact_sheet(
     images = data.Images(
         [f"{examples_uri}/Split-train/*"],
         tft.TFTransformOutput(transform_uri),
+        tasks.find(recipe["task"]),
         part=lambda records: records.take(_IMAGES),
     )
     encoded = [images.parse(record)[0] for record in images.records]
