@@ -9,7 +9,11 @@ import pkgutil
 from components.settings import check_choice
 from components.tasks.task import Metric, Output, Task
 
-__all__ = ["Metric", "Output", "Task", "find", "names"]
+__all__ = ["EARLIEST", "Metric", "Output", "Task", "find", "names"]
+
+
+# Of recipes, judgements and versions from before there were others, which do not say.
+EARLIEST = "classification"
 
 
 @functools.cache

@@ -63,6 +63,10 @@ class Metric:
         """Whether a figure reaches a bound. NaN reaches none."""
         return value <= bound if self.less_is_better else value >= bound
 
+    def text(self, value: float) -> str:
+        """A figure as it is printed: a rate in percent, others in their unit."""
+        return f"{value:.4f} {self.unit}" if self.unit else f"{100 * value:.2f} %"
+
 
 @dataclass(frozen=True)
 class Output:

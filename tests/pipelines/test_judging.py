@@ -68,7 +68,7 @@ def judge(root, monkeypatch):
 def test_one_model_by_the_recipes_protocol(judge):
     text = judge("black")
     assert "lenet (small) on 3 test images of /shades, protocol 1-crop" in text
-    assert "error 66.67%, cross-entropy" in text
+    assert "error 66.67 %, cross-entropy" in text
     assert "no: other data" in text
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from components import examples
 from components.report import pages, pictures
 from components.report.evidence import Evidence, Headline, Section
-from components.tasks.classification import confusion, mistakes, probes
+from components.tasks.classification import TASK, confusion, mistakes, probes
 
+_METRICS = {metric.name: metric for metric in TASK.metrics}
 _MISTAKES = 24
 _CLASSES = 40
 _CONFUSIONS = 10
@@ -26,7 +27,7 @@ def headline(evidence: Evidence) -> Headline:
     judgement = evidence.judgement
     wrong, of = int((evidence.rows[:, _RIGHT] == 0).sum()), len(evidence.rows)
     low, high = mistakes.interval(wrong, of)
-    error = _percent(judgement["metrics"]["error"])
+    error = _METRICS["error"].text(judgement["metrics"]["error"])
     strange = judgement["not_finite"]
     return Headline(
         figure=error,
@@ -44,12 +45,11 @@ def headline(evidence: Evidence) -> Headline:
 def facts(evidence: Evidence) -> list[tuple[str, str]]:
     """Cross-entropy and top-5 error, where they are defined."""
     measured = evidence.judgement["metrics"]
-    found = []
-    if measured["cross_entropy"] is not None:
-        found.append(("Cross-entropy", f"{measured['cross_entropy']:.4f} nats"))
-    if measured["top5_error"] is not None:
-        found.append(("Top-5 error", _percent(measured["top5_error"])))
-    return found
+    return [
+        (metric.title[0].upper() + metric.title[1:], metric.text(measured[metric.name]))
+        for metric in (_METRICS["cross_entropy"], _METRICS["top5_error"])
+        if measured[metric.name] is not None
+    ]
 
 
 def curves(history: Sequence[Mapping[str, float]]) -> dict[str, pictures.Series]:
@@ -127,13 +127,9 @@ def _classes(rows: Sequence[mistakes.ClassErrors], names: Sequence[str]) -> list
         {
             **asdict(row),
             "name": names[row.label],
-            "error": _percent(row.error),
+            "error": _METRICS["error"].text(row.error),
             "bar": f"{_BAR_REM * row.error / highest:.2f}",
             "taken_for": "" if row.taken_for is None else names[row.taken_for],
         }
         for row in rows
     ]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
