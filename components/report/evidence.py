@@ -18,7 +18,7 @@ class Evidence:
     Attributes:
       judgement: the content of `judgement.json`.
       rows: float64 [R, K], of the task's metrics, of all test examples.
-      ids: of the N examples whose answers are kept: all of them, or the worst ones.
+      ids: of the N examples whose answers are kept: all, or the worst ones, the worst first.
       answers: by name of an averaged output float32 [N, ...], in the order of `ids`.
       examples_uri: folder of the Examples artifact that the test examples are from.
       history: of the training, an entry an epoch.
