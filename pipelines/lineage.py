@@ -52,7 +52,7 @@ class Version:
       data: what it was trained on, the newest span first.
       code: the code that trained it; None of versions from before that was noted.
       recipe: what it was trained by, with the values that a search has found.
-      figures: the Judge's, on the newest data: `error` and others, as fractions.
+      figures: the Judge's, on the newest data: those of the task's metrics that it has.
       model: folder of the Model artifact.
     """
 

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from components import tasks
 from components.judge import benchmarks
 from components.judge.results import COUNTS, METRICS, SCALES, figure_text, judged_table, row_text
 from pipelines import paths
@@ -23,8 +24,6 @@ from pipelines.recipe import IDENTITY, Recipe
 if TYPE_CHECKING:
     from pipelines.costs import NetworkCost, PublishedCount
 
-# The metrics that are no fractions, as they are printed.
-_FORMATS = {"cross_entropy": "{:.4f}", "steps_to_72.2_accuracy": "{:,}"}
 _FLOAT32_BYTES = 4
 # The column that has the most to say keeps its width on a narrow terminal.
 _PUBLISHED_WIDTH = 22
@@ -238,8 +237,11 @@ def _beside(row: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def judgement_screen(judgement: Mapping[str, Any]) -> Group:
     """One judgement: what was measured, and the published figures beside it."""
+    task = tasks.find(judgement.get("task", tasks.EARLIEST))
+    texts = {metric.name: metric.text for metric in (*task.blessing, *task.metrics)}
+    # The others are counts: of steps until a figure was reached.
     measured = ", ".join(
-        f"{METRICS[name]} {_FORMATS.get(name, '{:.2%}').format(value)}"
+        f"{METRICS[name]} {texts.get(name, '{:,}'.format)(value)}"
         for name, value in judgement["metrics"].items()
         if value is not None
     )

@@ -9,6 +9,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from components import tasks
+from components.tasks import Metric
 from pipelines.display import table_of
 from pipelines.lineage import Data, Version, changes
 
@@ -17,8 +19,14 @@ _CHANGES = 8
 
 
 def history_screen(versions: Sequence[Version]) -> Table:
-    """A row a version, the newest first, with what its recipe changed in the one before."""
-    table = table_of("version", "pushed", "data", "recipe", "code", "test error")
+    """A row a version, with what its recipe changed in the one before.
+
+    Args:
+      versions: of one model, one or more, the newest first.
+    """
+    task = tasks.find(versions[0].recipe.get("task", tasks.EARLIEST))
+    metric = task.metrics[0]
+    table = table_of("version", "pushed", "data", "recipe", "code", f"test {metric.title}")
     for version, before in zip(versions, [*versions[1:], None], strict=True):
         table.add_row(
             Text.assemble(version.version, "\n", (version.state, _STYLES.get(version.state, ""))),
@@ -26,7 +34,7 @@ def history_screen(versions: Sequence[Version]) -> Table:
             "\n".join([version.dataset or "", *map(_data, version.data)]),
             _recipe(version, before),
             (version.code or "not noted").replace(", ", "\n"),
-            _error(version),
+            _figure(version, metric),
         )
     return table
 
@@ -55,6 +63,6 @@ def _recipe(version: Version, before: Version | None) -> str:
     return "\n".join([*found[:_CHANGES], *more]) or "as before"
 
 
-def _error(version: Version) -> str:
-    error = version.figures.get("error")
-    return "" if error is None else f"{100 * error:.2f} %"
+def _figure(version: Version, metric: Metric) -> str:
+    value = version.figures.get(metric.name)
+    return "" if value is None else metric.text(value)

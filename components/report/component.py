@@ -32,7 +32,7 @@ class ReportSpec(types.ComponentSpec):
 
 
 class Report(base_component.BaseComponent):
-    """Makes one self-contained page about a run: figures, curves, mistakes, filters."""
+    """Makes one self-contained page about a run: figures, curves, answers, filters."""
 
     SPEC_CLASS = ReportSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
@@ -53,7 +53,7 @@ class Report(base_component.BaseComponent):
     ):
         """
         Args:
-          examples: Examples with a `test` split: the mistakes are shown from it.
+          examples: Examples with a `test` split: the answers are shown beside it.
           model_run: the Trainer's ModelRun with history.json, recipe.json and model.keras.
           judgement: the Judge's Judgement.
           transform_graph: of the Transform; without it, nothing is shown of the augmentation.

@@ -5,7 +5,6 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import chain, islice
 from typing import Any
 
@@ -19,15 +18,13 @@ from tfx.types import artifact_utils
 from components import examples, model_run, progress, tasks
 from components.evaluate.verdict import told
 from components.judge import results
-from components.report import augmentation, mistakes, pictures, probes, trials
-from components.report.pages import PAGES
+from components.report import augmentation, pages, pictures, trials
+from components.report.evidence import Evidence
 
 _STAGE = "Report"
-_MISTAKES = 24
-_CLASSES = 40
-_CONFUSIONS = 10
+# Of a history's entries, those about the images that were held out.
+_VALIDATED = "val_"
 _DEAD_LETTERS = 10
-_BAR_REM = 6.0
 
 
 class Executor(base_executor.BaseExecutor):
@@ -77,7 +74,9 @@ def _push(
         [each.uri for each in evaluations],
         [each.get_int_custom_property("blessed") == 1 for each in blessings],
         artifact_utils.get_single_uri(input_dict["infra_blessing"]),
-        tasks.find(model_run.recipe(artifact_utils.get_single_uri(input_dict["model_run"]))["task"]),
+        tasks.find(
+            model_run.recipe(artifact_utils.get_single_uri(input_dict["model_run"]))["task"]
+        ),
         json.loads(exec_properties["thresholds"]),
     )
 
@@ -113,51 +112,54 @@ def render(
       push: whether the model replaces the served one, and the reasons.
     """
     judgement = _read_json(judgement_uri, "judgement.json")
+    task = tasks.find(judgement["task"])
+    own = task.part("pictures")
     recipe = model_run.recipe(model_run_uri)
     history = model_run.history(model_run_uri)
-    scores, labels, ids = _read_predictions(judgement_uri)
-    names = judgement["labels"]
+    probed = _read_json(probes_uri, "probes.json") if probes_uri else None
+    evidence = Evidence(judgement, *_read_predictions(judgement_uri), examples_uri, history, probed)
 
     progress.report(_STAGE, 1, 4, "drawing curves and filters")
     model = model_run.network(model_run_uri)
     kernel = first_kernel(model)
-    curves = pictures.curves(history)
-    progress.report(_STAGE, 2, 4, "finding the worst mistakes")
+    curves = pictures.curves(history, own.curves(history))
+    progress.report(_STAGE, 2, 4, "drawing the augmentation")
     sheet = None
     if transform_uri:
         sheet = augmentation.contact_sheet(examples_uri, transform_uri, recipe)
-    worst = _worst(scores, labels, ids, names, examples_uri)
-    progress.report(_STAGE, 3, 4, "drawing the confusion matrix")
-    matrix = mistakes.confusion_matrix(scores, labels)
-    classes = _classes(mistakes.by_class(matrix, labels), names)
-    low, high = mistakes.interval(_wrong(judgement), judgement["examples"])
-    facts = _facts(recipe, judgement, history, model.count_params(), date)
+    progress.report(_STAGE, 3, 4, "drawing answers")
+    headline = own.headline(evidence)
+    facts = [
+        ("Data", ", ".join(filter(None, (recipe["dataset"], headline.data)))),
+        ("Size", recipe["size"]),
+        ("Seed", str(recipe["seed"])),
+        ("Protocol", judgement["protocol"]),
+        *own.facts(evidence),
+        ("Parameters", f"{model.count_params():,}"),
+        ("Training", f"{_epochs(len(history))}, {_duration(history)}"),
+        ("Date", f"{date:%-d %b %Y, %H:%M}"),
+    ]
     if verdict_uri:
         facts.append(("Data check", _read_json(verdict_uri, "verdict.json")["line"]))
-    page = PAGES.get_template("index.html").render(
-        recipe={"summary": "", **recipe},
-        recipe_json=json.dumps(recipe, indent=2, ensure_ascii=False),
-        judgement=judgement,
-        error=_percent(judgement["metrics"]["error"]),
-        wrong=_wrong(judgement),
-        interval=f"{100 * low:.2f} to {100 * high:.2f} %",
-        facts=facts,
-        push=push,
-        rows=[{**row, "text": results.row_text(row)} for row in judgement["rows"]],
-        curves=curves,
-        augmentation=sheet,
-        probes=probes.section(_read_json(probes_uri, "probes.json")) if probes_uri else None,
-        trials=trials.section(_read_json(trials_uri, "trials.json")) if trials_uri else None,
-        mistakes=worst,
-        confusion=pictures.confusion(matrix, names),
-        confusions=[
-            (names[true], names[given], number)
-            for true, given, number in mistakes.confusions(matrix, _CONFUSIONS)
-        ],
-        classes=classes[:_CLASSES],
-        classes_left=max(len(classes) - _CLASSES, 0),
-        filters=None if kernel is None else pictures.filters(kernel),
-        dead=_dead_letters(examples_uri),
+    tried = _read_json(trials_uri, "trials.json") if trials_uri else None
+    page = (
+        pages.of_task(task.name)
+        .get_template("index.html")
+        .render(
+            recipe={"summary": "", **recipe},
+            recipe_json=json.dumps(recipe, indent=2, ensure_ascii=False),
+            headline=headline,
+            facts=facts,
+            push=push,
+            rows=[{**row, "text": results.row_text(row)} for row in judgement["rows"]],
+            curves=curves,
+            validated=any(key.startswith(_VALIDATED) for epoch in history for key in epoch),
+            augmentation=sheet,
+            trials=trials.section(tried, task) if tried else None,
+            sections=own.sections(evidence),
+            filters=None if kernel is None else pictures.filters(kernel),
+            dead=_dead_letters(examples_uri),
+        )
     )
     progress.report(_STAGE, 4, 4, "")
     return page
@@ -180,38 +182,12 @@ def _read_json(uri: str, name: str) -> Any:
         return json.loads(file.read())
 
 
-def _read_predictions(uri: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read_predictions(uri: str) -> tuple[np.ndarray, list[str], dict[str, np.ndarray]]:
+    """The metrics' rows, the ids of the images whose answers are kept, and these by output."""
     with fileio.open(os.path.join(uri, "predictions.npz"), "rb") as file:
-        predictions = np.load(io.BytesIO(file.read()))
-    return predictions["scores"], predictions["label"], predictions["id"]
-
-
-def _wrong(judgement: dict[str, Any]) -> int:
-    return round(judgement["metrics"]["error"] * judgement["examples"])
-
-
-def _facts(
-    recipe: dict[str, Any],
-    judgement: dict[str, Any],
-    history: Sequence[dict[str, float]],
-    parameters: int,
-    date: datetime.datetime,
-) -> list[tuple[str, str]]:
-    measured = judgement["metrics"]
-    facts = [
-        ("Data", f"{recipe['dataset']}, {len(judgement['labels'])} classes"),
-        ("Size", recipe["size"]),
-        ("Seed", str(recipe["seed"])),
-        ("Protocol", judgement["protocol"]),
-        ("Parameters", f"{parameters:,}"),
-        ("Training", f"{_epochs(len(history))}, {_duration(history)}"),
-        ("Date", f"{date:%-d %b %Y, %H:%M}"),
-    ]
-    if measured["top5_error"] is not None:
-        facts.insert(4, ("Top-5 error", _percent(measured["top5_error"])))
-    if measured["cross_entropy"] is not None:
-        facts.insert(4, ("Cross-entropy", f"{measured['cross_entropy']:.4f} nats"))
-    return facts
+        predictions = dict(np.load(io.BytesIO(file.read())))
+    rows, ids = predictions.pop("rows"), predictions.pop("id")
+    return rows, [str(each) for each in ids], predictions
 
 
 def _epochs(number: int) -> str:
@@ -221,44 +197,6 @@ def _epochs(number: int) -> str:
 def _duration(history: Sequence[dict[str, float]]) -> str:
     seconds = round(sum(epoch.get("seconds", 0.0) for epoch in history))
     return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
-
-
-def _worst(
-    scores: np.ndarray, labels: np.ndarray, ids: np.ndarray, names: Sequence[str], uri: str
-) -> list[dict[str, Any]]:
-    found = mistakes.worst(scores, labels, ids, _MISTAKES)
-    encoded = examples.images(uri, "test", [mistake.id for mistake in found])
-    return [
-        {
-            "id": mistake.id,
-            "label": names[mistake.label],
-            "given": names[mistake.given],
-            "score": f"{100 * mistake.score:.1f} %",
-            "picture": pictures.thumbnail(encoded[mistake.id]),
-        }
-        for mistake in found
-    ]
-
-
-def _classes(rows: Sequence[mistakes.ClassErrors], names: Sequence[str]) -> list[dict[str, Any]]:
-    """In label order, or the highest errors first where there are many."""
-    if len(rows) > _CLASSES:
-        rows = sorted(rows, key=lambda row: -row.error)
-    highest = max(row.error for row in rows) or 1.0
-    return [
-        {
-            **asdict(row),
-            "name": names[row.label],
-            "error": _percent(row.error),
-            "bar": f"{_BAR_REM * row.error / highest:.2f}",
-            "taken_for": "" if row.taken_for is None else names[row.taken_for],
-        }
-        for row in rows
-    ]
 
 
 def _dead_letters(uri: str) -> dict[str, Any]:

@@ -11,15 +11,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 # What a drawing is drawn in, and what the page puts in its place.
-_INK, _LINE, _TRAIN, _TEST, _RIGHT, _WRONG = (
+_INK, _LINE, _TRAIN, _TEST, RIGHT, WRONG = (
     "#000001",
     "#000002",
     "#000003",
@@ -32,10 +35,10 @@ _PAGE_COLOURS = {
     _LINE: "var(--line)",
     _TRAIN: "var(--train)",
     _TEST: "var(--test)",
-    _RIGHT: "var(--right)",
-    _WRONG: "var(--wrong)",
+    RIGHT: "var(--right)",
+    WRONG: "var(--wrong)",
 }
-_STYLE = {
+STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -58,13 +61,15 @@ _STYLE = {
 _LOOKS = [
     {"color": colour, "linestyle": style}
     for style in ("-", "--")
-    for colour in (_TEST, _TRAIN, _RIGHT, _WRONG)
+    for colour in (_TEST, _TRAIN, RIGHT, WRONG)
 ]
 # Lines of more points are drawn without their points.
 _MARKED = 12
-_READABLE_CLASSES = 30
 _THUMBNAIL = 160
 _PIXELATED = 64
+# Even to the eye, in the dark too, and of other hues than the page's.
+_MAP_COLOURS = "viridis"
+_MAP_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,14 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Series:
+    """A value an epoch, or None, of the training images and of those that were held out of them."""
+
+    train: Sequence[float | None]
+    validation: Sequence[float | None] = ()
+
+
+@dataclass(frozen=True)
 class Thumbnail:
     """A small image as a data URI; `pixelated` where it is so small that its pixels should show."""
 
@@ -84,87 +97,91 @@ class Thumbnail:
     pixelated: bool
 
 
-def curves(history: Sequence[Mapping[str, float]]) -> list[Picture]:
-    """Loss, error and learning rate against the epoch.
+def curves(
+    history: Sequence[Mapping[str, float]], further: Mapping[str, Series] | None = None
+) -> list[Picture]:
+    """Loss, what a task shows beside it, and learning rate against the epoch.
 
     Args:
-      history: one mapping an epoch with epoch, loss, accuracy, val_loss, val_accuracy and
-        learning_rate; a curve of which no epoch has a value is left out.
+      history: one mapping an epoch with epoch, loss, val_loss and learning_rate.
+      further: by title the values of each epoch.
+
+    Returns:
+      A picture each. A line without any value is left out, and a picture without any line.
     """
-    error = [
-        {**epoch, **{f"{part}error": _percent_wrong(epoch, part) for part in ("", "val_")}}
-        for epoch in history
-    ]
-    drawn = (
-        _curve(error, "Loss", {"loss": ("train", _TRAIN), "val_loss": ("test", _TEST)}),
-        _curve(error, "Error, %", {"error": ("train", _TRAIN), "val_error": ("test", _TEST)}),
-        _curve(error, "Learning rate", {"learning_rate": ("", _TRAIN)}),
-    )
+    epochs = [row["epoch"] for row in history]
+
+    def of(*keys: str) -> Series:
+        return Series(*([row.get(key) for row in history] for key in keys))
+
+    parts = {
+        "Loss": of("loss", "val_loss"),
+        **(further or {}),
+        "Learning rate": of("learning_rate"),
+    }
+    drawn = (_curve(epochs, title, series) for title, series in parts.items())
     return [picture for picture in drawn if picture]
 
 
-def _percent_wrong(epoch: Mapping[str, float], part: str) -> float | None:
-    accuracy = epoch.get(f"{part}accuracy")
-    return None if accuracy is None else 100.0 * (1.0 - accuracy)
-
-
-def _curve(
-    history: Sequence[Mapping[str, float | None]], title: str, series: dict[str, tuple[str, str]]
-) -> Picture | None:
-    present = {
-        key: [(row["epoch"], row[key]) for row in history if row.get(key) is not None]
-        for key in series
-    }
-    present = {key: points for key, points in present.items() if points}
+def _curve(epochs: Sequence[int], title: str, series: Series) -> Picture | None:
+    parts = (("train", _TRAIN, series.train), ("validation", _TEST, series.validation))
+    present = [
+        (name, colour, points)
+        for name, colour, values in parts
+        if (points := [at for at in zip(epochs, values, strict=False) if at[1] is not None])
+    ]
     if not present:
         return None
-    said = []
-    with matplotlib.rc_context(_STYLE):
+    said, drawn = [], []
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.5), layout="constrained")
         axes = figure.add_subplot()
-        for key, points in present.items():
-            name, colour = series[key]
-            epochs, values = zip(*points, strict=True)
-            axes.plot(
-                epochs, values, color=colour, linewidth=1.8, marker="o", markersize=3, label=name
+        for name, colour, points in present:
+            places, values = zip(*points, strict=True)
+            drawn += axes.plot(
+                places, values, color=colour, linewidth=1.8, marker="o", markersize=3
             )
-            said.append(f"{name} from {values[0]:.4g} to {values[-1]:.4g}".strip())
+            said.append(
+                f"{name if series.validation else ''} from {values[0]:.4g} to {values[-1]:.4g}"
+            )
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_ylim(bottom=0)
         if len(present) > 1:
-            axes.legend(frameon=False, borderpad=0, loc="upper right")
-        alt = f"{title} by epoch, {len(history)} in all: {', '.join(said)}"
-        return Picture(title, alt, _svg(figure, alt))
+            names = [name for name, _, _ in present]
+            axes.legend(drawn, names, frameon=False, borderpad=0, loc="upper right")
+        alt = f"{title} by epoch, {len(epochs)} in all: {', '.join(map(str.strip, said))}"
+        return Picture(title, alt, svg(figure, alt))
 
 
-def accuracies(
+def percents(
     title: str, axis: str, places: Sequence[str], series: Mapping[str, Sequence[float]]
 ) -> Picture:
-    """Accuracies in percent at named places, a curve a series (two at most).
+    """Shares in percent at named places, a curve a series (two at most).
 
     Args:
       title, axis: what is drawn, and what the places are.
       places: names in order, at even distances.
-      series: accuracies in 0..1 by name, as many as places.
+      series: shares in 0..1 by name, as many as places.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.9), layout="constrained")
         axes = figure.add_subplot()
-        for (name, values), colour in zip(series.items(), (_TEST, _TRAIN), strict=False):
+        drawn = []
+        for values, colour in zip(series.values(), (_TEST, _TRAIN), strict=False):
             percent = [100.0 * value for value in values]
-            axes.plot(
-                places, percent, color=colour, linewidth=1.8, marker="o", markersize=3, label=name
+            drawn += axes.plot(
+                places, percent, color=colour, linewidth=1.8, marker="o", markersize=3
             )
         axes.tick_params(axis="x", rotation=60 if sum(map(len, places)) > 30 else 0)
         axes.set_xlabel(axis)
-        axes.legend(frameon=False, borderpad=0, loc="best")
+        axes.legend(drawn, list(series), frameon=False, borderpad=0, loc="best")
         said = [
             f"{name} {', '.join(f'{100 * value:.1f}' for value in values)}"
             for name, values in series.items()
         ]
         alt = f"{title} at {', '.join(places)}: {'; '.join(said)}"
-        return Picture(title, alt, _svg(figure, alt))
+        return Picture(title, alt, svg(figure, alt))
 
 
 def scatter(
@@ -173,16 +190,18 @@ def scatter(
     points: Sequence[tuple[float | str, float]],
     line: Sequence[float] | None = None,
     log: bool = False,
+    less_is_better: bool = False,
 ) -> Picture:
-    """Points, the highest of them marked.
+    """Points, the best of them marked.
 
     Args:
       title, axis: what is drawn, and what lies along the horizontal axis.
       points: places (numbers, or names in the order in which they first come) and heights.
       line: heights above the same places, drawn as steps.
       log: whether the places are numbers above 0 on a logarithmic axis.
+      less_is_better: whether the best point is the lowest, not the highest.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.5), layout="constrained")
         axes = figure.add_subplot()
         if log:
@@ -191,16 +210,17 @@ def scatter(
         if line is not None:
             axes.step(places, line, where="post", color=_TRAIN, linewidth=1.2)
         axes.plot(places, heights, "o", color=_TEST, markersize=4)
-        best = max(points, key=lambda point: point[1])
-        axes.plot(*([value] for value in best), "o", color=_RIGHT, markersize=8)
+        best = (min if less_is_better else max)(points, key=lambda point: point[1])
+        axes.plot(*([value] for value in best), "o", color=RIGHT, markersize=8)
         if all(isinstance(place, int) for place in places):
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         elif any(isinstance(place, str) for place in places):
             axes.tick_params(axis="x", rotation=60 if sum(map(len, set(places))) > 30 else 0)
         axes.set_xlabel(axis)
         shown = best[0] if isinstance(best[0], str) else f"{best[0]:.4g}"
-        alt = f"{title}, {len(points)} points; the highest, {best[1]:.4g}, at {axis} {shown}"
-        return Picture(title, alt, _svg(figure, alt))
+        which = "lowest" if less_is_better else "highest"
+        alt = f"{title}, {len(points)} points; the {which}, {best[1]:.4g}, at {axis} {shown}"
+        return Picture(title, alt, svg(figure, alt))
 
 
 def lines(
@@ -216,8 +236,8 @@ def lines(
       series: by name the places, ascending, and one value or more at each.
       log: whether the places are numbers above 0 on a logarithmic axis.
     """
-    said = []
-    with matplotlib.rc_context(_STYLE):
+    said, drawn = [], []
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.9), layout="constrained")
         axes = figure.add_subplot()
         if log:
@@ -226,7 +246,7 @@ def lines(
             places = [place for place, _ in points]
             means = [float(np.mean(values)) for _, values in points]
             marker = "o" if len(points) <= _MARKED else None
-            axes.plot(places, means, **look, linewidth=1.6, marker=marker, markersize=3, label=name)
+            drawn += axes.plot(places, means, **look, linewidth=1.6, marker=marker, markersize=3)
             low, high = zip(*((min(values), max(values)) for _, values in points), strict=True)
             axes.fill_between(places, low, high, color=look["color"], alpha=0.15, linewidth=0)
             said.append(f"{name} from {means[0]:.4g} to {means[-1]:.4g}")
@@ -236,15 +256,15 @@ def lines(
             axes.set_xticks(marked, [f"{place:g}" for place in marked])
             axes.minorticks_off()
         if len(series) > 1:
-            axes.legend(frameon=False, borderpad=0, loc="best", fontsize=8)
+            axes.legend(drawn, list(series), frameon=False, borderpad=0, loc="best", fontsize=8)
         alt = f"{title} by {axis}: {'; '.join(said)}"
-        return Picture(title, alt, _svg(figure, alt))
+        return Picture(title, alt, svg(figure, alt))
 
 
 def dots(title: str, series: Mapping[str, Sequence[float]]) -> Picture:
     """The values of each name in a column of its own, their means marked."""
     names = list(series)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6, 2.9), layout="constrained")
         axes = figure.add_subplot()
         for name, values in series.items():
@@ -254,73 +274,7 @@ def dots(title: str, series: Mapping[str, Sequence[float]]) -> Picture:
         axes.tick_params(axis="x", rotation=60 if sum(map(len, names)) > 30 else 0)
         means = ", ".join(f"{name} {np.mean(values):.4g}" for name, values in series.items())
         alt = f"{title}, means: {means}"
-        return Picture(title, alt, _svg(figure, alt))
-
-
-def confusion(matrix: np.ndarray, names: Sequence[str]) -> Picture:
-    """The confusion matrix [C, C]: true labels in rows, given labels in columns.
-
-    Up to thirty classes each cell is numbered; beyond that only the shade is left. The shade of
-    the mistakes is relative to the most frequent mistake: the diagonal would drown them.
-    """
-    classes = len(matrix)
-    mistakes = matrix * (1 - np.eye(classes, dtype=np.int64))
-    alt = (
-        f"Confusion matrix of {classes} classes: {int(np.trace(matrix)):,} right, "
-        f"{int(mistakes.sum()):,} wrong"
-    )
-    with matplotlib.rc_context({**_STYLE, "axes.grid": False}):
-        side = 4.2 if classes <= 12 else 6.4
-        figure = Figure(figsize=(side, side), layout="constrained")
-        axes = figure.add_subplot()
-        if classes <= _READABLE_CLASSES:
-            _numbered_cells(axes, matrix, mistakes, side)
-            rotation = 0 if max(map(len, names)) * classes <= 40 else 90
-            axes.set_xticks(range(classes), [_short(name) for name in names], rotation=rotation)
-            axes.set_yticks(range(classes), [_short(name) for name in names])
-        else:
-            axes.imshow(_shades(matrix, mistakes), interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-        axes.set_xlabel("given")
-        axes.set_ylabel("true")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        axes.set_aspect("equal")
-        return Picture("Confusion matrix", alt, _svg(figure, alt))
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else name[:13] + "…"
-
-
-def _numbered_cells(axes, matrix: np.ndarray, mistakes: np.ndarray, side: float) -> None:
-    classes, most = len(matrix), max(mistakes.max(), 1)
-    size = min(10.0, 75 * side / classes / max(len(str(matrix.max())), 2))
-    for i, j in np.ndindex(*matrix.shape):
-        colour, shade = (
-            (_RIGHT, 0.22) if i == j else (_WRONG, 0.75 * (mistakes[i, j] / most) ** 0.5)
-        )
-        axes.add_patch(
-            matplotlib.patches.Rectangle(
-                (j - 0.47, i - 0.47), 0.94, 0.94, facecolor=colour, alpha=shade, linewidth=0
-            )
-        )
-        if matrix[i, j]:
-            axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=size)
-    axes.set_xlim(-0.5, classes - 0.5)
-    axes.set_ylim(classes - 0.5, -0.5)
-
-
-def _shades(matrix: np.ndarray, mistakes: np.ndarray) -> np.ndarray:
-    """RGBA [C, C, 4] in colours that can be seen on white and on black."""
-    shades = np.zeros((*matrix.shape, 4))
-    shades[..., :3] = (0.84, 0.33, 0.29)
-    shades[..., 3] = (mistakes / max(mistakes.max(), 1)) ** 0.5
-    right = np.arange(len(matrix))
-    shades[right, right] = (0.30, 0.55, 0.75, 1.0)
-    shades[right, right, 3] = np.diag(matrix) / np.maximum(matrix.sum(axis=1), 1) * 0.6
-    return shades
+        return Picture(title, alt, svg(figure, alt))
 
 
 def filters(kernel: np.ndarray) -> Picture | None:
@@ -359,6 +313,64 @@ def image(title: str, alt: str, drawn: Image.Image) -> Picture:
     return Picture(title, alt, markup)
 
 
+def maps(title: str, unit: str, picture: np.ndarray, rasters: Mapping[str, np.ndarray]) -> Picture:
+    """A picture and maps of it in one row, the maps with one scale of colours and its bar.
+
+    Args:
+      title: what they are of.
+      unit: of the maps' values; "" for none.
+      picture: uint8 [H, W] or [H, W, 3].
+      rasters: maps by name, float [h, w] each, of any size; what is not finite is left blank.
+    """
+    known = {name: values[np.isfinite(values)] for name, values in rasters.items()}
+    every = np.concatenate(list(known.values()))
+    low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
+    said = [f"{name} {_range_text(values, unit)}" for name, values in known.items()]
+    alt = (
+        f"{title}: picture; {'; '.join(said)}; colours from {low:.4g} to {high:.4g} {unit}".rstrip()
+    )
+    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
+        tall = picture.shape[0] / picture.shape[1]
+        width = 2.2 * (1 + len(rasters)) + 0.7
+        figure = Figure(figsize=(width, 2.2 * tall + 0.4), layout="constrained")
+        panels = figure.subplots(1, 1 + len(rasters), squeeze=False)[0]
+        _panel(panels[0], "picture", _reduced(picture), cmap="gray", vmin=0, vmax=255)
+        for axes, (name, values) in zip(panels[1:], rasters.items(), strict=True):
+            wild = np.ma.masked_invalid(_thinned(values))
+            drawn = _panel(axes, name, wild, cmap=_MAP_COLOURS, vmin=low, vmax=high)
+        bar = figure.colorbar(drawn, ax=list(panels), fraction=0.03, pad=0.01)
+        bar.set_label(unit)
+        bar.outline.set_visible(False)
+        # Else it is hundreds of rectangles.
+        bar.solids.set_rasterized(True)
+        return Picture(title, alt, svg(figure, alt))
+
+
+def _panel(axes: Axes, name: str, pixels: np.ndarray, **colours: Any) -> AxesImage:
+    axes.set_title(name, fontsize=10)
+    axes.axis("off")
+    # Not resampled: the browser scales the pixels as they are.
+    return axes.imshow(pixels, interpolation="none", aspect="auto", **colours)
+
+
+def _range_text(values: np.ndarray, unit: str) -> str:
+    if not len(values):
+        return "without values"
+    return f"{values.min():.4g} to {values.max():.4g} {unit}, mean {values.mean():.4g}"
+
+
+def _reduced(picture: np.ndarray) -> np.ndarray:
+    shown = Image.fromarray(picture)
+    shown.thumbnail((_MAP_SIDE, _MAP_SIDE))
+    return np.asarray(shown)
+
+
+def _thinned(values: np.ndarray) -> np.ndarray:
+    """Each n-th value: a mean would blur what is not known into what is."""
+    step = -(-max(values.shape) // _MAP_SIDE)
+    return values[::step, ::step]
+
+
 def thumbnail(encoded: bytes) -> Thumbnail:
     """A PNG or JPEG made small enough for a page."""
     with Image.open(io.BytesIO(encoded)) as opened:
@@ -374,7 +386,7 @@ def _data_uri(image: Image.Image, kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _svg(figure: Figure, alt: str) -> str:
+def svg(figure: Figure, alt: str) -> str:
     """A figure as an SVG element in the page's colours and letters."""
     buffer = io.StringIO()
     # The salt makes the ids inside the drawing its own: several stand on one page.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from components.report import pictures
-from components.report.probes import Section, Table
+from components.report.evidence import Measured, Table
+from components.tasks import Task
 
 _SEARCHES = {
     "random": "at random",
@@ -18,60 +20,115 @@ _SEARCHES = {
 }
 
 
-def section(found: Mapping[str, Any]) -> Section:
-    """The section about the content of a `trials.json`."""
-    rows = found["rows"]
+@dataclass(frozen=True)
+class _Score:
+    """What trials are compared by: its name, how it is printed, and which of two is better."""
+
+    title: str
+    unit: str
+    scale: float
+    less_is_better: bool
+
+    @property
+    def heading(self) -> str:
+        return self.title[:1].upper() + self.title[1:]
+
+    @property
+    def best(self) -> str:
+        return "lowest" if self.less_is_better else "highest"
+
+    def titled(self, by: str) -> str:
+        """The title of a drawing: what is measured, by what, in which unit."""
+        return f"{self.heading} by {by}" + (f", {self.unit}" if self.unit else "")
+
+    def of(self, row: Mapping[str, Any]) -> float:
+        return self.scale * row["score"]
+
+    def text(self, row: Mapping[str, Any]) -> str:
+        figure = f"{self.of(row):.2f}" if self.unit == "%" else f"{self.of(row):.4g}"
+        return f"{figure} {self.unit}".rstrip()
+
+
+def _score(task: Task) -> _Score:
+    """The entry of the history that a task watches: one of its metrics, or one of Keras' alone."""
+    name = task.monitor.removeprefix("val_")
+    for metric in (*task.blessing, *task.metrics):
+        if metric.name == name:
+            # Rates are measured as fractions.
+            unit, scale = (metric.unit, 1.0) if metric.unit else ("%", 100.0)
+            return _Score(metric.title, unit, scale, task.monitor_less_is_better)
+    return _Score(name.replace("_", " "), "", 1.0, task.monitor_less_is_better)
+
+
+def section(found: Mapping[str, Any], task: Task) -> Measured:
+    """The section about the content of a `trials.json`.
+
+    Args:
+      found: that content.
+      task: whose `monitor` the trials were compared by.
+    """
+    rows, score = found["rows"], _score(task)
     done = [row for row in rows if row["score"] is not None]
     failed = len(rows) - len(done)
     sets = "1 set of values was" if len(rows) == 1 else f"{len(rows)} sets of values were"
     explanation = (
         f"Before the training, {sets} chosen "
         f"{_SEARCHES[found['search']]} and trained on four fifths of the training images. The "
-        "accuracy is that on the last fifth; the test images had no part in it. "
-        f"Trial {int(found['best']) + 1} has the highest, and its values were trained with."
+        f"{score.title} is that on the last fifth; the test images had no part in it. "
+        f"Trial {int(found['best']) + 1} has the {score.best}, and its values were trained with."
     )
     if failed:
         explanation += f" {failed} came to nothing."
-    drawn = [_by_trial(done), *(_by_value(done, path, found["space"]) for path in found["space"])]
-    return Section(explanation, drawn, [_table(rows, list(found["space"]))])
+    space = found["space"]
+    drawn = [_by_trial(done, score), *(_by_value(done, path, space, score) for path in space)]
+    return Measured(explanation, drawn, [_table(rows, list(space), score)])
 
 
-def _by_trial(rows: Sequence[Mapping[str, Any]]) -> pictures.Picture:
-    points = [(int(row["trial"]) + 1, 100 * row["score"]) for row in rows]
-    so_far = list(itertools.accumulate((score for _, score in points), max))
-    return pictures.scatter("Accuracy by trial, %", "trial", points, line=so_far)
+def _by_trial(rows: Sequence[Mapping[str, Any]], score: _Score) -> pictures.Picture:
+    points = [(int(row["trial"]) + 1, score.of(row)) for row in rows]
+    better = min if score.less_is_better else max
+    so_far = list(itertools.accumulate((height for _, height in points), better))
+    return pictures.scatter(
+        score.titled("trial"), "trial", points, so_far, less_is_better=score.less_is_better
+    )
 
 
 def _by_value(
-    rows: Sequence[Mapping[str, Any]], path: str, space: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]], path: str, space: Mapping[str, Any], score: _Score
 ) -> pictures.Picture:
     choices = space[path]
     a_range = isinstance(choices, Mapping)
     values = [row["values"][path] for row in rows]
     # A list's values stand beside each other in its order.
     places = values if a_range else [_text(value) for value in values]
-    points = [(place, 100 * row["score"]) for place, row in zip(places, rows, strict=True)]
+    points = [(place, score.of(row)) for place, row in zip(places, rows, strict=True)]
     if not a_range:
         order = [_text(choice) for choice in choices]
         points.sort(key=lambda point: order.index(point[0]))
     log = a_range and choices.get("sampling") == "log"
-    return pictures.scatter(f"Accuracy by {path.split('.')[-1]}, %", path, points, log=log)
+    title = score.titled(path.split(".")[-1])
+    return pictures.scatter(title, path, points, log=log, less_is_better=score.less_is_better)
 
 
-def _table(rows: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> Table:
+def _table(rows: Sequence[Mapping[str, Any]], paths: Sequence[str], score: _Score) -> Table:
     """The best first, those that failed last."""
-    ordered = sorted(rows, key=lambda row: -1.0 if row["score"] is None else row["score"])
+    order = sorted(
+        (row for row in rows if row["score"] is not None),
+        key=lambda row: row["score"],
+        reverse=not score.less_is_better,
+    )
+    order += [row for row in rows if row["score"] is None]
     return Table(
-        ("Trial", *paths, "Epochs", "Seconds", "Accuracy"),
+        ("Trial", *paths, "Epochs", "Seconds", score.heading),
         [
             (
                 str(int(row["trial"]) + 1),
                 *(_text(row["values"][path]) for path in paths),
                 "" if row["epochs"] is None else str(row["epochs"]),
                 "" if row["seconds"] is None else f"{row['seconds']:.0f}",
-                row["error"] if row["score"] is None else f"{100 * row['score']:.2f} %",
+                row["error"] if row["score"] is None else score.text(row),
             )
-            for row in reversed(ordered)
+            for row in order
         ],
     )
 

@@ -9,7 +9,11 @@ import pkgutil
 from components.settings import check_choice
 from components.tasks.task import CHANGE, Metric, Output, Task
 
-__all__ = ["CHANGE", "Metric", "Output", "Task", "find", "names"]
+__all__ = ["CHANGE", "EARLIEST", "Metric", "Output", "Task", "find", "names"]
+
+
+# Of recipes, judgements and versions from before there were others, which do not say.
+EARLIEST = "classification"
 
 
 @functools.cache

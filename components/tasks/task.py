@@ -24,7 +24,10 @@ the same functions; `Task.part` imports them. The stages call these functions an
     `objections(answers, names)`: what a served answer must never be. `check(answers, truths,
     names)`: whether a model and examples belong together.
 `pictures`
-    `headline`, `facts`, `curves` and `sections` of the report.
+    Of the report, in the types of `components.report.evidence`: `headline(evidence)`; `facts(
+    evidence)`, names and texts beside the run's own; `curves(history)`, by title what is drawn
+    beside loss and learning rate; `sections(evidence)`, rendered from the `templates` in the task's
+    folder, whose `task.css` joins the page's style.
 """
 
 from __future__ import annotations
@@ -64,6 +67,10 @@ class Metric:
     def passes(self, value: float, bound: float) -> bool:
         """Whether a figure reaches a bound. NaN reaches none."""
         return value <= bound if self.less_is_better else value >= bound
+
+    def text(self, value: float) -> str:
+        """A figure as it is printed: a rate in percent, others in their unit."""
+        return f"{value:.4f} {self.unit}" if self.unit else f"{100 * value:.2f} %"
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@ import datetime
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import keras
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,11 +19,15 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
 
+from components import tasks
 from components.artifacts import Judgement
-from components.judge import benchmarks, metrics, results
-from components.report import executor, mistakes, pictures, probes
+from components.judge import benchmarks, results
+from components.report import executor, pages, pictures
 from components.report.component import Report
+from components.report.evidence import Evidence
+from components.tasks.classification import confusion, mistakes, probes
 
+TASK = tasks.find("classification")
 NOON = datetime.datetime(2026, 3, 1, 12, 0)
 
 
@@ -30,8 +36,11 @@ def _write_judgement(folder, run, digits, scores=None, figures=("lecun1998-lenet
     if scores is None:
         logits = run.network.predict(images[..., None] / 16.0, verbose=0)
         scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    measured = metrics.measure(scores, labels)
+    rows = TASK.part("metrics").rows({"scores": scores}, labels, {})
+    measured = TASK.part("metrics").figures(rows, {})
     judgement = {
+        "task": TASK.name,
+        "task_args": {},
         "recipe": "digits",
         "size": "small",
         "dataset": "digits",
@@ -47,7 +56,7 @@ def _write_judgement(folder, run, digits, scores=None, figures=("lecun1998-lenet
     Path(folder).mkdir()
     Path(folder, "judgement.json").write_text(json.dumps(judgement))
     ids = np.array([f"test#{index}" for index in range(len(labels))])
-    np.savez(Path(folder, "predictions.npz"), scores=scores, label=labels, id=ids)
+    np.savez(Path(folder, "predictions.npz"), rows=rows, id=ids, scores=scores)
     return scores, labels
 
 
@@ -191,7 +200,7 @@ def test_confusion_agrees_with_scikit_learn(digits_run, digits, tmp_path):
 def test_mistakes_of_a_case_worked_by_hand():
     scores = np.array([[0.1, 0.9, 0], [0.2, 0.2, 0.6], [0, 0.3, 0.7], [0, 0, 1], [0, 0, np.nan]])
     labels = np.array([0, 0, 0, 2, 1])
-    found = mistakes.worst(scores, labels, np.array(["a", "b", "c", "d", "e"]), 2)
+    found = mistakes.worst(scores, labels, ["a", "b", "c", "d", "e"], 2)
     assert [(mistake.id, mistake.given) for mistake in found] == [("a", 1), ("c", 2)]
     matrix = mistakes.confusion_matrix(scores, labels)
     assert matrix.tolist() == [[0, 1, 2], [0, 0, 0], [0, 0, 1]]
@@ -210,16 +219,30 @@ def test_interval_of_an_error_rate():
     assert mistakes.interval(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
 
 
-def test_a_history_without_validation_has_fewer_curves():
+def test_curves_are_of_the_training_images_and_of_those_held_out(page):
+    text = " ".join(_Page(page).text)
+    assert "the validation values are taken at its end, on training images that were held" in text
+    assert "Loss by epoch, 6 in all: train from 2 to 0.1555, validation from 1.8 to 0.1649" in page
+    assert "Error, % by epoch, 6 in all: train from 60 to 4.666, validation from 50 to" in page
+    assert "Learning rate by epoch, 6 in all: from 0.01 to 0.005905" in page
+
+
+def test_a_history_without_validation_has_fewer_curves(digits_run, digits, tmp_path):
     history = [{"epoch": 1, "loss": 0.5, "accuracy": 0.9}]
-    drawn = pictures.curves(history)
+    drawn = pictures.curves(history, TASK.part("pictures").curves(history))
     assert [picture.title for picture in drawn] == ["Loss", "Error, %"]
-    assert "train from 10 to 10" in drawn[1].alt
+    assert drawn[1].alt.endswith("train from 10 to 10")
+    _write_judgement(tmp_path / "judgement", digits_run, digits)
+    run = tmp_path / "model_run"
+    shutil.copytree(digits_run.model_run, run)
+    (run / "history.json").write_text(json.dumps([{**history[0], "seconds": 9.0}]))
+    folders = (digits_run.examples, str(run), str(tmp_path / "judgement"))
+    assert "validation" not in " ".join(_Page(executor.render(*folders, NOON)).text)
 
 
 def test_many_classes_lose_their_numbers_but_not_their_shades():
     names = [f"class {label}" for label in range(60)]
-    drawn = pictures.confusion(np.eye(60, dtype=np.int64) * 50, names)
+    drawn = confusion.drawing(np.eye(60, dtype=np.int64) * 50, names)
     assert "<image" in drawn.markup
     assert "class 59" not in drawn.markup
     assert drawn.alt == "Confusion matrix of 60 classes: 3,000 right, 0 wrong"
@@ -318,3 +341,79 @@ def test_the_papers_figures_stand_beside_those_of_the_layers():
     assert of_layers.columns[-2:] == ("linear SVM, paper", "softmax, paper")
     assert [row[-2:] for row in of_layers.rows] == [("", ""), ("85.5 %", "")]
     assert len(by_number.columns) == 4
+
+
+def test_the_frame_names_no_task():
+    """But for `aria-label`, which says a picture's words, and the words of a page that is shown."""
+    of_classes = re.compile(r"(?<![\w-])(label|accuracy|scores|classes|confusion)(?![\w-])")
+    folder = Path(executor.__file__).parent
+    files = [*folder.glob("*.py"), folder / "templates" / "index.html"]
+    assert len(files) > 6
+    assert {file.name: of_classes.findall(file.read_text()) for file in files} == {
+        file.name: [] for file in files
+    }
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_every_task_has_the_parts_of_the_page(name):
+    part = tasks.find(name).part("pictures")
+    assert all(callable(getattr(part, each)) for each in ("headline", "facts", "curves"))
+    assert callable(part.sections)
+
+
+def test_what_a_task_shows_is_escaped_and_names_its_sections():
+    rows = TASK.part("metrics").rows({"scores": np.eye(2)[[0, 1, 1]]}, np.array([0, 1, 1]), {})
+    figures = TASK.part("metrics").figures(rows, {})
+    judgement = {"metrics": figures, "not_finite": 0, "labels": ["<cat>", "dog"]}
+    evidence = Evidence(judgement, rows, ["a", "b", "c"], {"scores": np.eye(2)[[0, 1, 1]]}, "", [])
+    shown = TASK.part("pictures")
+    ids = [section.id for section in shown.sections(evidence)]
+    assert ids == ["mistakes", "confusion", "classes"]
+    assert "<td>&lt;cat&gt;</td>" in shown.sections(evidence)[-1].markup
+    head = shown.headline(evidence)
+    assert (head.figure, head.words) == ("0.00 %", "test error: 0 of 3 images wrong")
+    assert (head.data, head.warning) == ("2 classes", "")
+    # With five classes or fewer there is no top-5 error.
+    assert [name for name, _ in shown.facts(evidence)] == ["Cross-entropy"]
+
+
+def test_a_task_without_templates_has_the_frames():
+    assert pages.of_task("none").get_template("measured.html")
+
+
+def _rasters_in(markup):
+    parts = re.findall(r"base64,([^\"]+)", markup)
+    return [np.array(Image.open(io.BytesIO(base64.b64decode(each)))) for each in parts]
+
+
+def test_maps_of_one_row_share_their_colours():
+    depth = np.linspace(1.0, 4.0, 12).reshape(3, 4)
+    true = np.full((6, 8), 4.0)
+    true[0, 0] = np.nan
+    seen = np.arange(3 * 4 * 3, dtype=np.uint8).reshape(3, 4, 3)
+    drawn = pictures.maps("kitchen 7", "m", seen, {"predicted": depth, "true": true})
+    assert drawn.title == "kitchen 7"
+    assert drawn.alt == (
+        "kitchen 7: picture; predicted 1 to 4 m, mean 2.5; true 4 to 4 m, mean 4; "
+        "colours from 1 to 4 m"
+    )
+    assert f'aria-label="{drawn.alt}"' in drawn.markup
+    for said in ("picture", "predicted", "true", "m"):
+        assert f">{said}</text>" in drawn.markup
+    picture, predicted, of_true, bar = _rasters_in(drawn.markup)
+    np.testing.assert_array_equal(picture[..., :3], seen)
+    colours = matplotlib.colormaps["viridis"]
+    np.testing.assert_array_equal(predicted, colours((depth - 1) / 3, bytes=True))
+    assert of_true.shape == (6, 8, 4) and of_true[0, 0, 3] == 0
+    assert (of_true.reshape(-1, 4)[1:] == predicted[-1, -1]).all()
+    # Stored upside down, and turned in the page.
+    np.testing.assert_allclose(bar[-1, 0, :3], predicted[-1, -1, :3], atol=4)
+    assert 'transform="scale(1 -1)' in drawn.markup
+
+
+def test_maps_without_a_value_and_large_ones():
+    grey = np.zeros((480, 640), np.uint8)
+    unknown = np.full((480, 640), np.inf)
+    drawn = pictures.maps("hall", "", grey, {"true": unknown})
+    assert "true without values" in drawn.alt
+    assert [each.shape[:2] for each in _rasters_in(drawn.markup)[:2]] == [(192, 256), (160, 214)]

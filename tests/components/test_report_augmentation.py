@@ -7,7 +7,11 @@ from PIL import Image
 
 from components.report import augmentation
 
-RECIPE = {"seed": 3, "augment": [{"step": "area_aspect"}, {"step": "pca_colour", "std": 0.1}]}
+RECIPE = {
+    "task": "classification",
+    "seed": 3,
+    "augment": [{"step": "area_aspect"}, {"step": "pca_colour", "std": 0.1}],
+}
 
 
 def pixels_of(picture) -> np.ndarray:
@@ -42,7 +46,7 @@ def test_a_row_an_image_with_what_the_network_saw(photographs):
 def test_grey_images(mnist_examples, transformed):
     graph = transformed["none"].transform_savedmodel_dir.rsplit("/", 1)[0]
     settings = {"size": [32, 32], "channels": 1, "fit": "pad"}
-    recipe = {"seed": 0, "preprocess": settings, "augment": [{"step": "affine", "rotate": 20.0}]}
+    recipe = {**RECIPE, "preprocess": settings, "augment": [{"step": "affine", "rotate": 20.0}]}
     sheet = pixels_of(augmentation.contact_sheet(mnist_examples, graph, recipe))
     assert sheet.shape[0] == 6 * 102 - 6
     assert (sheet[..., 0] == sheet[..., 2]).all()

@@ -334,7 +334,7 @@ class TestRun:
         assert "Trainer train 1 min 05 s" in lines
         assert "Blessed: accuracy 0.9913 >= 0.97" in lines
         assert "lenet (small) on 10,000 test images of mnist, protocol 1-crop" in lines
-        assert "error 0.87%, top-5 error 0.01%, cross-entropy 0.0310" in lines
+        assert "error 0.87 %, top-5 error 0.01 %, cross-entropy 0.0310 nats" in lines
         assert "LeNet-5, error 0.95 % 0.87 % -0.08 yes" in lines
         assert "Figure 9, [quoted]" in text
         assert "Dead letters 3 images could not be used" in lines

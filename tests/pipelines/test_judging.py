@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from pipelines import cli, judging, recipes
+from pipelines import cli, judging, recipes, screens
 
 SHADES = (0, 100, 200)
 
@@ -68,7 +68,7 @@ def judge(root, monkeypatch):
 def test_one_model_by_the_recipes_protocol(judge):
     text = judge("black")
     assert "lenet (small) on 3 test images of /shades, protocol 1-crop" in text
-    assert "error 66.67%, cross-entropy" in text
+    assert "error 66.67 %, cross-entropy" in text
     assert "no: other data" in text
 
 
@@ -90,3 +90,15 @@ def test_several_models_are_an_ensemble(judge):
     assert "protocol 2 x 1-crop" in text
     # The mean of the probabilities: 0.35, 0.5 and 0.15.
     assert "cross-entropy 1.2134" in text
+
+
+@pytest.mark.parametrize("said", [{"task": "classification"}, {}])
+def test_figures_are_printed_as_the_task_has_them(said):
+    metrics = {"error": 0.5, "top5_error": None, "cross_entropy": 0.25}
+    metrics["steps_to_72.2_accuracy"] = 12000
+    judgement = {"recipe": "net", "size": "small", "dataset": "shades", "protocol": "1-crop"}
+    judgement |= {"examples": 2, "metrics": metrics, "rows": [], **said}
+    _, measured, _ = screens.judgement_screen(judgement).renderables
+    assert str(measured) == (
+        "error 50.00 %, cross-entropy 0.2500 nats, steps to 72.2 % accuracy 12,000"
+    )

@@ -136,6 +136,7 @@ def test_the_command_prints_it_and_gives_it_to_programs(root, monkeypatch):
     assert printed.exit_code == 0, printed.output
     for words in ("epochs: 1 -> 3", "span 2, 60 images", "25.00 %", "commit abc", "not noted"):
         assert words in printed.output
+    assert "test error" in printed.output
     told = CliRunner().invoke(cli.main, ["history", "lenet", "--json", "--root", str(root)])
     assert [each["version"] for each in json.loads(told.output)] == ["12", "11"]
 

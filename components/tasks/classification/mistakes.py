@@ -3,6 +3,7 @@
 Rows of scores that are not finite have no answer; they count as wrong and appear in no pair.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,14 +41,13 @@ def confusion_matrix(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def worst(scores: np.ndarray, labels: np.ndarray, ids: np.ndarray, number: int) -> list[Mistake]:
+def worst(scores: np.ndarray, labels: np.ndarray, ids: Sequence[str], number: int) -> list[Mistake]:
     """The wrong answers of which the model was surest, the surest first."""
     given = scores.argmax(axis=1)
     wrong = np.flatnonzero((given != labels) & np.isfinite(scores).all(axis=1))
     surest = wrong[np.argsort(-scores[wrong, given[wrong]], kind="stable")][:number]
     return [
-        Mistake(str(ids[i]), int(labels[i]), int(given[i]), float(scores[i, given[i]]))
-        for i in surest
+        Mistake(ids[i], int(labels[i]), int(given[i]), float(scores[i, given[i]])) for i in surest
     ]
 
 

@@ -1,32 +1,15 @@
 """The part of the page about a network's features: accuracy by layer, and by number of examples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from components.report import pictures
+from components.report.evidence import Measured, Table
 
 _CLASSIFIERS = {"svm": "linear SVM", "softmax": "softmax"}
 
 
-@dataclass(frozen=True)
-class Table:
-    """Names of the columns, and rows of texts."""
-
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Section:
-    """What is said, drawn and listed."""
-
-    explanation: str
-    pictures: list[pictures.Picture]
-    tables: list[Table]
-
-
-def section(probed: Mapping[str, Any]) -> Section:
+def section(probed: Mapping[str, Any]) -> Measured:
     """The section about the content of a `probes.json`."""
     rows = probed["rows"]
     most = max(row["examples_per_class"] for row in rows)
@@ -41,12 +24,10 @@ def section(probed: Mapping[str, Any]) -> Section:
     )
     layers = [row["layer"] for row in by_layer]
     numbers = [str(row["examples_per_class"]) for row in by_number]
-    drawn = [pictures.accuracies("Accuracy by layer, %", "layer", layers, _series(by_layer))]
+    drawn = [pictures.percents("Accuracy by layer, %", "layer", layers, _series(by_layer))]
     if len(numbers) > 1:
         axis = "training images of each class"
-        drawn.append(
-            pictures.accuracies(f"Accuracy of {top}, %", axis, numbers, _series(by_number))
-        )
+        drawn.append(pictures.percents(f"Accuracy of {top}, %", axis, numbers, _series(by_number)))
     names = tuple(_CLASSIFIERS.values())
     published = probed["published"]
     unpublished = dict.fromkeys(_CLASSIFIERS)
@@ -70,7 +51,7 @@ def section(probed: Mapping[str, Any]) -> Section:
             ],
         ),
     ]
-    return Section(explanation, drawn, tables)
+    return Measured(explanation, drawn, tables)
 
 
 def _series(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
