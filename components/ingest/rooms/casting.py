@@ -71,9 +71,7 @@ def blocked(scene: Scene, origins: np.ndarray, directions: np.ndarray) -> np.nda
     return found
 
 
-def _into(
-    box: Box, origins: np.ndarray, directions: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _into(box: Box, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Origins and directions in the box's own frame."""
     centre = box.centre.astype(directions.dtype)[:, None]
     return _turned(origins - centre, -box.turn), _turned(directions, -box.turn)
@@ -88,9 +86,7 @@ def _turned(vectors: np.ndarray, angle: float) -> np.ndarray:
     return np.stack([cos * x + sin * z, y, cos * z - sin * x])
 
 
-def _slabs(
-    box: Box, origins: np.ndarray, directions: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _slabs(box: Box, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where rays enter and leave the three pairs of planes: two [3, N]; in the box's frame."""
     half = box.half.astype(directions.dtype)[:, None]
     # The floats' own sign, so that a ray along a plane still has a side that it comes from.
@@ -109,9 +105,7 @@ def _entry(body: Box | Ball, origins: np.ndarray, directions: np.ndarray) -> np.
     return np.where((start <= stop) & (start > 0), start, np.inf)
 
 
-def _ball(
-    ball: Ball, origins: np.ndarray, directions: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _ball(ball: Ball, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where rays enter and leave a ball; NaN where they miss it."""
     x, y, z = origins - ball.centre.astype(directions.dtype)[:, None]
     along, up, into = directions

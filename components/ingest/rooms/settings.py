@@ -6,13 +6,13 @@ Imports nothing heavy, so that the command line can refuse a wrong name at once.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.ingest.regular_files import SourceError
+from components.settings import near_matches
 
 NAME = "rooms"
 TASKS = ("depth", "normals", "segmentation")
@@ -59,6 +59,16 @@ class Rooms:
         return f"{NAME}:" + ",".join(f"{key}={number}" for key, number in vars(self).items())
 
     @property
+    def pictures(self) -> int:
+        """How many there are in both splits."""
+        return self.train + self.test
+
+    @property
+    def pixels(self) -> int:
+        """How many a picture has."""
+        return self.width * self.height
+
+    @property
     def focal(self) -> float:
         """The focal length in pixels, of both axes; 64.9 for a width of 80.
 
@@ -90,9 +100,7 @@ def parse(dataset: str) -> Rooms:
     for pair in pairs.split(",") if pairs else ():
         key, _, number = pair.partition("=")
         if key not in keys:
-            close = difflib.get_close_matches(key, keys, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"allowed are {', '.join(keys)}"
-            raise SourceError(f"{dataset}: unknown key {key!r}; {hint}")
+            raise SourceError(f"{dataset}: unknown key {key!r}: {near_matches(key, keys)}")
         if key in values:
             raise SourceError(f"{dataset}: {key} is given twice")
         # Of Unicode's digits `int` takes all, and a name has one spelling.

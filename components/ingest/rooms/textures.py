@@ -45,9 +45,7 @@ def _pyramid(photograph: np.ndarray) -> np.ndarray:
     return np.concatenate([level.reshape(-1, 3) for level in levels])
 
 
-def looked_up(
-    photograph: np.ndarray, places: np.ndarray, footprint: np.ndarray
-) -> np.ndarray:
+def looked_up(photograph: np.ndarray, places: np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """The light of photographs that are repeated without end, each second one mirrored.
 
     Args:
