@@ -175,6 +175,7 @@ def test_shadow_and_window():
     looks_back = np.diag([1.0, -1.0, -1.0])
     towards = replace(open_room, camera=scene.Camera(np.array([2.0, 1.5, 5.0]), looks_back))
     rng = np.random.default_rng
+    open_room, shaded = (replace(each, ambient=0.0) for each in (open_room, shaded))
     assert (rendering.rendered(towards, SMALL, rng(0)).image[15, 20] == 255).all()
     lit, dark = (rendering.rendered(each, SMALL, rng(0)).image for each in (open_room, shaded))
     left_of_right = [image[:, 2:8].mean() / image[:, -8:-2].mean() for image in (lit, dark)]

@@ -134,7 +134,7 @@ def drawn(rng: np.random.Generator) -> Scene:
         (*furniture, *props),
         _window(rng, size),
         camera,
-        float(rng.uniform(0.02, 0.06)),
+        float(rng.uniform(0.01, 0.03)),
     )
 
 
