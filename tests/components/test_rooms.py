@@ -309,3 +309,13 @@ def test_ingestion_of_a_dozen(tmp_path):
             np.testing.assert_allclose(metres, expected.depth, atol=0.5001e-3)
             normals = png(example, "normals") / 255 * 2 - 1
             np.testing.assert_allclose(normals, expected.normals, atol=1 / 255 + 1e-9)
+
+
+def test_two_workers_render_what_one_does(tmp_path):
+    ingested(tmp_path / "one")
+    ingested(tmp_path / "two", "--direct_num_workers=2", "--direct_running_mode=multi_threading")
+    one, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("examples/Split-*/*")}
+        for name in ("one", "two")
+    )
+    assert one and one == two
