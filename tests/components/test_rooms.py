@@ -315,7 +315,10 @@ def test_two_workers_render_what_one_does(tmp_path):
     ingested(tmp_path / "one")
     ingested(tmp_path / "two", "--direct_num_workers=2", "--direct_running_mode=multi_threading")
     one, two = (
-        {path.name: path.read_bytes() for path in (tmp_path / name).glob("examples/Split-*/*")}
+        {
+            str(path.relative_to(tmp_path / name)): path.read_bytes()
+            for path in (tmp_path / name).glob("examples/Split-*/*")
+        }
         for name in ("one", "two")
     )
     assert one and one == two
