@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.ingest import sources
+from components.ingest.rooms import settings as rooms
 from components.ingest.sources import Source, SourceError
 from pipelines.beam import Beam
 from pipelines.display import table_of
@@ -257,6 +258,8 @@ def get(name: str) -> Fetched:
     """
     if name == "mnist":
         return _mnist()
+    if rooms.is_named(name):
+        raise SourceError(f"{name}: rendered by each run that reads it: there is nothing to fetch")
     from components.ingest import packages
 
     if not name.startswith("tfds:") and name not in packages.PACKAGES:

@@ -8,7 +8,7 @@
 | `objects/bbox` | ymin, xmin, ymax, xmax of each object in 0..1, one after the other | detection |
 | `objects/label`, `objects/label/text`, `objects/difficult` | one of each an object | detection |
 | `depth/encoded` | 16-bit PNG, millimetres; 0: not measured | depth |
-| `normals/encoded` | PNG, 255 (n + 1) / 2 | normals |
+| `normals/encoded` | PNG, 255 (n + 1) / 2; x to the right, y down, z into the scene | normals |
 | `segmentation/encoded` | 8-bit PNG of class numbers | segmentation |
 | `target/encoded` | the image that the network is to make of the image | restoration |
 | `frames/encoded` | the frames in their order; `image/encoded` is the first | video |

@@ -63,7 +63,7 @@ UNFINISHED = "unfinished"
 CONVERTED = "converted: "  # and from what, in the counts
 _TRAIN_BUCKETS, _BUCKETS = 4, 5
 # About 200 MB of photographs, and a few MB of thumbnails.
-_SHARD_RECORDS = 2000
+SHARD_RECORDS = 2000
 _CHUNK = 1000
 # Pieces travel many in one value. A file's name may hold anything but this.
 _BETWEEN = b"\0"
@@ -84,7 +84,7 @@ class Ingest(beam.PTransform):
         split: str,
         encoding: Encoding,
         uri: str,
-        shard_records: int = _SHARD_RECORDS,
+        shard_records: int = SHARD_RECORDS,
     ) -> None:
         """Makes the transform.
 

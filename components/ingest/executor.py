@@ -36,8 +36,8 @@ _FORKING = "--runner=components.ingest.forking_runner.ForkingRunner"
 # What one process takes, as benchmarks/ingestion.py has it for thumbnails and JPEG decoders need
 # for photographs. A worker takes some seconds to start, and next to none where it is forked.
 _SECONDS_A_FILE, _SECONDS_A_BYTE = 3e-4, 3e-8
-# Thousands of thumbnails to a file, and perhaps not compressed.
-_SECONDS_A_BYTE_OF = {"idx": 4e-7}
+# Thousands of thumbnails to a file, and perhaps not compressed; of rooms a byte is a pixel.
+_SECONDS_A_BYTE_OF = {"idx": 4e-7, "rooms": 2e-6}
 _WORTH_SECONDS, _WORTH_SECONDS_FORKED = 12.0, 3.0
 
 
@@ -60,6 +60,7 @@ class Executor(BaseBeamExecutor):
         source, encoding = settings(exec_properties)
         reader = readers.reader(source)
         _write_lines(os.path.join(artifact.uri, "labels.txt"), reader.labels)
+        shard_records = readers.SHARD_RECORDS.get(source.kind, engine.SHARD_RECORDS)
         fingerprint = exec_properties.get(FINGERPRINT_PROPERTY_NAME, "")
         self._beam_pipeline_args += direct_arguments(
             self._beam_pipeline_args, fingerprint, source.kind
@@ -67,7 +68,8 @@ class Executor(BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             shards = [
                 pipeline
-                | f"Ingest[{split}]" >> engine.Ingest(reader, split, encoding, artifact.uri)
+                | f"Ingest[{split}]"
+                >> engine.Ingest(reader, split, encoding, artifact.uri, shard_records)
                 for split, _ in source.patterns
             ]
             if len(shards) > 1:

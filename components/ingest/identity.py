@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from components.ingest import walk
 from components.ingest.layouts import Source
+from components.ingest.rooms import settings
 
 # Kinds whose files a table or annotations name: a name may be that of any file.
 _NAMED = ("coco", "csv", "lfw", "tfrecord", "voc")
@@ -29,9 +30,9 @@ class Identity:
     """What data are known by.
 
     Attributes:
-      files: how many there are.
-      size: of all files together, in bytes.
-      sha256: of all names, sizes and times.
+      files: how many there are; of rendered pictures, these.
+      size: of all files together, in bytes; of rendered pictures, in pixels.
+      sha256: of all names, sizes and times; of rendered pictures, of all that makes them.
     """
 
     files: int
@@ -45,6 +46,9 @@ def of_source(source: Source) -> Identity:
     Raises:
       OSError: a folder that cannot be read.
     """
+    if source.kind == "rooms":
+        rooms = settings.parse(source.base)
+        return Identity(rooms.pictures, rooms.pictures * rooms.pixels, settings.sha256(rooms))
     return of_folder(source.base, everything=source.kind in _NAMED)
 
 

@@ -24,12 +24,14 @@ from components.ingest.layouts import (
     idx_patterns,
     recognised,
 )
+from components.ingest.rooms import settings as rooms
 
 __all__ = [
     "HELD_OUT",
     "SPLITS",
     "Source",
     "SourceError",
+    "is_name",
     "prepare",
     "resolve",
     "window",
@@ -74,14 +76,15 @@ def resolve(dataset: str, task: str | None = None) -> Source:
     """The source that a recipe's `dataset` or `--data` names.
 
     Args:
-      dataset: `"mnist"` (in the box), `"cifar10"`, `"tfds:NAME"`, or a folder in one of the layouts
-        of docs/data.md; with {SPAN} and its like (`components.ingest.spans`), the newest span.
+      dataset: `"mnist"` (in the box), `"rooms"` and `"rooms:KEY=VALUE,..."` (rendered),
+        `"cifar10"`, `"tfds:NAME"`, or a folder in one of the layouts of docs/data.md; with {SPAN}
+        and its like (`components.ingest.spans`), the newest span.
       task: what the examples are wanted for (`layouts.TASKS`); by default the first that the data
         serve.
 
     Raises:
-      SourceError: no such folder, no images in it, images of one class only, or data of another
-        task.
+      SourceError: no such folder, no images in it, images of one class only, rooms with a value
+        that they do not take, or data of another task.
     """
     if spans.is_pattern(dataset):
         return window(dataset, 1, task)[0]
@@ -94,6 +97,11 @@ def resolve(dataset: str, task: str | None = None) -> Source:
     if dataset == "mnist":
         folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
         source, served = recognised(folder)
+    elif rooms.is_named(dataset):
+        # TFX wants a pattern for each split.
+        patterns = tuple((split, split) for split in SPLITS)
+        source, served = Source("rooms", rooms.parse(dataset).name, patterns), rooms.TASKS
+        source = replace(source, task=served[0])
     elif "://" in dataset:
         source, served = Source("folder", dataset.rstrip("/"), (("all", "*/*"),)), ()
         served = (source.task,)
@@ -103,6 +111,12 @@ def resolve(dataset: str, task: str | None = None) -> Source:
             raise SourceError(_no_folder(dataset, folder))
         source, served = recognised(folder.resolve())
     return for_task(source, task, served)
+
+
+def is_name(dataset: str) -> bool:
+    """Whether it names data, and no place: so it means the same in every folder."""
+    named = dataset in ("mnist", *_TFDS_NAMES) or dataset.startswith("tfds:")
+    return named or rooms.is_named(dataset)
 
 
 def _no_folder(dataset: str, path: Path) -> str:
@@ -120,7 +134,7 @@ def _no_folder(dataset: str, path: Path) -> str:
             "test/CLASS/*.png with --data"
         )
     known = {name: f"tfds:{name}" for name in _TFDS_TASKS}
-    known |= {name: name for name in ("mnist", *_TFDS_NAMES)}
+    known |= {name: name for name in ("mnist", rooms.NAME, *_TFDS_NAMES)}
     builder, *rest = re.split("(?=[/:])", dataset, maxsplit=1)
     if close := difflib.get_close_matches(builder, known, n=1):
         meant = "".join([known[close[0]], *rest])

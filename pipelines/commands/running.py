@@ -183,7 +183,7 @@ def _checked_data(recipe: Recipe) -> Recipe:
         source, *_ = sources.window(recipe.dataset, recipe.window, recipe.task)
     except (sources.SourceError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    if recipe.dataset == "mnist" or source.kind == "tfds" or "://" in recipe.dataset:
+    if sources.is_name(recipe.dataset) or "://" in recipe.dataset:
         return recipe
     return dataclasses.replace(recipe, dataset=source.pattern or source.base)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components import trusted
-from components.ingest import spans
+from components.ingest import sources, spans
 from pipelines import recipes
 from pipelines.recipe import Recipe, RecipeError
 from pipelines.scheduling import calendar
@@ -189,7 +189,7 @@ class Definition:
 
 def absolute(data: str | None) -> str | None:
     """A path so that it holds in every folder; names and URIs as they are."""
-    if data is None or data == "mnist" or "://" in data or data.startswith("tfds:"):
+    if data is None or "://" in data or sources.is_name(data):
         return data
     return os.path.abspath(Path(data).expanduser()).rstrip("/")
 

@@ -55,7 +55,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def test_every_kind_of_source_has_a_layout_here():
-    assert LAYOUTS.keys() == READERS.keys()
+    assert LAYOUTS.keys() == READERS.keys() - {"rooms"}  # They have no files.
 
 
 def test_what_has_not_changed_is_known(source):

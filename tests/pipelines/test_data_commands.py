@@ -261,6 +261,12 @@ def test_get_refuses_damaged_mnist(tmp_path, monkeypatch):
         inspection.get("mnist")
 
 
+def test_get_says_that_rooms_are_rendered():
+    answer = convnets("get", "rooms:seed=1")
+    assert answer.exit_code == 1
+    assert "rendered by each run that reads it: there is nothing to fetch" in answer.output
+
+
 def test_get_names_what_there_is():
     answer = convnets("get", "cifar1")
     assert answer.exit_code == 1

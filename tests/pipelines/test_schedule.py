@@ -11,7 +11,7 @@ import pytest
 
 from pipelines import process
 from pipelines.scheduling import scheduler as scheduling
-from pipelines.scheduling.definition import Definition
+from pipelines.scheduling.definition import Definition, absolute
 from pipelines.scheduling.scheduler import Scheduler
 from pipelines.scheduling.store import StoreGone
 from tests.pipelines.scheduled import FAILED, REPLACED, START, at, reasons, states
@@ -437,3 +437,9 @@ class TestCommands:
         assert outcome.failed
         assert clock.now() == START + datetime.timedelta(seconds=180)
         assert len(states(scheduler)) == 3
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "tfds:voc/2007", "rooms", "rooms:seed=1"])
+def test_names_of_data_are_kept_and_folders_made_absolute(name):
+    assert absolute(name) == name
+    assert absolute(f"./{name}/") == os.path.abspath(name)
