@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from components import tasks
 from components.ingest import sources
 from components.ingest.contract import Record
 from components.ingest.readers import reader
@@ -24,6 +25,7 @@ class Pixels:
       count: N.
       shape: (H, W, C).
       mean: float32 [H, W, C], what `normalize` subtracts.
+      targets: the module of classification.
       axes: None; there are no distortions of colour without Transform's statistics.
       batches: the images in order, a batch at a time.
     """
@@ -35,6 +37,7 @@ class Pixels:
         self.count = len(pixels)
         self.shape = tuple(pixels.shape[1:])
         self.mean = tf.constant(mean, tf.float32)
+        self.targets = tasks.find("classification").part("targets")
         self.batches = tf.data.Dataset.from_tensors(self.arrays)
 
     def fits(self, sets: int = 1) -> bool:

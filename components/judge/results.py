@@ -34,6 +34,8 @@ METRICS = {
     "speedup": "times as fast as a CPU",
     **COUNTS,
 }
+# Where the names of the metrics begin that are taken while a network is trained.
+_OF_TRAINING = "steps_to_"
 # What the archives of data that TFDS does not have unpack to.
 _FOLDERS = {"256_ObjectCategories": "caltech256"}
 # What a metric is multiplied by to be in a figure's unit: rates are measured as fractions.
@@ -109,6 +111,8 @@ def _objections(
         yield "the paper's protocol is none of ours"
     elif protocol != benchmark.protocol:
         yield f"other protocol: the paper's is {benchmark.protocol}, ours {protocol}"
+    if benchmark.metric.startswith(_OF_TRAINING):
+        yield "ours is of held-out training images, on which the training is validated"
     if ours is None:
         yield f"{METRICS[benchmark.metric]} was not measured on the {benchmark.split} split"
 

@@ -1,5 +1,6 @@
 """A small run on real images: scikit-learn's handwritten digits and a network trained on them."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 RECIPE = {
     "name": "digits",
+    "task": "classification",
     "paper": "Kaynak 1995",
     "summary": "a small convolution network on 8x8 digits",
     "dataset": "digits",
@@ -66,6 +68,7 @@ def write_split(folder: Path, split: str, images, labels) -> None:
                 encoded = tf.io.encode_png(image).numpy()
                 features = {
                     "image/encoded": _bytes(encoded),
+                    "image/sha256": _bytes(hashlib.sha256(encoded).hexdigest().encode()),
                     "image/id": _bytes(f"{split}#{index}".encode()),
                     "label": tf.train.Feature(
                         int64_list=tf.train.Int64List(value=[int(labels[index])])

@@ -275,7 +275,7 @@ def scene():
     image = np.zeros((40, 60, 3), np.float32)
     image[10:22, 30:46] = 255.0
     mask = (image[..., :1] > 0).astype(np.uint8)
-    depth = np.where(mask > 0, 1500, 3000).astype(np.int32)
+    depth = np.where(mask > 0, 1500.0, 3000.0).astype(np.float32)
     normals = np.broadcast_to(np.float32([0.6, 0.0, 0.8]), image.shape).copy()
     corners = np.float32([[10.5, 30.5], [10.5, 45.5], [21.5, 45.5], [21.5, 30.5]])
     return {
@@ -296,6 +296,13 @@ def moved(step, seed=SEED, size=(40, 60)):
     return {
         name: value.numpy() for name, value in augment_example(scene(), [step], seed, size).items()
     }
+
+
+@pytest.mark.parametrize(("low", "depth"), [(40, 3000.0), (80, 1500.0), (60, 2000.0)])
+def test_what_is_enlarged_is_nearer(low, depth):
+    """Eigen, Puhrsch, Fergus 2014, section 3.4: depths are divided by the scale."""
+    after = moved({"step": "scale_jitter", "low": low, "high": low}, size=(30, 30))
+    assert after["depth"].max() == pytest.approx(depth)
 
 
 MOVES = [
@@ -321,7 +328,10 @@ def test_everything_moves_with_the_image(step, number):
     # The border of the square, where a half decides, is all in which they may differ.
     border = 2 * (bright.sum() ** 0.5) * 4
     assert (bright != mask).sum() <= border * 0.5
-    np.testing.assert_array_equal(after["depth"][..., 0] == 1500, mask)
+    # By as much as things are enlarged they are nearer.
+    far = after["depth"].max()
+    np.testing.assert_allclose(after["depth"][..., 0][mask], far / 2, rtol=1e-5)
+    np.testing.assert_allclose(after["depth"][..., 0][known & ~mask], far, rtol=1e-5)
     np.testing.assert_array_equal(after["depth"][..., 0] == 0, ~known)
     rows, columns = np.nonzero(mask)
     inside = (after["keypoints"] > 0.02).all() and (after["keypoints"] < 0.98).all()

@@ -82,8 +82,8 @@ def test_keeps_every_answer(judgement, digits_run, digits, tmp_path):
     assert saved["scores"].dtype == np.float32
     places = [int(name.removeprefix("test#")) for name in saved["id"]]
     assert sorted(places) == list(range(digits_run.test_images))
-    assert (saved["label"] == digits[1][-digits_run.test_images :][places]).all()
-    assert (saved["scores"].argmax(axis=1) != saved["label"]).mean() == pytest.approx(
+    assert (saved["rows"][:, 0] == digits[1][-digits_run.test_images :][places]).all()
+    assert (saved["scores"].argmax(axis=1) != saved["rows"][:, 0]).mean() == pytest.approx(
         judgement["metrics"]["error"]
     )
 

@@ -238,7 +238,7 @@ def test_where_the_data_comes_from_is_no_matter():
 
 def _imagenet(dataset="tfds:imagenet2012", name="krizhevsky2012-1cnn-top5"):
     recipe = {"dataset": dataset, "size": "paper", "full_data": True}
-    measured = {"error": 0.41, "top5_error": 0.18}
+    measured = {"error": 0.41, "accuracy": 0.59, "top5_error": 0.18}
     return _compared(recipe, "10-crop", measured, name)
 
 

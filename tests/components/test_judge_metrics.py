@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, top_k_accuracy_score, zero_one_loss
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score, zero_one_loss
 
-from components.judge import metrics, results
+from components.judge import results
+from components.tasks.classification import metrics
 
 
 @pytest.fixture
@@ -15,44 +17,55 @@ def answers():
     return scores.astype(np.float32), labels
 
 
+def measured(scores, labels, name=None):
+    """All figures, or one, of answers that come in two batches."""
+    parts = [slice(0, 1), slice(1, None)] if len(labels) > 1 else [slice(None)]
+    rows = [metrics.rows({"scores": scores[part]}, labels[part], {}) for part in parts]
+    found = metrics.figures(np.concatenate(rows), {})
+    return found if name is None else found[name]
+
+
 def test_errors_agree_with_scikit_learn(answers):
     scores, labels = answers
-    measured = metrics.measure(scores, labels)
-    assert measured["error"] == pytest.approx(zero_one_loss(labels, scores.argmax(axis=1)))
-    assert measured["top5_error"] == pytest.approx(1 - top_k_accuracy_score(labels, scores, k=5))
-    assert measured["cross_entropy"] == pytest.approx(log_loss(labels, scores), rel=1e-5)
+    found = measured(scores, labels)
+    assert found["error"] == pytest.approx(zero_one_loss(labels, scores.argmax(axis=1)))
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, scores.argmax(axis=1)))
+    assert found["top5_error"] == pytest.approx(1 - top_k_accuracy_score(labels, scores, k=5))
+    assert found["cross_entropy"] == pytest.approx(log_loss(labels, scores), rel=1e-5)
+    commonest = DummyClassifier().fit(scores, labels).score(scores, labels)
+    assert found["gain_over_majority"] == pytest.approx(found["accuracy"] - commonest)
 
 
 def test_a_case_worked_by_hand():
     scores = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.25, 0.25, 0.5]], np.float32)
     labels = np.array([0, 0, 2])
-    assert metrics.top_k_error(scores, labels) == pytest.approx(1 / 3)
-    assert metrics.top_k_error(scores, labels, 2) == 0.0
-    assert metrics.cross_entropy(scores, labels) == pytest.approx(
+    assert measured(scores, labels, "error") == pytest.approx(1 / 3)
+    assert measured(scores, labels, "cross_entropy") == pytest.approx(
         -(np.log(0.7) + np.log(0.4) + np.log(0.5)) / 3, rel=1e-6
     )
 
 
 def test_every_metric_has_a_name_for_tables(answers):
-    assert metrics.measure(*answers).keys() <= results.METRICS.keys()
+    assert measured(*answers).keys() <= results.METRICS.keys()
 
 
 def test_top_five_needs_more_than_five_classes():
-    assert metrics.measure(np.eye(5, dtype=np.float32), np.arange(5))["top5_error"] is None
+    assert measured(np.eye(5, dtype=np.float32), np.arange(5), "top5_error") is None
 
 
 def test_between_equal_scores_the_lower_label_is_the_answer():
     scores = np.full((2, 4), 0.25, np.float32)
-    assert metrics.top_k_error(scores, np.array([0, 1])) == 0.5
+    assert measured(scores, np.array([0, 1]), "error") == 0.5
 
 
 def test_rejection_by_the_margin_of_the_top_two():
     # The margins are 0.8, 0.6, 0.4 and 0.2; the answers right, wrong, right, right.
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]], np.float32)
     labels = np.array([0, 1, 0, 0])
-    assert metrics.rejected_at_error(scores, labels, 0.0) == pytest.approx(0.75)
-    assert metrics.rejected_at_error(scores, labels, 0.25) == 0.0
-    assert metrics.rejected_at_error(scores, 1 - labels, 0.0) is None
+    assert measured(scores, labels, "rejected_at_0.5_error") == pytest.approx(0.75)
+    right = scores.argmax(axis=1)
+    assert measured(scores, right, "rejected_at_0.5_error") == 0.0
+    assert measured(scores, 1 - right, "rejected_at_0.5_error") is None
 
 
 def test_rejection_agrees_with_trying_every_threshold(answers):
@@ -61,23 +74,27 @@ def test_rejection_agrees_with_trying_every_threshold(answers):
     margin = ordered[:, -1] - ordered[:, -2]
     wrong = scores.argmax(axis=1) != labels
     kept = [margin >= threshold for threshold in margin]
-    fewest = min(1 - keep.mean() for keep in kept if wrong[keep].mean() <= 0.1)
-    assert metrics.rejected_at_error(scores, labels, 0.1) == pytest.approx(fewest)
+    fewest = min(1 - keep.mean() for keep in kept if wrong[keep].mean() <= 0.005)
+    assert measured(scores, labels, "rejected_at_0.5_error") == pytest.approx(fewest)
 
 
 def test_scores_that_are_not_finite_are_wrong():
     scores = np.array([[np.nan] * 6, [np.inf, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]], np.float32)
-    measured = metrics.measure(scores, np.zeros(3, int))
-    assert measured["error"] == pytest.approx(2 / 3)
-    assert measured["top5_error"] == pytest.approx(2 / 3)
-    assert measured["cross_entropy"] is None
-    assert measured["rejected_at_0.5_error"] is None
+    found = measured(scores, np.zeros(3, int))
+    assert found["error"] == pytest.approx(2 / 3)
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert found["top5_error"] == pytest.approx(2 / 3)
+    assert found["cross_entropy"] is None
+    assert found["rejected_at_0.5_error"] is None
+
+
+def test_no_rows_define_nothing():
+    assert set(metrics.figures(np.zeros((0, 6)), {}).values()) == {None}
 
 
 def test_a_certain_and_wrong_answer_has_a_finite_cost():
-    assert metrics.cross_entropy(np.array([[1.0, 0.0]], np.float32), np.array([1])) == (
-        pytest.approx(-np.log(np.finfo(np.float32).eps))
-    )
+    found = measured(np.array([[1.0, 0.0]], np.float32), np.array([1]), "cross_entropy")
+    assert found == pytest.approx(-np.log(np.finfo(np.float32).eps))
 
 
 HISTORY = [
@@ -97,5 +114,5 @@ def test_steps_to_an_accuracy_are_those_of_the_first_epoch_that_reaches_it():
 
 def test_a_history_gives_what_a_figure_asks_for():
     wanted = ["error", "steps_to_72.2_accuracy"]
-    assert metrics.measure_training(HISTORY, wanted) == {"steps_to_72.2_accuracy": 800}
-    assert metrics.measure_training([], ["error"]) == {}
+    assert metrics.of_training(HISTORY, wanted) == {"steps_to_72.2_accuracy": 800}
+    assert metrics.of_training([], ["error"]) == {}

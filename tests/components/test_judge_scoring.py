@@ -65,8 +65,8 @@ def ramp(height, width):
 
 
 def answer(model, protocol, *images, resize=12):
-    scorer = Scorer(tf.saved_model.load(model), protocols.find(protocol), resize)
-    scores = scorer.scores(tf.constant([example(image) for image in images]))
+    scorer = Scorer(tf.saved_model.load(model), protocols.find(protocol), ["scores"], resize)
+    scores = scorer.answers(tf.constant([example(image) for image in images]))["scores"]
     assert scores.dtype == np.float32
     assert scores.sum(axis=1) == pytest.approx(1.0)
     return scores[:, 0] * 255
@@ -210,19 +210,19 @@ def test_dense_on_a_real_network(tmp_path):
 def test_a_model_without_the_signature_is_refused(protocol, tmp_path):
     model = tf.saved_model.load(saved(tmp_path / "model", dense=False))
     with pytest.raises(ValueError, match=r"asks the signature dense, which .* \(it has predict\)"):
-        Scorer(model, protocols.find(protocol))
+        Scorer(model, protocols.find(protocol), ["scores"])
 
 
 def test_an_input_that_is_not_square_is_refused(tmp_path):
     model = tf.saved_model.load(saved(tmp_path / "model", width=9))
     with pytest.raises(ValueError, match="needs a square input, the model has 8 x 9 pixels"):
-        Scorer(model, protocols.find("10-crop"))
+        Scorer(model, protocols.find("10-crop"), ["scores"])
 
 
 def test_a_scale_below_the_input_is_refused(corner_model):
     model = tf.saved_model.load(corner_model)
     with pytest.raises(ValueError, match="would resize to 7 pixels, less than the network's 8"):
-        Scorer(model, protocols.find("dense-3-scales"), 8)
+        Scorer(model, protocols.find("dense-3-scales"), ["scores"], 8)
 
 
 def write(folder, images, labels):
@@ -237,6 +237,7 @@ def write(folder, images, labels):
 
 RECIPE = {
     "name": "shades",
+    "task": "classification",
     "size": "small",
     "dataset": "shades",
     "full_data": True,
@@ -253,7 +254,7 @@ def test_an_ensemble_is_the_mean_of_probabilities(corner_model, mean_model, tmp_
     judged = executor.judge([corner_model, mean_model], uri, "centre-crop", [], RECIPE)
     cut = image[2:10, 2:10]
     expected = (cut[0, 0] / 255 + cut.mean() / 255) / 2
-    assert judged.scores[:, 0] == pytest.approx(np.full(20, expected), rel=1e-5)
+    assert judged.answers.kept["scores"][:, 0] == pytest.approx(np.full(20, expected), rel=1e-5)
     assert judged.judgement["protocol"] == "2 x centre-crop"
     assert judged.judgement["models"] == 2
     assert judged.judgement["metrics"]["error"] == 0.0
@@ -267,7 +268,7 @@ def test_an_ensemble_is_the_mean_of_probabilities(corner_model, mean_model, tmp_
 def test_models_of_other_classes_are_no_ensemble(corner_model, tmp_path):
     other = saved(tmp_path / "model", lambda image: tf.fill([tf.shape(image)[0], 3], 1 / 3))
     uri = write(tmp_path / "examples", [ramp(12, 12)], [0])
-    with pytest.raises(ValueError, match=r"models of \[2, 3\] classes are no ensemble"):
+    with pytest.raises(ValueError, match=r"scores are of the shapes \[\(2,\), \(3,\)\] are no ensemble"):
         executor.judge([corner_model, other], uri, "10-crop", [], RECIPE)
 
 
