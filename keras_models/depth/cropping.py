@@ -132,9 +132,9 @@ def _of_the_crop(y, y_pred):
     """The targets with NaN, and the answers with 0, where a crop left out the answer."""
 
     def target(true, answer):
-        left_out = ops.any(answer == LEFT_OUT, axis=-1, keepdims=True)
         true = ops.convert_to_tensor(true, "float32")
-        left_out = ops.reshape(left_out, left_out.shape[: len(true.shape)])
+        has_channels = len(true.shape) == len(answer.shape)
+        left_out = ops.any(answer == LEFT_OUT, axis=-1, keepdims=has_channels)
         return ops.where(left_out, float("nan"), true)
 
     targets = keras.tree.map_structure(target, y, y_pred)

@@ -142,7 +142,18 @@ def _coarse_maps(x, sides: tuple[int, int], maps: int):
         height * width * maps, "relu", kernel_initializer="he_normal", name="scale1_fc2"
     )(x)
     x = layers.Reshape((height, width, maps), name="scale1_maps")(x)
-    return layers.Resizing(*sides, data_format="channels_last", name="scale1_enlarged")(x)
+    # In float32: XLA cannot compile TensorFlow's gradient of it in half precision. Not `Resizing`,
+    # with which the layers behind it take a call of the net for one in training.
+    x = layers.UpSampling2D(
+        COARSE_STEP, "channels_last", "bilinear", dtype="float32", name="scale1_enlarged"
+    )(x)
+    return _cut(x, sides, "scale1_cut")
+
+
+def _cut(x, sides: tuple[int, int], name: str):
+    """The first rows and columns of maps."""
+    surplus = [(0, given - side) for given, side in zip(x.shape[1:3], sides, strict=True)]
+    return layers.Cropping2D(surplus, data_format="channels_last", name=name)(x)
 
 
 def _answers(x, answers: Mapping[str, int], maps: Sequence[int], scale: str):
@@ -174,12 +185,11 @@ def _finest(
         filters: of the convolutions.
         crop: of the answers, in training.
     """
-    given, sides = (answer_sides(pixels, step) for step in (4, 2))
+    sides = answer_sides(pixels, 2)
     x = list(coarser.values())
     x = layers.Concatenate(dtype="float32", name="scale3_coarser")(x) if len(x) > 1 else x[0]
     x = layers.UpSampling2D(2, data_format="channels_last", name="scale3_enlarged")(x)
-    surplus = [(0, 2 * few - many) for few, many in zip(given, sides, strict=True)]
-    x = layers.Cropping2D(surplus, data_format="channels_last", name="scale3_cut")(x)
+    x = _cut(x, sides, "scale3_cut")
     if crop is not None:
         pixels, x, place = TrainingCrop(crop, name="scale3_crop")([pixels, x])
     first, *others = filters
