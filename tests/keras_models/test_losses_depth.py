@@ -23,7 +23,6 @@ def maps():
 def eqn_1(truth, answer, scale_invariance=0.5, gradients=True):
     """The formula, pixel by pixel, of one picture."""
     valid = np.isfinite(truth) & (truth > 0)
-    height, width = truth.shape
     d = {(i, j): answer[i, j] - np.log(truth[i, j]) for i, j in np.argwhere(valid)}
     n = len(d)
     loss = sum(x**2 for x in d.values()) / n

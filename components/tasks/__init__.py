@@ -1,0 +1,1 @@
+"""What networks answer, a folder a task."""
