@@ -32,6 +32,14 @@ METRICS = {
     "diverges": "training diverges (1: yes)",
     "images_per_second": "images a second",
     "speedup": "times as fast as a CPU",
+    "threshold_1.25": "depths within a factor of 1.25",
+    "threshold_1.25^2": "depths within a factor of 1.25^2",
+    "threshold_1.25^3": "depths within a factor of 1.25^3",
+    "abs_rel": "absolute relative error",
+    "sqr_rel": "squared relative error",
+    "rms": "root mean square error",
+    "rms_log": "root mean square error of log depths",
+    "rms_log_scale_invariant": "scale-invariant error of log depths",
     **COUNTS,
 }
 # Where the names of the metrics begin that are taken while a network is trained.
@@ -46,6 +54,7 @@ SCALES = {
     "nats": 1.0,
     "1/s": 1.0,
     "k": 1e-3,
+    "m": 1.0,
     "M": 1e-6,
     "G": 1e-9,
 }

@@ -1,7 +1,7 @@
 """Krizhevsky, Sutskever, Hinton, ImageNet Classification with Deep Convolutional Neural Networks,
 NIPS 2012."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 from keras import layers, ops
@@ -21,6 +21,8 @@ from keras_models.classification.building import (
 # The first convolution, (window, stride, padding), and the smallest side that the poolings after
 # it leave something of. "cifar" is not in the paper: it keeps pictures of 32 from vanishing.
 STEMS = {"imagenet": ((11, 4, "valid"), 36), "cifar": ((5, 1, "same"), 8)}
+# Sides of the windows of the poolings, by the number of the convolution before each.
+POOLS = {1: 3, 2: 3, 5: 3}
 # Layers that Zeiler and Fergus 2014, section 5.1, take away.
 ABLATIONS = ((), (7,), (6, 7), (3, 4), (3, 4, 6, 7))
 
@@ -94,35 +96,10 @@ def AlexNet(
     checked_choice("stem", stem, STEMS)
     checked_choice("initialization", initialization, INITIALIZATIONS)
     without = checked_choice("without", tuple(sorted(without)), ABLATIONS)
-    (window, stride, padding), smallest = STEMS[stem]
     initializer = INITIALIZATIONS[initialization]
-
-    def convolution(x, number, maps, window, groups=1, bias=0.0, stride=1, padding="same"):
-        kind = TowerConv2D if groups > 1 else layers.Conv2D
-        return kind(
-            2 * scaled(maps // 2, width),  # as many in either tower
-            window,
-            stride,
-            padding,
-            data_format="channels_last",
-            groups=groups,
-            activation="relu",
-            kernel_initializer=initializer(),
-            bias_initializer=keras.initializers.Constant(bias),
-            name=f"conv{number}",
-        )(x)
-
-    image = keras.Input(checked_shape(input_shape, smallest), name="image")
-    x = covering(image, window, stride, name="conv1_padding") if padding == "valid" else image
-    x = convolution(x, 1, 96, window, stride=stride, padding=padding)
-    x = pooling(normalization(x, 1), 1)
-    x = convolution(x, 2, 256, 5, groups=2, bias=1.0)
-    x = pooling(normalization(x, 2), 2)
-    if 3 not in without:
-        x = convolution(x, 3, 384, 3)
-        x = convolution(x, 4, 384, 3, groups=2, bias=1.0)
-    x = convolution(x, 5, 256, 3, groups=1 if 3 in without else 2, bias=1.0)
-    x = layers.Flatten(name="flat")(pooling(x, 5))
+    image = keras.Input(checked_shape(input_shape, STEMS[stem][1]), name="image")
+    maps = alexnet_backbone(image, without, stem, width, initialization)
+    x = layers.Flatten(name="flat")(maps["pool5"])
     for number in (6, 7):
         if number not in without:
             x = layers.Dense(
@@ -134,3 +111,62 @@ def AlexNet(
             )(x)
             x = layers.Dropout(0.5, name=f"drop{number}")(x)
     return with_weights(keras.Model(image, classifier(x, classes), name=name), weights)
+
+
+def alexnet_backbone(
+    image: keras.KerasTensor,
+    without: Sequence[int] = (),
+    stem: str = "imagenet",
+    width: float = 1.0,
+    initialization: str = "normal",
+    pools: Mapping[int, int] = POOLS,
+    cover: bool = True,
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of AlexNet: conv1 to pool5, without the fully connected layers.
+
+    The layers have AlexNet's names whatever the picture's size and the poolings, so that weights go
+    from one net to the other by name.
+
+    Args:
+        image: [N, H, W, channels].
+        without, stem, width, initialization: as of `AlexNet`, which checks them.
+        pools: sides of the windows of the poolings after conv1, conv2 and conv5.
+        cover: whether zeros at the far sides fill the last windows, as in AlexNet; else the last
+            windows are those that fit.
+
+    Returns:
+        maps by the name of the layer that gives them: conv1, norm1, pool1, ..., conv5, pool5.
+    """
+    window, stride, padding = STEMS[stem][0]
+    initializer = INITIALIZATIONS[initialization]
+    maps = {}
+
+    def convolution(x, number, filters, window, groups=1, bias=0.0, stride=1, padding="same"):
+        kind = TowerConv2D if groups > 1 else layers.Conv2D
+        x = maps[f"conv{number}"] = kind(
+            2 * scaled(filters // 2, width),  # as many in either tower
+            window,
+            stride,
+            padding,
+            data_format="channels_last",
+            groups=groups,
+            activation="relu",
+            kernel_initializer=initializer(),
+            bias_initializer=keras.initializers.Constant(bias),
+            name=f"conv{number}",
+        )(x)
+        if number in (1, 2):
+            x = maps[f"norm{number}"] = normalization(x, number)
+        if number in pools:
+            x = maps[f"pool{number}"] = pooling(x, number, pools[number], cover)
+        return x
+
+    covered = cover and padding == "valid"
+    x = covering(image, window, stride, name="conv1_padding") if covered else image
+    x = convolution(x, 1, 96, window, stride=stride, padding=padding)
+    x = convolution(x, 2, 256, 5, groups=2, bias=1.0)
+    if 3 not in without:
+        x = convolution(x, 3, 384, 3)
+        x = convolution(x, 4, 384, 3, groups=2, bias=1.0)
+    convolution(x, 5, 256, 3, groups=1 if 3 in without else 2, bias=1.0)
+    return maps

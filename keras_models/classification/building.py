@@ -105,10 +105,15 @@ def normalization(x: keras.KerasTensor, number: int) -> keras.KerasTensor:
     return LocalResponseNormalization(data_format="channels_last", name=f"norm{number}")(x)
 
 
-def pooling(x: keras.KerasTensor, number: int) -> keras.KerasTensor:
-    """Maxima of overlapping windows that cover `x`, in a layer "pool1": AlexNet, section 3.4."""
-    x = covering(x, 3, 2, name=f"pool{number}_padding")
-    return layers.MaxPooling2D(3, 2, data_format="channels_last", name=f"pool{number}")(x)
+def pooling(
+    x: keras.KerasTensor, number: int, window: int = 3, cover: bool = True
+) -> keras.KerasTensor:
+    """Maxima of windows, two pixels from one to the next, in a layer "pool1".
+
+    By default of overlapping windows that cover `x`: AlexNet, section 3.4.
+    """
+    x = covering(x, window, 2, name=f"pool{number}_padding") if cover else x
+    return layers.MaxPooling2D(window, 2, data_format="channels_last", name=f"pool{number}")(x)
 
 
 def classifier(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:

@@ -1,4 +1,5 @@
-"""Weights of keras.applications' VGG16 and VGG19 for our nets D and E."""
+"""Weights of keras.applications' VGG16 and VGG19 for our nets D and E, and for their convolutions
+in other nets."""
 
 import keras
 
@@ -53,4 +54,38 @@ def vgg_from_applications(source: keras.Model, target: keras.Model) -> keras.Mod
         if our is ours[0]:
             weights[0] = weights[0][:, :, ::-1]
         our.set_weights(weights)
+    return target
+
+
+def vgg_convolutions_from_applications(source: keras.Model, target: keras.Model) -> keras.Model:
+    """Gives the convolutions of `target` that are named as VGG's the weights of `source`.
+
+    Pixels and channels as in `vgg_from_applications`.
+
+    Args:
+        source: keras.applications' VGG16 or VGG19, with or without its classifier.
+        target: a net on `keras_models.classification.vgg.vgg_backbone`, D or E, of the published
+            width.
+
+    Returns:
+        `target`.
+
+    Raises:
+        ValueError: the two do not have the same convolutions.
+    """
+    ours = {layer.name: layer for layer in target.layers if layer.weights}
+    for layer in source.layers:
+        if "_conv" not in layer.name:
+            continue
+        name = layer.name.removeprefix("block").replace("_conv", "_")
+        kernel, bias = layer.get_weights()
+        if name == "1_1":
+            kernel = kernel[:, :, ::-1]
+        found = ours.get(f"conv{name}")
+        if found is None or tuple(found.kernel.shape) != kernel.shape:
+            raise ValueError(
+                f"{target.name} does not have the convolutions of {source.name}: conv{name} is "
+                + ("missing." if found is None else f"{tuple(found.kernel.shape)}.")
+            )
+        found.set_weights([kernel, bias])
     return target

@@ -1,6 +1,8 @@
 """Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition,
 ICLR 2015: the nets of Table 1, and the shallow one that section 4.1 compares B with."""
 
+from collections.abc import Collection
+
 import keras
 from keras import layers
 
@@ -90,24 +92,8 @@ def VGG(
     checked_choice("initialization", initialization, INITIALIZATIONS)
     initializer = INITIALIZATIONS[initialization]
     image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
-    x = image
-    for stage, convolutions in enumerate(CONFIGURATIONS[configuration], 1):
-        for number, (maps, window) in enumerate(convolutions, 1):
-            x = layers.Conv2D(
-                scaled(maps, width),
-                window,
-                padding="same",
-                data_format="channels_last",
-                activation="relu",
-                kernel_initializer=initializer(),
-                name=f"conv{stage}_{number}",
-            )(x)
-        if configuration == "A-LRN" and stage == 1:
-            # Table 1 has the normalisation after the first convolution; its constants are
-            # AlexNet's.
-            x = LocalResponseNormalization(data_format="channels_last", name="norm1")(x)
-        x = layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{stage}")(x)
-    x = layers.Flatten(name="flat")(x)
+    maps = vgg_backbone(image, configuration, width, initialization)
+    x = layers.Flatten(name="flat")(maps["pool5"])
     for fc in ("fc6", "fc7"):
         x = layers.Dense(units, "relu", kernel_initializer=initializer(), name=fc)(x)
         x = layers.Dropout(0.5, name=f"drop{fc[-1]}")(x)
@@ -118,6 +104,50 @@ def VGG(
     if weights == "imagenet" and configuration in imagenet_weights.VGG:
         return imagenet_weights.published_vgg(configuration, model)
     return with_weights(model, weights)
+
+
+def vgg_backbone(
+    image: keras.KerasTensor,
+    configuration: str = "D",
+    width: float = 1.0,
+    initialization: str = "glorot",
+    unpadded: Collection[str] = (),
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of a VGG net: conv1_1 to pool5, without the fully connected layers.
+
+    Args:
+        image: [N, H, W, channels].
+        configuration, width, initialization: as of `VGG`, which checks them.
+        unpadded: names of the convolutions that get no zeros around their maps; none in VGG.
+
+    Returns:
+        maps by the name of the layer that gives them: conv1_1, conv1_2, pool1, ..., pool5.
+    """
+    initializer = INITIALIZATIONS[initialization]
+    maps = {}
+    x = image
+    for stage, convolutions in enumerate(CONFIGURATIONS[configuration], 1):
+        for number, (filters, window) in enumerate(convolutions, 1):
+            name = f"conv{stage}_{number}"
+            x = maps[name] = layers.Conv2D(
+                scaled(filters, width),
+                window,
+                padding="valid" if name in unpadded else "same",
+                data_format="channels_last",
+                activation="relu",
+                kernel_initializer=initializer(),
+                name=name,
+            )(x)
+        if configuration == "A-LRN" and stage == 1:
+            # Table 1 has the normalisation after the first convolution; its constants are
+            # AlexNet's.
+            x = maps["norm1"] = LocalResponseNormalization(
+                data_format="channels_last", name="norm1"
+            )(x)
+        x = maps[f"pool{stage}"] = layers.MaxPooling2D(
+            2, data_format="channels_last", name=f"pool{stage}"
+        )(x)
+    return maps
 
 
 def start_from_net_a(net: keras.Model, net_a: keras.Model) -> keras.Model:

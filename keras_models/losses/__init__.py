@@ -1,5 +1,6 @@
 """Loss functions that the papers define and Keras does not have, one file a task."""
 
 from keras_models.losses.classification import MAPCriterion, SquashedSquaredError
+from keras_models.losses.depth import LogDepthLoss
 
-__all__ = ["MAPCriterion", "SquashedSquaredError"]
+__all__ = ["LogDepthLoss", "MAPCriterion", "SquashedSquaredError"]
