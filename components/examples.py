@@ -74,18 +74,29 @@ def label_names(uri: str) -> list[str]:
         return file.read().decode("utf-8").splitlines()
 
 
-def images(uri: str, split: str, ids: Iterable[str]) -> dict[str, bytes]:
-    """The encoded images with these ids."""
+def found(uri: str, split: str, ids: Iterable[str]) -> dict[str, bytes]:
+    """The serialised tf.Examples with these ids."""
     wanted = set(ids)
-    found: dict[str, bytes] = {}
+    chosen: dict[str, bytes] = {}
     for record in records(uri, split).as_numpy_iterator() if wanted else ():
         features = tf.train.Example.FromString(record).features.feature
         name = features["image/id"].bytes_list.value[0].decode("utf-8", "replace")
         if name in wanted:
-            found[name] = features["image/encoded"].bytes_list.value[0]
-        if len(found) == len(wanted):
+            chosen[name] = record
+        if len(chosen) == len(wanted):
             break
-    return found
+    return chosen
+
+
+def encoded_image(record: bytes) -> bytes:
+    """The image in a serialised tf.Example."""
+    features = tf.train.Example.FromString(record).features.feature
+    return features["image/encoded"].bytes_list.value[0]
+
+
+def images(uri: str, split: str, ids: Iterable[str]) -> dict[str, bytes]:
+    """The encoded images with these ids."""
+    return {name: encoded_image(record) for name, record in found(uri, split, ids).items()}
 
 
 def with_names(text: str, uris: Iterable[str]) -> str:

@@ -153,6 +153,12 @@ class Recipe:
         check_choice("strategy", self.strategy, STRATEGIES)
         task = tasks.find(self.task)
         check_choice("protocol", self.protocol, task.protocols)
+        whole = self.preprocess["fit"] == "stretch" and not self.preprocess.get("resize")
+        if task.whole_picture and not whole:
+            raise RecipeError(
+                f"{task.name} is answered about whole pictures: preprocess.fit must be stretch, and "
+                "preprocess.resize null"
+            )
         for key in self.task_args:
             known = [f"task_args.{name}" for name in task.arguments]
             check_choice("key", f"task_args.{key}", known)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import extras
+from components import extras, tasks
 from components.ingest import class_folders, table
 from components.ingest.class_folders import IMAGE_SUFFIXES
 from components.ingest.regular_files import SourceError
@@ -20,15 +20,15 @@ from components.ingest.walk import is_system
 
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 SPLITS = ("train", "test")
-TASKS = (
-    "classification",
-    "detection",
-    "segmentation",
-    "depth",
-    "video",
-    "restoration",
-    "verification",
-    "pose",
+# What examples may be for: the tasks, and what is read though no network of ours answers it yet.
+TASKS = tuple(
+    dict.fromkeys(
+        (
+            *tasks.names(),
+            *("detection", "segmentation", "normals", "video", "restoration", "verification"),
+            "pose",
+        )
+    )
 )
 # The names under which the MNIST site published its files; Fashion-MNIST and others keep them.
 IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}

@@ -5,7 +5,7 @@ import functools
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,9 @@ from components.judge import benchmarks, protocols, results
 from components.judge.scoring import Scorer, mean
 from components.tasks import Task
 
-_SPLIT = "test"
+_SPLIT, _TRAIN = "test", "train"
+# Of how many training examples the constant answer is made: enough for a mean.
+_ASKED_OF_TRAINING = 2000
 # Images between two reports of progress; those of which many views are asked take longer.
 _BATCH = 256
 _BATCH_OF_VIEWS = 16
@@ -55,7 +57,9 @@ class Judged:
 
     Attributes:
       judgement: task, recipe, size, dataset, seed, models (how many), protocol, examples (how
-        many), metrics (in their own units), not_finite (how many answers are not), labels (names of
+        many), metrics (in their own units; None for one that is not defined or not
+        finite), constant (those of a model that knows the truths of the training split and no
+        picture), not_finite (how many answers are not), labels (names of
         the classes), rows (see `results.compare`, in the units of the papers).
       answers: of the models.
     """
@@ -102,7 +106,8 @@ def judge(
     batch_size = _BATCH_OF_VIEWS if way.parts else _BATCH
     answers = ask(scorers, uri, task, arguments, _BATCH_OF_VIEWS if way.parts else _BATCH)
     metrics = task.part("metrics")
-    measured = metrics.figures(answers.rows, arguments)
+    measured = _finite(metrics.figures(answers.rows, arguments))
+    constant = constant_figures(uri, task, arguments)
     of_training = metrics.of_training(history, {row.metric for row in published})
     measured |= of_training
     asked = protocols.of_ensemble(protocol, len(models))
@@ -116,12 +121,56 @@ def judge(
         "models": len(models),
         "protocol": asked,
         "examples": answers.number,
+        "constant": {each.name: constant[each.name] for each in task.metrics} if constant else {},
         "metrics": {each.name: measured[each.name] for each in task.metrics} | of_training,
         "not_finite": answers.not_finite,
         "labels": names,
         "rows": [results.compare(row, measured, recipe, asked) for row in published],
     }
     return Judged(judgement, answers)
+
+
+def _finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+    """JSON has no infinity and no NaN."""
+    return {
+        name: value if value is not None and np.isfinite(value) else None
+        for name, value in figures.items()
+    }
+
+
+def constant_figures(
+    uri: str, task: Task, arguments: Mapping[str, Any]
+) -> dict[str, float | None] | None:
+    """The figures of one answer for all pictures, the best that some training examples suggest.
+
+    Returns:
+      By metric's name; None where there is no training split.
+    """
+    if not _has_examples(uri, _TRAIN):
+        return None
+    train = _truths(uri, _TRAIN, task, _ASKED_OF_TRAINING)
+    metrics = task.part("metrics")
+    answer = metrics.constant(train, examples.label_names(uri), arguments)
+    rows = []
+    for truths in _truths(uri, _SPLIT, task):
+        same = {name: np.repeat(values, len(truths), axis=0) for name, values in answer.items()}
+        rows.append(metrics.rows(same, truths, arguments))
+    return _finite(metrics.figures(np.concatenate(rows), arguments))
+
+
+def _has_examples(uri: str, split: str) -> bool:
+    try:
+        return examples.count(examples.records(uri, split).take(1)) > 0
+    except ValueError:  # there is no such split
+        return False
+
+
+def _truths(uri: str, split: str, task: Task, number: int = -1) -> Iterator[Any]:
+    """The truths of the first so many examples of a split, or of all, in batches."""
+    targets = task.part("targets")
+    for batch in examples.records(uri, split).take(number).batch(_BATCH):
+        parsed = tf.io.parse_example(batch, targets.FEATURES)
+        yield targets.truths({name: value.numpy() for name, value in parsed.items()})
 
 
 def ask(

@@ -32,14 +32,6 @@ METRICS = {
     "diverges": "training diverges (1: yes)",
     "images_per_second": "images a second",
     "speedup": "times as fast as a CPU",
-    "threshold_1.25": "depths within a factor of 1.25",
-    "threshold_1.25^2": "depths within a factor of 1.25^2",
-    "threshold_1.25^3": "depths within a factor of 1.25^3",
-    "abs_rel": "absolute relative error",
-    "sqr_rel": "squared relative error",
-    "rms": "root mean square error",
-    "rms_log": "root mean square error of log depths",
-    "rms_log_scale_invariant": "scale-invariant error of log depths",
     **COUNTS,
 }
 # Where the names of the metrics begin that are taken while a network is trained.
@@ -49,6 +41,7 @@ _FOLDERS = {"256_ObjectCategories": "caltech256"}
 # What a metric is multiplied by to be in a figure's unit: rates are measured as fractions.
 SCALES = {
     "": 1.0,
+    "1": 1.0,
     "%": 100.0,
     "points": 100.0,
     "nats": 1.0,

@@ -18,7 +18,8 @@ the same functions; `Task.part` imports them. The stages call these functions an
 `metrics`
     `rows(answers, truths, arguments)`: float64 [R, K], any number of rows an example.
     `figures(rows, arguments)`: by metric's name a figure, or None where the rows define none. Rows
-    of several batches are concatenated. `of_training(history, wanted)`: those of the wanted figures
+    of several batches are concatenated. `constant(truths, names, arguments)`: the answer, about one
+    example, of a model that knows the truths of the training split and no picture. `of_training(history, wanted)`: those of the wanted figures
     that the history of a training gives.
 `checks`
     `objections(answers, names)`: what a served answer must never be. `check(answers, truths,
@@ -53,7 +54,7 @@ class Metric:
       name: as in the benchmark tables.
       title: in words.
       unit: in which it is measured: a key of `components.judge.results.SCALES`; "" for a rate, a
-        fraction.
+        fraction; "1" for a plain number.
       less_is_better: whether the better of two models has the lower figure.
       bound: what a model has to reach whatever the recipe asks for; None for nothing.
     """
@@ -70,7 +71,9 @@ class Metric:
 
     def text(self, value: float) -> str:
         """A figure as it is printed: a rate in percent, others in their unit."""
-        return f"{value:.4f} {self.unit}" if self.unit else f"{100 * value:.2f} %"
+        if not self.unit:
+            return f"{100 * value:.2f} %"
+        return f"{value:.4f}" if self.unit == "1" else f"{value:.4f} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ class Task:
       watched: metrics of Keras that the first output is compiled with, by which progress is told.
       protocols: names of `components.judge.protocols`.
       has_classes: whether its examples have named classes; a network takes their number.
+      whole_picture: whether answers are compared with truths pixel by pixel, so that a network has
+        to see the whole picture: `preprocess.fit` stretch, and no `resize`.
       kept: of how many test examples, the worst ones, the answers are kept; None for all.
       arguments: the defaults of a recipe's `task_args`.
     """
@@ -121,6 +126,7 @@ class Task:
     watched: tuple[str, ...] = ()
     protocols: tuple[str, ...] = ("1-crop",)
     has_classes: bool = False
+    whole_picture: bool = False
     kept: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 

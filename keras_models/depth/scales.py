@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_models.classification import imagenet_weights
@@ -76,8 +77,12 @@ def answer_sides(pixels: keras.KerasTensor, step: int) -> tuple[int, int]:
     Args:
         pixels: of `bordered`.
     """
-    convolved = [(side - WINDOW) // STRIDE + 1 for side in pixels.shape[1:3]]
-    return tuple((side - POOL) // (step // STRIDE) + 1 for side in convolved)
+    return tuple(_answer_side(side, step) for side in pixels.shape[1:3])
+
+
+def _answer_side(bordered_side: int, step: int) -> int:
+    convolved = (bordered_side - WINDOW) // STRIDE + 1
+    return (convolved - POOL) // (step // STRIDE) + 1
 
 
 def answer_pixels(sides: tuple[int, int], step: int) -> tuple[slice, slice]:
@@ -93,6 +98,21 @@ def answer_pixels(sides: tuple[int, int], step: int) -> tuple[slice, slice]:
     """
     rows, columns = (slice(FIRST_PIXEL, FIRST_PIXEL + side * step, step) for side in sides)
     return rows, columns
+
+
+def answer_places(picture_side: int, answer_side: int) -> np.ndarray:
+    """Where along a side of a picture the answers of a map stand, float64 [answer_side] in pixels.
+
+    Args:
+        picture_side: height or width of the picture.
+        answer_side: that of the map. Of the sides that the nets of this package give, the places
+            are those of `answer_pixels`; of others, such as the picture's own, the map covers the
+            picture evenly.
+    """
+    for step in (2, 4):
+        if answer_side == _answer_side(picture_side + 2 * MARGIN, step):
+            return FIRST_PIXEL + step * np.arange(answer_side, dtype=np.float64)
+    return (np.arange(answer_side) + 0.5) * picture_side / answer_side - 0.5
 
 
 def convolution(

@@ -48,12 +48,9 @@ def rows(
     # infinite.
     surprise = -np.log(np.maximum(given, np.finfo(np.float32).eps))
     few = scores.shape[1] <= _FIVE
-    return np.stack(
-        [labels, right, np.full(len(labels), np.nan) if few else in_five]
-        + [surprise, first - second, finite],
-        axis=1,
-        dtype=np.float64,
-    )
+    in_five = np.full(len(labels), np.nan) if few else in_five
+    found = [labels, right, in_five, surprise, first - second, finite]
+    return np.stack(found, axis=1, dtype=np.float64)
 
 
 def figures(rows: np.ndarray, arguments: Mapping[str, Any]) -> dict[str, float | None]:
@@ -99,6 +96,21 @@ def _rejected(margin: np.ndarray, wrong: np.ndarray, error: float) -> float | No
     kept = np.arange(1, len(margin) + 1)
     allowed = np.flatnonzero(np.cumsum(wrong[surest]) <= error * kept)
     return float((len(margin) - kept[allowed[-1]]) / len(margin)) if len(allowed) else None
+
+
+def constant(
+    truths: Iterable[np.ndarray], names: Sequence[str], arguments: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """How frequent each class is, `scores` float32 [1, C].
+
+    Args:
+      truths: batches of labels.
+      names: of the classes.
+      arguments: none.
+    """
+    del arguments
+    counts = sum(np.bincount(labels, minlength=len(names)) for labels in truths)
+    return {"scores": (counts / counts.sum())[None].astype(np.float32)}
 
 
 def of_training(

@@ -1,6 +1,13 @@
 """The figures of depth maps: Eigen, Puhrsch, Fergus 2014, section 4.3, and Eigen, Fergus 2015."""
 
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
+from PIL import Image
 
 # Rows and columns of NYU's 480 x 640 that are judged, as public evaluation code has them.
 EIGEN_CROP = ((45, 471, 480), (41, 601, 640))
@@ -18,28 +25,68 @@ def eigen_crop(height: int, width: int) -> tuple[slice, slice]:
     return rows, columns
 
 
-def rows(answers: np.ndarray, truths: np.ndarray, crop: bool = False) -> np.ndarray:
+def rows(
+    answers: Mapping[str, np.ndarray], truths: Sequence[np.ndarray], arguments: Mapping[str, Any]
+) -> np.ndarray:
     """The sums of each picture over its valid pixels, those of a positive finite true depth.
 
-    An answer that is NaN makes every error infinite, one that is not positive that of the
-    logarithm; neither is within a threshold.
+    An answer of another size is enlarged or reduced bilinearly to the truth's. One that is NaN
+    makes every error infinite, one that is not positive that of the logarithm; neither is within a
+    threshold.
 
     Args:
-      answers, truths: depths in metres, [N, h, w] or [N, h, w, 1].
-      crop: whether `eigen_crop` alone is judged.
+      answers: `depth`, in metres, [N, h, w].
+      truths: in metres, [H, W] each.
+      arguments: `crop`, whether `eigen_crop` alone is judged.
 
     Returns:
       float64 [N, len(COLUMNS)].
     """
-    answers, truths = (np.asarray(x, np.float64) for x in (answers, truths))
-    answers, truths = (x[..., 0] if x.ndim == 4 else x for x in (answers, truths))
-    if answers.shape != truths.shape:
-        raise ValueError(f"answers are {answers.shape} and truths {truths.shape}.")
-    if crop:
-        judged = (slice(None), *eigen_crop(*truths.shape[1:]))
-        answers, truths = answers[judged], truths[judged]
-    found = [_row(*pair) for pair in zip(answers, truths, strict=True)]
+    found = []
+    for answer, truth in zip(answers["depth"], truths, strict=True):
+        whole = resized(answer, truth.shape)
+        judged = eigen_crop(*truth.shape) if arguments["crop"] else ...
+        found.append(_row(whole[judged], truth[judged].astype(np.float64)))
     return np.array(found, np.float64).reshape(-1, len(COLUMNS))
+
+
+def resized(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A map at another size, float64, interpolated bilinearly."""
+    if values.shape == shape:
+        return values.astype(np.float64)
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR), np.float64)
+
+
+def constant(
+    truths: Iterable[Sequence[np.ndarray]], names: Sequence[str], arguments: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The mean depth of each pixel, `depth` float32 [1, H, W]; 0 where none was measured.
+
+    Maps of other sizes than the first are brought to its size.
+
+    Args:
+      truths: batches of depths in metres, [H, W] each.
+      names: of classes; there are none.
+      arguments: of the task.
+    """
+    del names, arguments
+    every = itertools.chain.from_iterable(truths)
+    first = next(every)
+    total, count = np.zeros(first.shape), np.zeros(first.shape)
+    for truth in itertools.chain([first], every):
+        shape = first.shape[::-1]
+        same = np.asarray(Image.fromarray(truth).resize(shape, Image.Resampling.NEAREST))
+        valid = np.isfinite(same) & (same > 0)
+        total += np.where(valid, same, 0.0)
+        count += valid
+    return {"depth": (total / np.maximum(count, 1))[None].astype(np.float32)}
+
+
+def of_training(history: Sequence[Mapping[str, float]], wanted: Iterable[str]) -> dict[str, Any]:
+    """None: no figure of depth is about the training."""
+    del history, wanted
+    return {}
 
 
 def _row(answer: np.ndarray, truth: np.ndarray) -> list[float]:
@@ -55,7 +102,7 @@ def _row(answer: np.ndarray, truth: np.ndarray) -> list[float]:
     return [float(y.size), *within, *(float(x.sum()) for x in sums)]
 
 
-def figures(table: np.ndarray) -> dict[str, float | None]:
+def figures(rows: np.ndarray, arguments: Mapping[str, Any]) -> dict[str, float | None]:
     """The papers' figures of rows, over the valid pixels of all pictures; None without one.
 
     The papers sum over the set T of all pixels, so that a picture counts by its valid pixels.
@@ -63,7 +110,8 @@ def figures(table: np.ndarray) -> dict[str, float | None]:
     its picture. The papers' Eqn 1 has half of it under the root; but what their tables print,
     0.219 beside a log error of 0.283, would then be larger than the log error is.
     """
-    table = np.asarray(table, np.float64).reshape(-1, len(COLUMNS))
+    del arguments
+    table = np.asarray(rows, np.float64).reshape(-1, len(COLUMNS))
     pixels, *sums = table.sum(axis=0)
     names = ("threshold_1.25", "threshold_1.25^2", "threshold_1.25^3", "abs_rel", "sqr_rel")
     names += ("rms", "rms_log", "rms_log_scale_invariant")

@@ -1,0 +1,62 @@
+"""Maps of depths: read from the examples, moved with the picture, and taken where a network answers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from components.preprocess.transform import fit_map
+from keras_models.depth.scales import answer_places
+
+_ENCODED = "depth/encoded"
+FEATURES = {_ENCODED: tf.io.FixedLenFeature([], tf.string)}
+MOVES = True
+_MILLIMETRES = 1000.0
+
+
+def placed(
+    parsed: Mapping[str, tf.Tensor], settings: Mapping[str, Any] | None
+) -> dict[str, tf.Tensor]:
+    """The depths of one example in metres, float32 [H, W, 1]; 0 where nothing was measured."""
+    depth = tf.io.decode_png(parsed[_ENCODED], channels=1, dtype=tf.uint16)
+    metres = tf.cast(depth, tf.float32) / _MILLIMETRES
+    return {"depth": metres if settings is None else fit_map(metres, settings)}
+
+
+def trained(parsed: Mapping[str, tf.Tensor], placed: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The moved depths of one example, float32 [height, width, 1]."""
+    del parsed
+    return placed["depth"]
+
+
+def fitted(targets: tf.Tensor, model: keras.Model) -> Any:
+    """The depths at the pixels that each output answers about, float32 [N, h, w, 1].
+
+    Between pixels the nearest is taken: a mean of two sides of an edge is no depth of the scene.
+    """
+
+    def at_answers(output: keras.KerasTensor) -> tf.Tensor:
+        found = targets
+        for axis in (1, 2):
+            places = answer_places(targets.shape[axis], output.shape[axis])
+            nearest = np.clip(np.rint(places), 0, targets.shape[axis] - 1).astype(np.int32)
+            found = tf.gather(found, nearest, axis=axis)
+        return found
+
+    return keras.tree.map_structure(at_answers, model.output)
+
+
+def truths(features: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The depths of each example in metres, float32 [H, W]."""
+    return [_metres(encoded) for encoded in features[_ENCODED]]
+
+
+def _metres(encoded: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.asarray(image, np.float32) / _MILLIMETRES
