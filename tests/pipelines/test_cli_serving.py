@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import urllib.request
 from pathlib import Path
 
@@ -100,6 +101,10 @@ def words(text):
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
+def lines_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
 def test_serve_predict_and_rest(running, images, convnets):
     lines, address = running
     assert [line.split(":")[0] for line in lines[:-1]] == ["shade", "shade-too"]
@@ -129,8 +134,9 @@ def test_serve_predict_and_rest(running, images, convnets):
 def test_predict_without_a_server_starts_one_for_the_call(root, images, convnets, monkeypatch):
     # Whatever listens on this machine's port 8500 is not this test's.
     monkeypatch.setattr(served, "listens", lambda address: False)
-    text = convnets("predict", images[1], "--model", "shade", "--root", root)
-    assert f"{images[1]} light 1.0000" in words(text)
+    text = convnets("predict", images[1], "--model", "shade", "--root", root, "--json")
+    (answer,) = lines_of(text)
+    assert answer["classes"] == "light"
 
 
 def test_predict_asks_the_server_that_listens(running, root, images, convnets, monkeypatch):
@@ -142,8 +148,24 @@ def test_predict_asks_the_server_that_listens(running, root, images, convnets, m
     assert f"{images[0]} dark 1.0000" in words(text)
 
 
-def lines_of(text):
-    return [json.loads(line) for line in text.splitlines()]
+def test_asking_a_running_server_waits_for_no_tensorflow(running, root, images):
+    code = """
+        import sys
+        from pipelines import cli
+        try:
+            cli.main(sys.argv[1:])
+        finally:
+            assert not {"keras", "matplotlib", "tensorflow", "tfx"} & set(sys.modules)
+    """
+    arguments = ["predict", images[0], "--model", "shade", "--server", running[1], "--root", root]
+    child = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        cwd=TREE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "dark" in child.stdout
 
 
 def test_json_is_a_line_an_image(running, images, convnets):
