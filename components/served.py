@@ -1,4 +1,4 @@
-"""The versions of a model where servers watch for them, and the classes that the newest knows."""
+"""The versions of a model where servers watch for them, what it answers, and its classes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from tfx.dsl.io import fileio
 
-from components import examples
+from components import examples, tasks
+from components.tasks import NAMES_ASSET, TASK_ASSET
 
 # Of a recipe's `validation`: how many classes may differ from those of the served model.
 OTHER_CLASSES = "other_classes"
-# Of a SavedModel's assets: the names of its classes, and what it answers.
-NAMES_ASSET = "labels.txt"
-TASK_ASSET = "task.json"
 _NAMED = 5
 
 
@@ -41,6 +39,19 @@ def classes(model: str) -> list[str] | None:
     if not fileio.exists(os.path.join(assets, NAMES_ASSET)):
         return None
     return examples.label_names(assets)
+
+
+def task(model: str) -> tasks.Task:
+    """What a SavedModel answers.
+
+    Raises:
+      ValueError: its assets name no task, or none that is known here.
+    """
+    path = os.path.join(model, "assets", TASK_ASSET)
+    if not fileio.exists(path):
+        return tasks.of_facts(None)
+    with fileio.open(path, "rb") as file:
+        return tasks.of_facts(file.read())
 
 
 def other_classes(folder: str, names: Sequence[str] | None) -> list[str]:

@@ -8,8 +8,11 @@ import sys
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pipelines import recipes, screens, served
+from components.answers import of_rest, one_by_one
+from components.tasks import Output
+from pipelines import answers, recipes, screens, served
 from pipelines.commands.common import DEFAULT_ROOT, console, status
 from pipelines.commands.running import run
 
@@ -34,10 +37,13 @@ def main(root: Path = DEFAULT_ROOT) -> int:
         pngs, labels = test_images(IMAGES)
         with served.server(models) as (grpc, rest):
             by_grpc = served.ask(grpc, RECIPE, pngs)
-            by_rest = ask_rest(f"{rest}/v1/models/{RECIPE}:predict", pngs)
+            task, classes = served.task_and_names(root, RECIPE)
+            by_rest = ask_rest(f"{rest}/v1/models/{RECIPE}:predict", pngs, task.outputs)
     names = [f"t10k-images#{index} is a {label}" for index, label in enumerate(labels)]
     screen.print(f"{IMAGES} test images, answered by the server over gRPC and over REST:")
-    screen.print(screens.answers_table(names, by_grpc, by_rest))
+    columns, rows = answers.in_words(by_grpc, task, classes)
+    _, rows_by_rest = answers.in_words(by_rest, task, classes)
+    screen.print(screens.answers_table(names, columns, rows, rows_by_rest))
     screen.print(f"The report: {screens.nearby(summary['report'])}")
     return 0
 
@@ -51,13 +57,13 @@ def test_images(count: int) -> tuple[list[bytes], list[int]]:
     return [images.png(image) for image in pixels[:count]], [int(each) for each in labels[:count]]
 
 
-def ask_rest(url: str, pngs: Sequence[bytes]) -> list[tuple[str, float]]:
-    """Label and score of each image, asked in plain HTTP as any program can."""
+def ask_rest(url: str, pngs: Sequence[bytes], outputs: Sequence[Output]) -> list[dict[str, Any]]:
+    """The outputs for each image by their names, asked in plain HTTP as any program can."""
     body = {"instances": [{"b64": base64.b64encode(png).decode()} for png in pngs]}
     request = urllib.request.Request(url, json.dumps(body).encode())
     with urllib.request.urlopen(request) as response:
         predictions = json.load(response)["predictions"]
-    return [(each["classes"], max(each["scores"])) for each in predictions]
+    return one_by_one(of_rest(predictions, outputs))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -387,13 +388,14 @@ def _places(summary: Mapping[str, Any], log: Path) -> Table:
 
 def answers_table(
     images: Sequence[str],
-    by_grpc: Sequence[tuple[str, float]],
-    by_rest: Sequence[tuple[str, float]] | None = None,
+    columns: Sequence[str],
+    by_grpc: Sequence[Sequence[str]],
+    by_rest: Sequence[Sequence[str]] | None = None,
 ) -> Table:
-    """What the server takes each image for, and with which score; over one API or both."""
-    table = table_of("image", "answer", "score", *(("over REST", "score") if by_rest else ()))
-    for row in zip(images, by_grpc, *([by_rest] if by_rest else []), strict=True):
-        image, *answers = row
-        cells = [cell for label, score in answers for cell in (Text(label, "bold"), f"{score:.4f}")]
-        table.add_row(image, *cells)
+    """What the server answers about each image, in the words of `columns`; over one API or both."""
+    others = ("over REST", *columns[1:]) if by_rest else ()
+    table = table_of("image", *columns, *others)
+    for image, *answers in zip(images, by_grpc, *([by_rest] if by_rest else []), strict=True):
+        cells = [(Text(first, "bold"), *map(Text, rest)) for first, *rest in answers]
+        table.add_row(Text(image), *chain.from_iterable(cells))
     return table

@@ -11,9 +11,9 @@ import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from components import imports
+from components import imports, tasks
 from pipelines.paths import Paths
 from pipelines.recipe import near_matches
 
@@ -56,6 +56,29 @@ def only_model(root: Path) -> str:
     if len(names) > 1:
         raise ValueError(f"say which model with --model: {', '.join(names)}")
     return names[0]
+
+
+def task_and_names(root: Path, model: str) -> tuple[tasks.Task | None, list[str]]:
+    """What the newest pushed version of a model answers, and the names of its classes.
+
+    Without TensorFlow's file system: asking a server that runs is a matter of a second.
+
+    Returns:
+      None and no names where no such model has been pushed below `root`.
+
+    Raises:
+      ValueError: the model answers a task that is not known here.
+    """
+    folder = Path(Paths(str(root)).serving, model)
+    versions = [each for each in folder.glob("*/") if (each / "saved_model.pb").exists()]
+    versions = [each for each in versions if each.name.isdecimal()]
+    if not versions:
+        return None, []
+    assets = max(versions, key=lambda each: int(each.name)) / "assets"
+    facts, names = assets / tasks.TASK_ASSET, assets / tasks.NAMES_ASSET
+    task = tasks.of_facts(facts.read_bytes() if facts.exists() else None)
+    lines = names.read_text(encoding="utf-8").splitlines() if names.exists() else []
+    return task, lines
 
 
 def quiet_libraries() -> None:
@@ -107,8 +130,8 @@ def server(
         yield f"{host}:{embedded.grpc_port}", f"http://{host}:{embedded.rest_port}"
 
 
-def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[tuple[str, float]]:
-    """Label and score of each image, from the server at `HOST:PORT`.
+def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[dict[str, Any]]:
+    """The outputs for each image by their names, from the server at `HOST:PORT`.
 
     Raises:
       ValueError: a file that is no whole PNG or JPEG; the server does not answer, or refuses.
@@ -119,7 +142,7 @@ def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[tuple[
     contents = [image if isinstance(image, bytes) else read_image(image) for image in images]
     try:
         with Client(address) as client:
-            return [(answer.label, answer.score) for answer in client.predict(model, contents)]
+            return client.predict(model, contents)
     except ServingError as error:
         raise ValueError(f"{address}: {error}") from error
 

@@ -13,7 +13,7 @@ import numpy as np
 from serving import calls, messages
 from serving.calls import Call, Connection, Examples
 from serving.client import errors
-from serving.messages import Image, Prediction, VersionStatus, Which
+from serving.messages import Answer, Image, VersionStatus, Which
 from serving.protos import meta_graph_pb2, model_server_config_pb2
 
 _Answer = TypeVar("_Answer")
@@ -49,15 +49,17 @@ class AsyncClient(Connection):
         signature_name: str = "serving_default",
         version: int | None = None,
         batch_size: int = 64,
-        label: str | None = None,
-    ) -> list[Prediction]:
-        """Classifies images, `batch_size` in a request, all requests at once, in their order."""
+        version_label: str | None = None,
+    ) -> list[Answer]:
+        """Asks about images, `batch_size` in a request, all requests at once; see `Client`."""
+        batches = list(messages.image_batches(images, signature_name, batch_size))
         asked = [
-            self.call(model, batch, name, version, label=label)
-            for name, batch in messages.image_batches(images, signature_name, batch_size)
+            self.call(model, batch, name, version, version_label=version_label)
+            for name, batch in batches
         ]
         outputs = await asyncio.gather(*asked)
-        return [one for each in outputs for one in messages.predictions(each)]
+        pairs = zip(outputs, batches, strict=True)
+        return [one for each, (_, batch) in pairs for one in messages.answers(each, batch)]
 
     async def call(
         self,
@@ -66,10 +68,10 @@ class AsyncClient(Connection):
         signature_name: str = "serving_default",
         version: int | None = None,
         output_filter: Sequence[str] = (),
-        label: str | None = None,
+        version_label: str | None = None,
     ) -> dict[str, np.ndarray]:
         """Calls any signature on arrays by input name; bytes live in object arrays."""
-        which = Which(model, version, label)
+        which = Which(model, version, version_label)
         return await self._ask(calls.predict(which, inputs, signature_name, output_filter))
 
     async def classify(
@@ -78,10 +80,12 @@ class AsyncClient(Connection):
         images: Examples,
         signature_name: str = "classify",
         version: int | None = None,
-        label: str | None = None,
+        version_label: str | None = None,
     ) -> list[list[tuple[str, float]]]:
         """Every class with its score, for each image (path, encoded bytes or tf.Example)."""
-        return await self._ask(calls.classify(Which(model, version, label), images, signature_name))
+        return await self._ask(
+            calls.classify(Which(model, version, version_label), images, signature_name)
+        )
 
     async def regress(
         self,
@@ -89,22 +93,24 @@ class AsyncClient(Connection):
         images: Examples,
         signature_name: str = "regress",
         version: int | None = None,
-        label: str | None = None,
+        version_label: str | None = None,
     ) -> list[float]:
         """A number for each image (path, encoded bytes or tf.Example)."""
-        return await self._ask(calls.regress(Which(model, version, label), images, signature_name))
+        return await self._ask(
+            calls.regress(Which(model, version, version_label), images, signature_name)
+        )
 
     async def metadata(
-        self, model: str, version: int | None = None, label: str | None = None
+        self, model: str, version: int | None = None, version_label: str | None = None
     ) -> tuple[int, dict[str, meta_graph_pb2.SignatureDef]]:
         """The version that answers and its signatures by name."""
-        return await self._ask(calls.metadata(Which(model, version, label)))
+        return await self._ask(calls.metadata(Which(model, version, version_label)))
 
     async def status(
-        self, model: str, version: int | None = None, label: str | None = None
+        self, model: str, version: int | None = None, version_label: str | None = None
     ) -> list[VersionStatus]:
         """The state of each version that the server knows, or of one."""
-        return await self._ask(calls.status(Which(model, version, label)))
+        return await self._ask(calls.status(Which(model, version, version_label)))
 
     async def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Has the server serve these models instead; waits until the new ones do."""

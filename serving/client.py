@@ -17,10 +17,10 @@ import numpy as np
 from serving import calls, messages
 from serving.calls import Call, Connection, Examples
 from serving.errors import ServingError
-from serving.messages import Image, Prediction, VersionStatus, Which
+from serving.messages import Answer, Image, VersionStatus, Which
 from serving.protos import meta_graph_pb2, model_server_config_pb2
 
-__all__ = ["Client", "Image", "Prediction", "ServingError", "VersionStatus"]
+__all__ = ["Answer", "Client", "Image", "ServingError", "VersionStatus"]
 
 _Answer = TypeVar("_Answer")
 
@@ -64,20 +64,23 @@ class Client(Connection):
         signature_name: str = "serving_default",
         version: int | None = None,
         batch_size: int = 64,
-        label: str | None = None,
-    ) -> list[Prediction]:
-        """Classifies images, `batch_size` in a request, in their order.
+        version_label: str | None = None,
+    ) -> list[Answer]:
+        """Asks about images, `batch_size` in a request: the named outputs of each, in their order.
+
+        An output of one value an image is a NumPy scalar, or bytes; others are arrays.
 
         images: paths of files, encoded bytes (PNG or JPEG; serialised tf.Examples too), or arrays
           [H, W, C] of pixels 0..255 at the model's size. Arrays go to the signature `predict`
           unless another than serving_default is named. Not a mixture of arrays and others.
-        version, label: which version is asked; the newest without either.
+        version, version_label: which version is asked; the newest without either.
 
-        Raises ValueError for a signature without the outputs `scores` and `classes`: see `call`.
+        Raises ValueError for a signature that does not give one value an image: see `call`.
         """
-        found = []
+        found: list[Answer] = []
         for name, batch in messages.image_batches(images, signature_name, batch_size):
-            found += messages.predictions(self.call(model, batch, name, version, label=label))
+            outputs = self.call(model, batch, name, version, version_label=version_label)
+            found += messages.answers(outputs, batch)
         return found
 
     def call(
@@ -87,10 +90,10 @@ class Client(Connection):
         signature_name: str = "serving_default",
         version: int | None = None,
         output_filter: Sequence[str] = (),
-        label: str | None = None,
+        version_label: str | None = None,
     ) -> dict[str, np.ndarray]:
         """Calls any signature on arrays by input name; bytes live in object arrays."""
-        which = Which(model, version, label)
+        which = Which(model, version, version_label)
         return self._ask(calls.predict(which, inputs, signature_name, output_filter))
 
     def classify(
@@ -99,10 +102,12 @@ class Client(Connection):
         images: Examples,
         signature_name: str = "classify",
         version: int | None = None,
-        label: str | None = None,
+        version_label: str | None = None,
     ) -> list[list[tuple[str, float]]]:
         """Every class with its score, for each image (path, encoded bytes or tf.Example)."""
-        return self._ask(calls.classify(Which(model, version, label), images, signature_name))
+        return self._ask(
+            calls.classify(Which(model, version, version_label), images, signature_name)
+        )
 
     def regress(
         self,
@@ -110,22 +115,24 @@ class Client(Connection):
         images: Examples,
         signature_name: str = "regress",
         version: int | None = None,
-        label: str | None = None,
+        version_label: str | None = None,
     ) -> list[float]:
         """A number for each image (path, encoded bytes or tf.Example)."""
-        return self._ask(calls.regress(Which(model, version, label), images, signature_name))
+        return self._ask(
+            calls.regress(Which(model, version, version_label), images, signature_name)
+        )
 
     def metadata(
-        self, model: str, version: int | None = None, label: str | None = None
+        self, model: str, version: int | None = None, version_label: str | None = None
     ) -> tuple[int, dict[str, meta_graph_pb2.SignatureDef]]:
         """The version that answers and its signatures by name."""
-        return self._ask(calls.metadata(Which(model, version, label)))
+        return self._ask(calls.metadata(Which(model, version, version_label)))
 
     def status(
-        self, model: str, version: int | None = None, label: str | None = None
+        self, model: str, version: int | None = None, version_label: str | None = None
     ) -> list[VersionStatus]:
         """The state of each version that the server knows, or of one."""
-        return self._ask(calls.status(Which(model, version, label)))
+        return self._ask(calls.status(Which(model, version, version_label)))
 
     def reload(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Has the server serve these models instead; waits until the new ones do."""

@@ -29,24 +29,14 @@ from serving.protos import (
 )
 
 Image = str | os.PathLike | bytes | np.ndarray
+# For one image, by output: an array or, where it is one value, a NumPy scalar or bytes.
+Answer = dict[str, np.ndarray | np.generic | bytes]
 MAX_RETRIES = 4  # gRPC's own limit
 _ENCODED_INPUT, _PIXEL_INPUT, _PIXEL_SIGNATURE = "examples", "image", "predict"
 _ENCODED_FEATURE = "image/encoded"
 _IMAGES = (b"\x89PNG", b"\xff\xd8\xff")
 _MAX_TENSOR_BYTES = 2 << 30  # protobuf's own limit for a message
 _RETRIED_BYTES = 256 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """The answer for one image: the top class, its probability, and all of them in label order.
-
-    `scores` is float32 [C].
-    """
-
-    label: str
-    score: float
-    scores: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,19 +51,19 @@ class VersionStatus:
 
 @dataclasses.dataclass(frozen=True)
 class Which:
-    """The model that is asked, and which of its versions: the newest, or by number or label."""
+    """The model that is asked, and which version: the newest, or one by its number or label."""
 
     model: str
     version: int | None = None
-    label: str | None = None
+    version_label: str | None = None
 
     def spec(self, signature_name: str | None = None) -> model_pb2.ModelSpec:
         """The message."""
         spec = model_pb2.ModelSpec(name=self.model, signature_name=signature_name)
         if self.version is not None:
             spec.version.value = self.version
-        elif self.label is not None:
-            spec.version_label = self.label
+        elif self.version_label is not None:
+            spec.version_label = self.version_label
         return spec
 
 
@@ -147,18 +137,18 @@ def outputs(response: predict_pb2.PredictResponse) -> dict[str, np.ndarray]:
     }
 
 
-def predictions(outputs: Mapping[str, np.ndarray]) -> list[Prediction]:
-    """From the outputs `scores` and `classes`. Raises ValueError where one is not there."""
-    absent = {"classes", "scores"} - set(outputs)
-    if absent:
-        raise ValueError(
-            f"the signature gives {', '.join(sorted(outputs))} and no {', '.join(sorted(absent))}: "
-            "use call()"
-        )
-    return [
-        Prediction(label.decode(), float(scores.max()), scores)
-        for label, scores in zip(outputs["classes"], outputs["scores"], strict=True)
-    ]
+def answers(outputs: Mapping[str, np.ndarray], batch: Mapping[str, np.ndarray]) -> list[Answer]:
+    """The outputs for a batch of `image_batches`, image by image.
+
+    Raises ValueError where an output does not have a value for each image.
+    """
+    images = len(next(iter(batch.values())))
+    for name, array in outputs.items():
+        if array.shape[:1] != (images,):
+            raise ValueError(
+                f"{images} images, but an output {name} of shape {list(array.shape)}: use call()"
+            )
+    return [{name: array[place] for name, array in outputs.items()} for place in range(images)]
 
 
 def examples_input(images: Sequence[str | os.PathLike | bytes]) -> input_pb2.Input:

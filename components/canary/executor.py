@@ -20,9 +20,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components import examples, progress
-from components.canary.checks import Answers, difference, reasons
-from serving.client import Client, Prediction
+from components import answers, examples, progress, served
+from components.answers import Answers
+from components.canary.checks import difference, reasons
+from components.tasks import Output, Task
+from serving.client import Client
 from serving.server import Server
 
 _STAGE = "Canary"
@@ -74,13 +76,16 @@ class Executor(base_executor.BaseExecutor):
           exec_properties: none.
 
         Raises:
-          ValueError: the examples have no test split, or an empty one: there is nothing to ask.
+          ValueError: the examples have no test split, or an empty one: there is nothing to ask; the
+            model answers a task that is not known.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         model = artifact_utils.get_single_instance(input_dict["model"])
         path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
         uri = artifact_utils.get_single_uri(input_dict["examples"])
-        found = examine(path, questions(uri), examples.label_names(uri), originals(uri))
+        found = examine(
+            path, served.task(path), questions(uri), examples.label_names(uri), originals(uri)
+        )
         if found["blessed"]:
             logging.info("Blessed after %d questions: %s", found["asked"], path)
         else:
@@ -120,6 +125,7 @@ def originals(uri: str) -> list[Question]:
 
 def examine(
     path: str,
+    task: Task,
     asked: Sequence[Question],
     names: Sequence[str],
     originals: Sequence[Question] = (),
@@ -128,39 +134,39 @@ def examine(
 
     Args:
       path: folder of the SavedModel.
+      task: what it answers.
       asked: images to ask about.
-      names: class names of the examples, in label order.
+      names: those that the examples have, where the task has any, in their order.
       originals: more of them; the server is asked about the files as they were before ingestion,
         and has to answer as about what is stored.
 
     Returns:
-      blessed, reasons, asked (how many images), ids and labels (of the images, and what the model
-      said over gRPC), latency (milliseconds by API: median and highest of single images),
-      agreement (largest difference between the scores of each way to ask and those of the
-      SavedModel called directly).
+      blessed, reasons, asked (how many images), ids (of the images), answers (to each of them over
+      gRPC, in the task's words; of a blessed model), latency (milliseconds by API: median and
+      highest of single images), agreement (how far each way to ask is from the SavedModel called
+      directly: `checks.difference`; of a blessed model).
     """
     asked = [*asked, *originals]
-    answers: dict[str, Answers] = {}
+    given: dict[str, Answers] = {}
     seconds: dict[str, list[float]] = {}
     try:
-        _ask_in_every_way(path, asked, answers, seconds)
-        why = reasons(answers, [question.id for question in asked], names, len(originals))
+        _ask_in_every_way(path, task.outputs, asked, given, seconds)
+        why = reasons(given, [question.id for question in asked], task, names, len(originals))
     # Whatever goes wrong here would go wrong on the real server.
     except Exception as error:
         logging.exception("The canary could not be asked")
         why = [_in_short(error)]
-    served = answers.get("gRPC")
     return {
         "blessed": not why,
         "reasons": why,
         "asked": len(asked),
         "ids": [question.id for question in asked],
-        "labels": list(served.labels) if served else [],
+        "answers": _in_words(given["gRPC"], task, names) if not why else [],
         "latency": {
             api: {"median_ms": 1e3 * float(np.median(each)), "highest_ms": 1e3 * max(each)}
             for api, each in seconds.items()
         },
-        "agreement": _agreement(answers) if not why else {},
+        "agreement": _agreement(given, task) if not why else {},
     }
 
 
@@ -170,33 +176,40 @@ def _in_short(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0][:_LONGEST_REASON]}"
 
 
-def _agreement(answers: Mapping[str, Answers]) -> dict[str, float]:
-    reference = answers["SavedModel"]
-    return {way: difference(given, reference) for way, given in answers.items()}
+def _in_words(given: Answers, task: Task, names: Sequence[str]) -> list[dict[str, str]]:
+    words = task.part("words")
+    rows = [words.row(answer, names) for answer in answers.one_by_one(given)]
+    return [dict(zip(words.columns(), row, strict=True)) for row in rows]
+
+
+def _agreement(given: Mapping[str, Answers], task: Task) -> dict[str, float]:
+    reference = given["SavedModel"]
+    return {way: difference(each, reference, task) for way, each in given.items()}
 
 
 def _ask_in_every_way(
     path: str,
+    outputs: Sequence[Output],
     asked: Sequence[Question],
-    answers: dict[str, Answers],
+    given: dict[str, Answers],
     seconds: dict[str, list[float]],
 ) -> None:
-    """Fills `answers`, and `seconds` with the time of each single request, as far as it comes."""
+    """Fills `given`, and `seconds` with the time of each single request, as far as it comes."""
     encoded = [question.encoded for question in asked]
     # As the judge asks: tf.Examples in, all at once. The server is asked for bare images.
     progress.report(_STAGE, 0, 4, "asking the SavedModel")
-    answers["SavedModel"] = _ask_saved_model(path, [question.example for question in asked])
+    given["SavedModel"] = _ask_saved_model(path, [question.example for question in asked])
     progress.report(_STAGE, 1, 4, "loading the model in the server")
     with _serve(path) as server, Client(f"{server.host}:{server.grpc_port}") as client:
         progress.report(_STAGE, 2, 4, "asking over gRPC")
-        answers["gRPC"], seconds["gRPC"] = _one_by_one(
-            encoded, lambda image: _predictions(client.predict(_STAGE, [image]))
+        given["gRPC"], seconds["gRPC"] = _one_by_one(
+            encoded, lambda image: _ask_grpc(client, [image])
         )
-        answers["gRPC, in one batch"] = _predictions(client.predict(_STAGE, encoded))
+        given["gRPC, in one batch"] = _ask_grpc(client, encoded)
         progress.report(_STAGE, 3, 4, "asking over REST")
         url = f"http://{server.host}:{server.rest_port}/v1/models/{_STAGE}:predict"
-        answers["REST"], seconds["REST"] = _one_by_one(
-            encoded, lambda image: _ask_rest(url, [image])
+        given["REST"], seconds["REST"] = _one_by_one(
+            encoded, lambda image: _ask_rest(url, [image], outputs)
         )
     progress.report(_STAGE, 4, 4, f"{len(asked)} images answered")
 
@@ -224,13 +237,7 @@ def _one_by_one(
         begun = time.perf_counter()
         given.append(ask(image))
         seconds.append(time.perf_counter() - begun)
-    return (
-        Answers(
-            np.concatenate([each.scores for each in given]),
-            [label for each in given for label in each.labels],
-        ),
-        seconds,
-    )
+    return answers.joined(given), seconds
 
 
 def _ask_saved_model(path: str, records: Sequence[bytes]) -> Answers:
@@ -239,16 +246,15 @@ def _ask_saved_model(path: str, records: Sequence[bytes]) -> Answers:
     if _SIGNATURE not in model.signatures:
         raise ValueError(f"the SavedModel has no signature {_SIGNATURE}")
     outputs = model.signatures[_SIGNATURE](examples=tf.constant(list(records)))
-    return Answers(
-        outputs["scores"].numpy(), [name.decode() for name in outputs["classes"].numpy()]
-    )
+    return answers.readable({name: value.numpy() for name, value in outputs.items()})
 
 
-def _predictions(given: Sequence[Prediction]) -> Answers:
-    return Answers(np.stack([each.scores for each in given]), [each.label for each in given])
+def _ask_grpc(client: Client, images: Sequence[bytes]) -> Answers:
+    inputs = {"examples": np.array(images, object)}
+    return answers.readable(client.call(_STAGE, inputs, _SIGNATURE))
 
 
-def _ask_rest(url: str, images: Sequence[bytes]) -> Answers:
+def _ask_rest(url: str, images: Sequence[bytes], outputs: Sequence[Output]) -> Answers:
     """Asks as any HTTP client would.
 
     Raises:
@@ -264,9 +270,7 @@ def _ask_rest(url: str, images: Sequence[bytes]) -> Answers:
             rows = json.load(response)["predictions"]
     except urllib.error.HTTPError as error:
         raise RuntimeError(f"REST: {error.code} {error.read().decode(errors='replace')}") from error
-    return Answers(
-        np.array([row["scores"] for row in rows], np.float32), [row["classes"] for row in rows]
-    )
+    return answers.of_rest(rows, outputs)
 
 
 def _write(blessing: types.Artifact, found: dict[str, Any]) -> None:

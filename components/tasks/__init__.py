@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import pkgutil
 
 from components.settings import check_choice
-from components.tasks.task import CHANGE, Metric, Output, Task
+from components.tasks.task import CHANGE, NAMES_ASSET, TASK_ASSET, Metric, Output, Task
 
-__all__ = ["CHANGE", "EARLIEST", "Metric", "Output", "Task", "find", "names"]
-
-
-# Of recipes, judgements and versions from before there were others, which do not say.
+__all__ = [
+    "CHANGE",
+    "EARLIEST",
+    "NAMES_ASSET",
+    "TASK_ASSET",
+    "Metric",
+    "Output",
+    "Task",
+    "find",
+    "names",
+    "of_facts",
+]
+# Of recipes, judgements and served models from before there were others, which do not say.
 EARLIEST = "classification"
 
 
@@ -30,3 +40,21 @@ def find(name: str) -> Task:
     """
     check_choice("task", name, names())
     return importlib.import_module(f"{__name__}.{name}").TASK
+
+
+def of_facts(facts: str | bytes | None) -> Task:
+    """The task of a served model.
+
+    Args:
+      facts: the content of its `TASK_ASSET`; None where it has none.
+
+    Raises:
+      ValueError: the content names no task, or none that is known here.
+    """
+    if facts is None:
+        return find(EARLIEST)
+    try:
+        name = json.loads(facts)["task"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{TASK_ASSET} does not say what the model answers") from error
+    return find(name)

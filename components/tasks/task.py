@@ -1,6 +1,6 @@
 """What a stage has to know of a task, as plain data. Imports nothing heavy.
 
-A task is a folder of `components.tasks` with five modules, in every task of the same names and with
+A task is a folder of `components.tasks` with six modules, in every task of the same names and with
 the same functions; `Task.part` imports them. The stages call these functions and no others:
 
 `targets`
@@ -24,6 +24,10 @@ the same functions; `Task.part` imports them. The stages call these functions an
 `checks`
     `objections(answers, names)`: what a served answer must never be. `check(answers, truths,
     names)`: whether a model and examples belong together.
+`words`
+    `columns()`: the headings under which an answer is shown on the screen. `row(answer, names)`: a
+    text for each of them, of one answer by output, texts as str. `draw(picture, answer)`: the
+    picture, a Pillow image in colour or grey, with the answer in it or beside it.
 `pictures`
     Of the report, in the types of `components.report.evidence`: `headline(evidence)`; `facts(
     evidence)`, names and texts beside the run's own; `curves(history)`, by title what is drawn
@@ -44,6 +48,9 @@ from typing import Any
 CLASSES = "classes"
 # Of a recipe's thresholds: how much worse than the last blessed model's a figure may be.
 CHANGE = "change"
+# Of a served model's assets: what it answers, and the names of its classes.
+TASK_ASSET = "task.json"
+NAMES_ASSET = "labels.txt"
 
 
 @dataclass(frozen=True)

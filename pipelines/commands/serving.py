@@ -108,12 +108,31 @@ def serve(
     help="The server to ask (gRPC). Without it, the one on this machine's port "
     f"{GRPC_PORT} or, where there is none, one for this call alone.",
 )
-def predict(images: Sequence[Path], root: Path, model: str | None, server: str | None) -> None:
-    """What a served model takes images for (PNG or JPEG, of any size)."""
-    from pipelines import screens
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line: the file, and each output."
+)
+@click.option(
+    "--draw",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write each image with its answer drawn in, as PNG, into this folder.",
+)
+def predict(
+    images: Sequence[Path],
+    root: Path,
+    model: str | None,
+    server: str | None,
+    as_json: bool,
+    folder: Path | None,
+) -> None:
+    """What a served model answers about images (PNG or JPEG, of any size)."""
+    from pipelines import answers, screens
 
     screen = console()
     with user_errors(), contextlib.ExitStack() as stack:
+        # What cannot be written is found out before the server is asked.
+        places = answers.places(images, folder) if folder else []
         if server is None and served.listens(local := f"127.0.0.1:{GRPC_PORT}"):
             server = local
         model = model or served.only_model(root)
@@ -121,8 +140,19 @@ def predict(images: Sequence[Path], root: Path, model: str | None, server: str |
             models = served.pushed(root, [model])
             with status(screen, "no server is running: loading TensorFlow and the model"):
                 server, _ = stack.enter_context(served.server(models))
-        answers = served.ask(server, model, images)
-        screen.print(screens.answers_table([str(image) for image in images], answers))
+        given = served.ask(server, model, images)
+        pushed, names = served.task_and_names(root, model)
+        task = answers.task_of(given[0], pushed)
+        if as_json:
+            for image, answer in zip(images, given, strict=True):
+                click.echo(answers.as_json(str(image), answer))
+        else:
+            columns, rows = answers.in_words(given, task, names)
+            screen.print(screens.answers_table([str(image) for image in images], columns, rows))
+        if places and task is None:
+            raise ValueError(f"what {model} answers is of no known task: nothing is drawn")
+        for place, image, answer in zip(places, images, given, strict=False):
+            answers.draw(image, answer, task, place)
 
 
 @click.command("load-test")

@@ -1,6 +1,7 @@
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from tfx.proto.pusher_pb2 import PushDestination
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components import answers, tasks
 from components.canary import checks, executor
 from components.canary.component import Canary
+from components.tasks import Output
 
 
 def _artifact(kind, uri):
@@ -53,7 +56,9 @@ def test_a_good_model_is_blessed(digits_run, digits, tmp_path):
     assert found["asked"] == 16
     places = [int(name.removeprefix("test#")) for name in found["ids"]]
     labels = [digits_run.names[digits[1][-digits_run.test_images :][place]] for place in places]
-    assert sum(map(str.__eq__, labels, found["labels"])) > 12
+    assert [set(answer) for answer in found["answers"]] == [{"answer", "score"}] * 16
+    given = [answer["answer"] for answer in found["answers"]]
+    assert sum(map(str.__eq__, labels, given)) > 12
     assert set(found["latency"]) == {"gRPC", "REST"}
     assert all(0 < each["median_ms"] <= each["highest_ms"] for each in found["latency"].values())
     assert set(found["agreement"]) == {"SavedModel", "gRPC", "gRPC, in one batch", "REST"}
@@ -123,16 +128,23 @@ def test_an_empty_split_is_no_fault_of_the_model(digits_run, digits, write_image
         _canary(digits_run.model, tmp_path / "examples", tmp_path / "out")
 
 
+_TASK = tasks.find("classification")
 _NAMES = ["cat", "dog", "owl"]
 _RIGHT = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]], np.float32)
 _BELOW = np.array([[1.0, 0.1, -0.1], [0.1, 0.1, 0.8]], np.float32)
+
+
+def _answers(scores, *classes):
+    return {"scores": scores, "classes": np.array(classes, object)}
 
 
 @pytest.mark.parametrize(
     ("scores", "labels", "reason"),
     [
         (_RIGHT, ["cat", "owl"], None),
-        (_RIGHT[:1], ["cat"], "1 answers to 2 questions"),
+        (_RIGHT[:1], ["cat", "owl"], "1 answers to 2 questions in scores"),
+        (_RIGHT, ["cat"], "1 answers to 2 questions in classes"),
+        (_RIGHT * [[1], [np.nan]], ["cat", "owl"], "scores not finite for 1 of 2 images"),
         (_RIGHT * 2, ["cat", "owl"], "scores that sum to 2, not to 1"),
         (_BELOW, ["cat", "owl"], "a score below zero: -0.1"),
         (_RIGHT, ["cat", "fox"], "labels that the examples do not have: fox"),
@@ -141,37 +153,176 @@ _BELOW = np.array([[1.0, 0.1, -0.1], [0.1, 0.1, 0.8]], np.float32)
     ],
 )
 def test_each_objection(scores, labels, reason):
-    found = checks.reasons({"gRPC": checks.Answers(scores, labels)}, ["a", "b"], _NAMES)
+    found = checks.reasons({"gRPC": _answers(scores, *labels)}, ["a", "b"], _TASK, _NAMES)
     assert found == ([f"gRPC: {reason}"] if reason else [])
+
+
+def test_an_output_that_is_not_there_is_named():
+    given = {"gRPC": {"scores": _RIGHT}}
+    assert checks.reasons(given, ["a", "b"], _TASK, _NAMES) == ["gRPC: no classes"]
 
 
 def test_between_equal_scores_either_label_is_right():
     scores = np.array([[0.4, 0.4, 0.2]], np.float32)
     for label in ("cat", "dog"):
-        assert checks.reasons({"REST": checks.Answers(scores, [label])}, ["a"], _NAMES) == []
+        assert checks.reasons({"REST": _answers(scores, label)}, ["a"], _TASK, _NAMES) == []
 
 
 def test_ways_that_disagree_are_named():
-    answers = {
-        "SavedModel": checks.Answers(_RIGHT, ["cat", "owl"]),
-        "gRPC": checks.Answers(_RIGHT + np.float32(1e-6), ["cat", "owl"]),
-        "REST": checks.Answers(_RIGHT[::-1], ["owl", "cat"]),
+    given = {
+        "SavedModel": _answers(_RIGHT, "cat", "owl"),
+        "gRPC": _answers(_RIGHT + np.float32(1e-6), "cat", "owl"),
+        "REST": _answers(_RIGHT[::-1], "owl", "cat"),
     }
-    assert checks.reasons(answers, ["a", "b"], _NAMES) == [
+    assert checks.reasons(given, ["a", "b"], _TASK, _NAMES) == [
         "REST and SavedModel disagree: scores differ by 0.7"
     ]
 
 
 def test_the_file_that_ways_disagree_about_is_named():
-    answers = {
-        "SavedModel": checks.Answers(_RIGHT, ["cat", "owl"]),
-        "gRPC": checks.Answers(_RIGHT + np.float32([[0, 0, 0], [0.01, -0.01, 0]]), ["cat", "owl"]),
-        "REST": checks.Answers(_RIGHT[[0, 0]], ["cat", "cat"]),
+    near = _RIGHT + np.float32([[0, 0, 0], [0.01, -0.01, 0]])
+    given = {
+        "SavedModel": _answers(_RIGHT, "cat", "owl"),
+        "gRPC": _answers(near, "cat", "owl"),
+        "REST": _answers(_RIGHT[[0, 0]], "cat", "cat"),
     }
-    assert checks.reasons(answers, ["a", "b.jpg (turned upright)"], _NAMES, 1) == [
+    assert checks.reasons(given, ["a", "b.jpg (turned upright)"], _TASK, _NAMES, 1) == [
         "REST and SavedModel disagree for the file b.jpg (turned upright) as it was found: "
         "scores differ by 0.7"
     ]
+
+
+@pytest.fixture
+def ranges(tmp_path, monkeypatch):
+    """A task of one output, a map in metres, in a folder of its own as tasks are."""
+    folder = tmp_path / "ranges"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(_RANGES)
+    (folder / "checks.py").write_text(
+        "def objections(answers, names):\n"
+        "    return ['a range below zero'] if (answers['metres'] < 0).any() else []\n"
+    )
+    (folder / "words.py").write_text(
+        "def columns():\n    return ('nearest',)\n\n\n"
+        "def row(answer, names):\n    return (f\"{answer['metres'].min():.1f} m\",)\n"
+    )
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
+    tasks.names.cache_clear()
+    yield tasks.find("ranges")
+    tasks.names.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("components.tasks.ranges")]:
+        del sys.modules[name]
+    del tasks.ranges
+
+
+_RANGES = """
+from components.tasks.task import Metric, Output, Task
+
+TASK = Task(
+    name="ranges",
+    features=("depth/encoded",),
+    outputs=(Output("metres", "float32", (None, None), "distance from the camera in metres"),),
+    metrics=(Metric("rms", "RMS", "m", less_is_better=True),),
+    blessing=(Metric("rms", "RMS", "m", less_is_better=True),),
+    monitor="val_loss",
+    monitor_less_is_better=True,
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("factor", "apart"), [(1 + 5e-4, None), (1 + 5e-3, "metres differ by 0.4"), (-1, "below zero")]
+)
+def test_maps_agree_relative_to_their_largest_value(ranges, factor, apart):
+    far = np.linspace(2, 80, 24, dtype=np.float32).reshape(2, 3, 4)
+    given = {"SavedModel": {"metres": far}, "gRPC": {"metres": far * np.float32(factor)}}
+    found = checks.reasons(given, ["a", "b"], ranges, [])
+    assert len(found) == bool(apart) and (apart or "") in "".join(found)
+    relative = checks.difference(given["gRPC"], given["SavedModel"], ranges)
+    assert relative == pytest.approx(abs(factor - 1), rel=1e-2)
+
+
+def test_maps_of_other_shapes_disagree(ranges):
+    given = {way: {"metres": np.ones((2, *sides), np.float32)} for way, sides in _SIDES.items()}
+    assert checks.reasons(given, ["a", "b"], ranges, []) == [
+        "REST and SavedModel disagree: metres of the shapes [2, 4, 3] and [2, 3, 4]"
+    ]
+
+
+_SIDES = {"SavedModel": (3, 4), "REST": (4, 3)}
+
+
+def _ranges_model(folder, task, sign=1.0):
+    """Answers with one output: the brightness of each pixel, as if it were metres."""
+
+    class Module(tf.Module):
+        def __init__(self):
+            super().__init__()
+            path = folder.parent / tasks.TASK_ASSET
+            path.write_text(json.dumps(task.served_facts()))
+            self.facts = tf.saved_model.Asset(str(path))
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+        def serve(self, examples):
+            spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string, default_value="")}
+            bare = tf.strings.substr(examples, 0, 4) == b"\x89PNG"
+            parsed = tf.io.parse_example(tf.where(bare, "", examples), spec)["image/encoded"]
+            pixels = tf.map_fn(
+                lambda one: tf.ensure_shape(tf.io.decode_png(one, 1), [8, 8, 1])[..., 0],
+                tf.where(bare, examples, parsed),
+                fn_output_signature=tf.uint8,
+            )
+            return {"metres": sign * (1.0 + tf.cast(pixels, tf.float32))}
+
+    module = Module()
+    tf.saved_model.save(module, path_utils.serving_model_dir(str(folder)), module.serve)
+
+
+def test_a_model_of_another_task_is_asked_and_blessed(ranges, digits_run, tmp_path):
+    _ranges_model(tmp_path / "model", ranges)
+    blessing, found = _canary(tmp_path / "model", digits_run.examples, tmp_path / "out")
+    assert found["reasons"] == [] and _pusher_takes(blessing)
+    assert found["answers"] == [{"nearest": "1.0 m"}] * 16
+    assert set(found["agreement"]) == {"SavedModel", "gRPC", "gRPC, in one batch", "REST"}
+    assert max(found["agreement"].values()) < 1e-6
+
+
+def test_a_model_of_another_task_hears_its_objections(ranges, digits_run, tmp_path):
+    _ranges_model(tmp_path / "model", ranges, sign=-1.0)
+    why = _refused(tmp_path / "model", digits_run, tmp_path)
+    assert "gRPC: a range below zero" in why
+
+
+@pytest.mark.parametrize("facts", ["{", "[]", "{}", '{"task": "divination"}'])
+def test_an_unknown_task_is_refused(facts):
+    with pytest.raises(ValueError, match="task"):
+        tasks.of_facts(facts)
+
+
+def test_a_model_that_does_not_say_its_task_is_a_classifier():
+    assert tasks.of_facts(None) is _TASK
+
+
+def test_rows_of_rest_with_one_output_and_with_several():
+    metres, grade = Output("metres", "float32", (2,), ""), Output("grade", "string", (), "")
+    (found,) = answers.of_rest([[1, 2], [3, 4]], [metres]).values()
+    assert found.dtype == np.float32 and found.tolist() == [[1, 2], [3, 4]]
+    rows = [{"metres": [1, 2], "grade": "good"}, {"metres": [3, 4], "grade": "bad"}]
+    both = answers.of_rest(rows, [metres, grade])
+    assert both["grade"].tolist() == ["good", "bad"] and both["metres"].shape == (2, 2)
+    # The model gives more than its task has, and the task more than the model gives.
+    assert answers.of_rest(rows, [metres])["metres"].tolist() == [[1, 2], [3, 4]]
+    assert "other" not in answers.of_rest(rows, [metres, Output("other", "float32", (), "")])
+
+
+def test_answers_of_different_lengths_are_joined():
+    parts = [
+        {"boxes": np.ones((1, 2, 4), np.float32), "names": np.array([["cat", "dog"]], object)},
+        {"boxes": np.ones((1, 1, 4), np.float32), "names": np.array([["owl"]], object)},
+    ]
+    found = answers.joined(parts)
+    assert found["boxes"].shape == (2, 2, 4) and found["boxes"][1].sum() == 4
+    assert found["names"].tolist() == [["cat", "dog"], ["owl", ""]]
 
 
 _SEVEN = 7  # Upside down it is none.

@@ -8,18 +8,23 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import urllib.request
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 import trustme
 from click.testing import CliRunner
 from PIL import Image
+from rich.console import Console
 
-from pipelines import cli, demo, served
+from components import tasks
+from pipelines import answers, cli, demo, screens, served
 from serving.client import Client, ServingError
 
+CLASSIFICATION = tasks.find("classification")
 TREE = Path(__file__).parents[2]
 
 
@@ -96,6 +101,10 @@ def words(text):
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
+def lines_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
 def test_serve_predict_and_rest(running, images, convnets):
     lines, address = running
     assert [line.split(":")[0] for line in lines[:-1]] == ["shade", "shade-too"]
@@ -107,8 +116,16 @@ def test_serve_predict_and_rest(running, images, convnets):
     with urllib.request.urlopen(url) as response:
         (status,) = json.load(response)["model_version_status"]
     assert status["state"] == "AVAILABLE"
-    answers = demo.ask_rest(f"{url}:predict", [image.read_bytes() for image in images])
-    assert answers == [("dark", 1.0), ("light", 1.0)]
+    pngs = [image.read_bytes() for image in images]
+    given = demo.ask_rest(f"{url}:predict", pngs, CLASSIFICATION.outputs)
+    columns, rows = answers.in_words(given, CLASSIFICATION)
+    assert columns == ("answer", "score")
+    assert rows == [("dark", "1.0000"), ("light", "1.0000")]
+    screen = Console(width=200, file=io.StringIO())
+    screen.print(screens.answers_table(["night", "day"], columns, rows, rows))
+    table = words(screen.file.getvalue())
+    assert "image answer score over REST score" in table
+    assert "day light 1.0000 light 1.0000" in table
 
     refused = convnets("predict", *images, "--model", "shad", "--server", address, code=1)
     assert refused.startswith(f"Error: {address}: NOT_FOUND")
@@ -117,8 +134,9 @@ def test_serve_predict_and_rest(running, images, convnets):
 def test_predict_without_a_server_starts_one_for_the_call(root, images, convnets, monkeypatch):
     # Whatever listens on this machine's port 8500 is not this test's.
     monkeypatch.setattr(served, "listens", lambda address: False)
-    text = convnets("predict", images[1], "--model", "shade", "--root", root)
-    assert f"{images[1]} light 1.0000" in words(text)
+    text = convnets("predict", images[1], "--model", "shade", "--root", root, "--json")
+    (answer,) = lines_of(text)
+    assert answer["classes"] == "light"
 
 
 def test_predict_asks_the_server_that_listens(running, root, images, convnets, monkeypatch):
@@ -128,6 +146,154 @@ def test_predict_asks_the_server_that_listens(running, root, images, convnets, m
     monkeypatch.delattr(served, "server")
     text = convnets("predict", images[0], "--model", "shade", "--root", root)
     assert f"{images[0]} dark 1.0000" in words(text)
+
+
+def test_asking_a_running_server_waits_for_no_tensorflow(running, root, images):
+    code = """
+        import sys
+        from pipelines import cli
+        try:
+            cli.main(sys.argv[1:])
+        finally:
+            assert not {"keras", "matplotlib", "tensorflow", "tfx"} & set(sys.modules)
+    """
+    arguments = ["predict", images[0], "--model", "shade", "--server", running[1], "--root", root]
+    child = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        cwd=TREE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "dark" in child.stdout
+
+
+def test_json_is_a_line_an_image(running, images, convnets):
+    text = convnets("predict", *images, "--model", "shade", "--server", running[1], "--json")
+    assert lines_of(text) == [
+        {"file": str(images[0]), "classes": "dark", "scores": [1.0, 0.0]},
+        {"file": str(images[1]), "classes": "light", "scores": [0.0, 1.0]},
+    ]
+
+
+def test_the_task_is_that_of_the_newest_pushed_version(tmp_path):
+    folder = tmp_path / "serving" / "net"
+    assert served.task_and_names(tmp_path, "net") == (None, [])
+    for version, facts in (("9", "{}"), ("10", '{"task": "classification"}'), ("11", None)):
+        (folder / version / "assets").mkdir(parents=True)
+        if facts:
+            (folder / version / "saved_model.pb").touch()
+            (folder / version / "assets" / "task.json").write_text(facts)
+    (folder / "10" / "assets" / "labels.txt").write_text("Käse\nBrot\n", encoding="utf-8")
+    assert served.task_and_names(tmp_path, "net") == (CLASSIFICATION, ["Käse", "Brot"])
+    (folder / "11" / "saved_model.pb").touch()
+    assert served.task_and_names(tmp_path, "net") == (CLASSIFICATION, [])
+
+
+def test_the_task_is_known_by_the_outputs():
+    assert answers.task_of(["scores", "classes"], None) is CLASSIFICATION
+    assert answers.task_of(["scores", "classes", "more"], CLASSIFICATION) is CLASSIFICATION
+    # The server has another model of this name than the one that was pushed.
+    assert answers.task_of(["scores"], CLASSIFICATION) is None
+    assert answers.task_of(["scores", "classes", "more"], None) is None
+
+
+@pytest.fixture(scope="module")
+def sketches(tmp_path_factory):
+    """A pushed model whose outputs are of no task of ours."""
+    import tensorflow as tf
+
+    class Sketch(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+        def __call__(self, examples):
+            images = tf.shape(examples)[0]
+            row = tf.constant([0.1, float("nan"), float("inf")])
+            return {
+                "row": tf.tile(row[tf.newaxis], [images, 1]),
+                "map": tf.reshape(tf.range(images * 12), [images, 3, 4]),
+                "digest": tf.fill([images], tf.constant(b"\xff\xfe")),
+                "words": tf.fill([images, 2], "ä"),
+                "share": tf.fill([images], 0.25),
+            }
+
+    root = tmp_path_factory.mktemp("sketches")
+    module = Sketch()
+    tf.saved_model.save(module, str(root / "serving" / "sketch" / "1"), module.__call__)
+    with served.server({"sketch": str(root / "serving" / "sketch")}) as (address, _):
+        yield address
+
+
+def test_outputs_of_no_known_task(sketches, images, convnets):
+    arguments = ("--model", "sketch", "--server", sketches)
+    text = words(convnets("predict", *images, *arguments))
+    assert "image digest map row share words" in text
+    assert f"{images[1]} \ufffd\ufffd 3 x 4, from 12 to 23 0.1, nan, inf 0.25 ä, ä" in text
+
+    first, _ = lines_of(convnets("predict", *images, *arguments, "--json"))
+    assert first == {
+        "file": str(images[0]),
+        "digest": {"b64": "//4="},
+        "map": np.arange(12).reshape(3, 4).tolist(),
+        "row": [0.1, None, None],
+        "share": 0.25,
+        "words": ["ä", "ä"],
+    }
+
+
+def test_nothing_is_drawn_of_no_known_task(sketches, images, convnets, tmp_path):
+    arguments = ("--model", "sketch", "--server", sketches, "--draw", tmp_path / "drawn", "--json")
+    text = convnets("predict", images[0], *arguments, code=1)
+    answer, error = text.splitlines()
+    assert json.loads(answer)["share"] == 0.25
+    assert error == "Error: what sketch answers is of no known task: nothing is drawn"
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Pictures of one name in several folders, one of them turned, one of 16 bits."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+    Image.new("RGB", (300, 40), "red").save(tmp_path / "a" / "x.jpg", exif=exif)
+    Image.fromarray(np.full((30, 200), 65535, np.uint16)).save(tmp_path / "b" / "x.png")
+    Image.new("L", (20, 10), "black").save(tmp_path / "c" / "X.png")
+    return [tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.png", tmp_path / "c" / "X.png"]
+
+
+def test_draw(running, odd, convnets, tmp_path):
+    folder = tmp_path / "new" / "drawn"
+    arguments = ("--model", "shade", "--server", running[1], "--draw", folder)
+    text = convnets("predict", *odd, *arguments)
+    assert f"{odd[1]} light 1.0000" in words(text)
+    assert sorted(each.name for each in folder.iterdir()) == ["X-3.png", "x-2.png", "x.png"]
+    turned, deep, small = (np.asarray(Image.open(folder / name)) for name in DRAWN)
+    assert (turned[:300, :40] == [254, 0, 0]).all() and turned.shape[0] > 310
+    assert (deep[:30] == 255).all() and deep.shape[1] == 200
+    assert (small[:10, :20] == 0).all() and small.shape[1] > 60
+    for drawn, height in ((turned, 300), (deep, 30), (small, 10)):
+        caption = drawn[height:]
+        assert caption.min() < 50 and caption.mean() > 150
+        # Nothing of the letters is cut off.
+        border = [caption[0], caption[-1], caption[:, 0], caption[:, -1]]
+        assert all((edge == 255).all() for edge in border)
+
+
+DRAWN = ("x.png", "x-2.png", "X-3.png")
+
+
+def test_draw_overwrites_nothing(images, convnets, tmp_path):
+    (tmp_path / "day.png").write_text("mine")
+    arguments = ("--model", "shade", "--server", "127.0.0.1:1", "--draw", tmp_path)
+    text = convnets("predict", *images, *arguments, code=1)
+    assert text == f"Error: {tmp_path}/day.png is there already, and --draw overwrites nothing\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["day.png"]
+    assert (tmp_path / "day.png").read_text() == "mine"
+
+
+def test_draw_into_a_file_is_refused(images, convnets):
+    text = convnets("predict", images[0], "--draw", images[1], code=2)
+    assert "is a file" in text
 
 
 def test_load_test(running, images, convnets):

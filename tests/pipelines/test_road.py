@@ -87,7 +87,10 @@ def test_the_pushed_model_reads_digits_over_grpc(mnist_run, root):
     with Server({"lenet": str(root / "serving" / "lenet")}, grpc_port=0, rest_port=0) as server:
         server.wait_until_available("lenet", 60)
         answers = Client(f"127.0.0.1:{server.grpc_port}").predict("lenet", encoded)
-    right = [answer.label == str(label) for answer, label in zip(answers, labels, strict=False)]
+    right = [
+        answer["classes"] == str(label).encode()
+        for answer, label in zip(answers, labels, strict=False)
+    ]
     assert np.mean(right) > 0.9
 
 

@@ -239,10 +239,10 @@ def channel(target):
 def alive(target, pixels):
     """Asks a good question and wants the good answer, as it was before."""
     client = Client(f"127.0.0.1:{target.grpc_port}")
-    before = [one.scores for one in client.predict("small", list(pixels))]
+    before = [one["scores"] for one in client.predict("small", list(pixels))]
 
     def ask():
-        after = [one.scores for one in client.predict("small", list(pixels))]
+        after = [one["scores"] for one in client.predict("small", list(pixels))]
         np.testing.assert_allclose(after, before, rtol=1e-5)
 
     yield ask

@@ -15,6 +15,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from serving import messages
 from serving.async_client import AsyncClient
 from serving.client import Client, ServingError
 from serving.engine import free_port
@@ -120,10 +121,11 @@ def test_asyncio_gives_the_same(server, client, photographs, pixels, tmp_path):
 
     expected = client.predict("small", images)
     np.testing.assert_allclose(
-        [one.scores for one in encoded], [one.scores for one in expected], rtol=1e-5
+        [one["scores"] for one in encoded], [one["scores"] for one in expected], rtol=1e-5
     )
-    assert path[0].label == expected[0].label
-    assert [one.label for one in arrays] == [one.label for one in client.predict("small", pixels)]
+    assert path[0]["classes"] == expected[0]["classes"]
+    again = client.predict("small", pixels)
+    assert [one["classes"] for one in arrays] == [one["classes"] for one in again]
     assert metadata == client.metadata("small")
     assert status == client.status("small")
     assert classes == client.classify("small", images[:1])
@@ -201,19 +203,19 @@ def test_a_label_chooses_the_version(labelled, photographs):
     async def ask(address):
         async with AsyncClient(address) as asked:
             return (
-                await asked.classify("small", images, label="stable"),
-                await asked.regress("small", images, label="stable"),
-                (await asked.metadata("small", label="stable"))[0],
-                await asked.status("small", label="stable"),
+                await asked.classify("small", images, version_label="stable"),
+                await asked.regress("small", images, version_label="stable"),
+                (await asked.metadata("small", version_label="stable"))[0],
+                await asked.status("small", version_label="stable"),
             )
 
     address = f"127.0.0.1:{labelled.grpc_port}"
     with Client(address) as client:
         found = (
-            client.classify("small", images, label="stable"),
-            client.regress("small", images, label="stable"),
-            client.metadata("small", label="stable")[0],
-            client.status("small", label="stable"),
+            client.classify("small", images, version_label="stable"),
+            client.regress("small", images, version_label="stable"),
+            client.metadata("small", version_label="stable")[0],
+            client.status("small", version_label="stable"),
         )
         assert found[0] == client.classify("small", images, version=1)
         assert found[0] != client.classify("small", images)
@@ -221,8 +223,33 @@ def test_a_label_chooses_the_version(labelled, photographs):
         assert found[2] == 1
         assert [status.version for status in found[3]] == [1]
         with pytest.raises(ServingError, match="Unrecognized servable version label: none"):
-            client.classify("small", images, label="none")
+            client.classify("small", images, version_label="none")
     assert asyncio.run(ask(address)) == found
+
+
+def test_a_version_label_is_for_predict_too(labelled, pixels):
+    with Client(f"127.0.0.1:{labelled.grpc_port}") as client:
+        (stable,) = client.predict("small", pixels[:1], version_label="stable")
+        (first,) = client.predict("small", pixels[:1], version=1)
+        (newest,) = client.predict("small", pixels[:1])
+    np.testing.assert_array_equal(stable["scores"], first["scores"])
+    assert abs(stable["scores"] - newest["scores"]).max() > 0
+
+
+def test_every_output_of_an_image_by_its_name(client, photographs, pixels):
+    images = list(photographs.values())
+    for answer in client.predict("small", images, batch_size=3):
+        assert set(answer) == {"scores", "classes"}
+        assert answer["scores"].shape == (4,) and answer["scores"].dtype == np.float32
+        assert isinstance(answer["classes"], bytes)
+    assert client.predict("small", []) == []
+
+
+@pytest.mark.parametrize("shape", [[], [1], [3, 2]])
+def test_an_output_without_a_value_for_each_image_is_named(shape):
+    batch = {"examples": np.array([b"a", b"b"], object)}
+    with pytest.raises(ValueError, match="2 images, but an output mean of shape"):
+        messages.answers({"mean": np.zeros(shape, np.float32)}, batch)
 
 
 def test_bytes_that_are_nothing(client):

@@ -110,11 +110,11 @@ def test_bad_neighbours_in_a_batch(target, photographs, alive):
     """Requests that share batches with broken images are answered all the same."""
     good, bad = photographs["cat"], photographs["cat"][:50]
     with Client(f"127.0.0.1:{target.grpc_port}") as client:
-        expected = client.predict("small", [good])[0].scores
+        expected = client.predict("small", [good])[0]["scores"]
 
         def ask(image):
             try:
-                return client.predict("small", [image])[0].scores
+                return client.predict("small", [image])[0]["scores"]
             except ServingError as error:
                 return error.code
 

@@ -32,7 +32,7 @@ def stub(server):
 
 @pytest.fixture
 def scores(client, photographs):
-    return np.array([one.scores for one in client.predict("small", [*photographs.values()])])
+    return np.array([one["scores"] for one in client.predict("small", [*photographs.values()])])
 
 
 def example(image):

@@ -214,6 +214,10 @@ def code_and_message(call, *arguments, **named):
     return error.value.code.name, error.value.message
 
 
+def top_score(client, images, **version):
+    return client.predict("small", images, **version)[0]["scores"].max()
+
+
 def test_reloading(three, pixels, tmp_path):
     images = list(pixels)
     both = "model_version_policy { specific { versions: 1 versions: 2 } }"
@@ -226,12 +230,10 @@ def test_reloading(three, pixels, tmp_path):
         # Another policy with labels, in one request.
         labels = 'version_labels { key: "old" value: 1 } version_labels { key: "new" value: 2 }'
         client.reload(one_model(three, both + labels))
-        scores = {
-            label: client.predict("small", images, label=label)[0].score for label in ("old", "new")
-        }
+        scores = {label: top_score(client, images, version_label=label) for label in ("old", "new")}
         assert scores["old"] != scores["new"]
-        assert client.predict("small", images, version=1)[0].score == scores["old"]
-        assert code_and_message(client.predict, "small", images, label="none") == (
+        assert top_score(client, images, version=1) == scores["old"]
+        assert code_and_message(client.predict, "small", images, version_label="none") == (
             "INVALID_ARGUMENT",
             "Unrecognized servable version label: none",
         )
@@ -244,7 +246,7 @@ def test_reloading(three, pixels, tmp_path):
             "Request to assign label to version 7 of model small, which is not currently available "
             "for inference",
         )
-        assert client.predict("small", images, label="old")[0].score == scores["old"]
+        assert top_score(client, images, version_label="old") == scores["old"]
 
         # Another model instead; then one that cannot be had.
         shutil.copytree(three, tmp_path / "other")

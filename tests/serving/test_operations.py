@@ -135,10 +135,10 @@ def test_answers_in_batches_are_those_of_the_model(quiet, photographs, one_versi
         concurrent.futures.ThreadPoolExecutor(4) as pool,
     ):
         alone.wait_until_available("small")
-        expected = [one.scores for one in client.predict("small", images)]
+        expected = [one["scores"] for one in client.predict("small", images)]
         for _ in range(5):
             answers = [pool.submit(batched.predict, "small", [image]) for image in images]
-            given = [answer.result()[0].scores for answer in answers]
+            given = [answer.result()[0]["scores"] for answer in answers]
             np.testing.assert_allclose(given, expected, rtol=1e-5)
 
 

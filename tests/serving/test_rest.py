@@ -81,7 +81,7 @@ def test_pixels_and_signature_name(server, client, pixels):
     status, answer = ask(server, "/v1/models/small:predict", document)
 
     assert status == 200
-    expected = [prediction.scores for prediction in client.predict("small", pixels)]
+    expected = [answer["scores"] for answer in client.predict("small", pixels)]
     np.testing.assert_allclose(
         [row["scores"] for row in answer["predictions"]], expected, rtol=1e-5
     )

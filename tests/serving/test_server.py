@@ -30,7 +30,7 @@ def test_several_models(engine, exports, tmp_path, photographs):
             answers = []
             for name in ("one", "two"):
                 assert server.wait_until_available(name, 60) == 1
-                answers.append([prediction.score for prediction in client.predict(name, images)])
+                answers.append([answer["scores"].max() for answer in client.predict(name, images)])
     assert answers[0] != answers[1]
 
 
