@@ -332,7 +332,9 @@ def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
         for each in task.blessing
         if each is first or bounds[each.name] is not None
     }
-    thresholds[first.name].change_threshold.CopyFrom(_change(first, recipe.thresholds[tasks.CHANGE]))
+    thresholds[first.name].change_threshold.CopyFrom(
+        _change(first, recipe.thresholds[tasks.CHANGE])
+    )
     arguments = {"task": task.name, "arguments": json.dumps(dict(recipe.task_args))}
     figures = tfma.MetricConfig(
         class_name="TaskFigures",

@@ -14,6 +14,7 @@ from pipelines import recipes, runs
 from pipelines.paths import plain
 from pipelines.recipe import Recipe
 
+
 def judged(recipe: Recipe) -> dict[str, Any]:
     """What the Judge has to know of the recipe.
 

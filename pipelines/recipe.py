@@ -156,8 +156,8 @@ class Recipe:
         whole = self.preprocess["fit"] == "stretch" and not self.preprocess.get("resize")
         if task.whole_picture and not whole:
             raise RecipeError(
-                f"{task.name} is answered about whole pictures: preprocess.fit must be stretch, and "
-                "preprocess.resize null"
+                f"{task.name} is answered about whole pictures: preprocess.fit must be stretch, "
+                "and preprocess.resize null"
             )
         for key in self.task_args:
             known = [f"task_args.{name}" for name in task.arguments]

@@ -108,6 +108,5 @@ class _Figures(beam.CombineFn):
             figures = self._metrics.figures(np.concatenate(rows), self._values)
         found = ((each.name, figures.get(each.name)) for each in self._found.blessing)
         return {
-            _key(name, self._model): np.nan if value is None else value
-            for name, value in found
+            _key(name, self._model): np.nan if value is None else value for name, value in found
         }

@@ -12,6 +12,7 @@ from tfx.dsl.io import fileio
 
 from components.tasks import CHANGE, Metric, Task
 
+
 def evaluation_reasons(
     folder: str, task: Task, thresholds: Mapping[str, float | None], data: str = ""
 ) -> list[str]:

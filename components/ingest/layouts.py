@@ -73,9 +73,9 @@ def recognised(folder: Path) -> tuple[Source, tuple[str, ...]]:
     Raises:
       SourceError: the folder holds none, or one that cannot be used.
     """
-    for kind, present, patterns, tasks in _LAYOUTS:
+    for kind, present, patterns, tasks_of in _LAYOUTS:
         if present(folder):
-            served = tasks(folder)
+            served = tasks_of(folder)
             return Source(kind, str(folder), patterns(folder), task=served[0]), served
     raise SourceError(
         f"{folder}: no images; expected a folder per class that holds {', '.join(IMAGE_SUFFIXES)} "

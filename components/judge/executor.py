@@ -98,12 +98,9 @@ def judge(
         raise ValueError("there is no model to judge")
     task = tasks.find(recipe["task"])
     resize = recipe.get("preprocess", {}).get("resize")
-    scorers = [
-        Scorer(tf.saved_model.load(model), way, task.averaged, resize) for model in models
-    ]
+    scorers = [Scorer(tf.saved_model.load(model), way, task.averaged, resize) for model in models]
     names = examples.label_names(uri)
     arguments = {**task.arguments, **recipe.get("task_args", {})}
-    batch_size = _BATCH_OF_VIEWS if way.parts else _BATCH
     answers = ask(scorers, uri, task, arguments, _BATCH_OF_VIEWS if way.parts else _BATCH)
     metrics = task.part("metrics")
     measured = _finite(metrics.figures(answers.rows, arguments))
@@ -232,9 +229,7 @@ class Kept:
         self._arguments = arguments
         self._found: list[tuple[float, str, dict[str, np.ndarray]]] = []
 
-    def add(
-        self, ids: Sequence[str], answers: Mapping[str, np.ndarray], truths: Any
-    ) -> np.ndarray:
+    def add(self, ids: Sequence[str], answers: Mapping[str, np.ndarray], truths: Any) -> np.ndarray:
         """Takes a batch and returns its rows."""
         measure = functools.partial(self._metrics.rows, arguments=self._arguments)
         if self._number is None:
@@ -265,7 +260,9 @@ class Kept:
 
 def _not_finite(answers: Mapping[str, np.ndarray]) -> np.ndarray:
     """For which of N images a value of some answer is not finite, bool [N]."""
-    wild = [~np.isfinite(values.reshape(len(values), -1)).all(axis=1) for values in answers.values()]
+    wild = [
+        ~np.isfinite(values.reshape(len(values), -1)).all(axis=1) for values in answers.values()
+    ]
     return np.any(wild, axis=0)
 
 
@@ -284,7 +281,8 @@ class Executor(base_executor.BaseExecutor):
           input_dict: `examples` and `model`, one artifact each, and `model_run` where there is one
             (its `history.json` says the steps to an accuracy).
           output_dict: `judgement`. Its folder gets `judgement.json`, `table.csv` (the rows, see
-            `results.compare`) and `predictions.npz` (rows, id, and the outputs kept), see `Answers`.
+            `results.compare`) and `predictions.npz` (rows, id and the outputs kept, see
+            `Answers`).
           exec_properties: `protocol`, `benchmarks` (JSON list of ids), `recipe` (JSON object, see
             `judge`).
 

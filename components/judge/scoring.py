@@ -107,8 +107,7 @@ class Scorer:
         return views
 
     def _ask(self, part: Part, images: list[list[np.ndarray]]) -> dict[str, np.ndarray]:
-        """The mean of the answers about each image's views; those of one shape are asked together.
-        """
+        """The mean of the answers about each image's views; one shape is asked together."""
         signature = self._model.signatures[part.signature]
         name = next(iter(signature.structured_input_signature[1]))
         shapes: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}

@@ -198,9 +198,10 @@ def augment_example(
     Returns:
       The same features. Masks are moved by nearest neighbours, and hold 255 where nothing is known;
       depth and normals hold 0 there. An image that is enlarged by s shows what is s times as near:
-      depths are divided by s (Eigen, Puhrsch, Fergus 2014, section 3.4). Keypoints outside of the image have places outside of 0..1;
-      boxes end at its borders, and are left out where nothing of them is inside. Colours change in
-      all frames alike, and in the target, to which no noise is added.
+      depths are divided by s (Eigen, Puhrsch, Fergus 2014, section 3.4). Keypoints outside of the
+      image have places outside of 0..1; boxes end at its borders, and are left out where nothing of
+      them is inside. Colours change in all frames alike, and in the target, to which no noise is
+      added.
 
     Raises:
       ValueError: an unknown step.

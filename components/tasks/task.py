@@ -19,8 +19,9 @@ the same functions; `Task.part` imports them. The stages call these functions an
     `rows(answers, truths, arguments)`: float64 [R, K], any number of rows an example.
     `figures(rows, arguments)`: by metric's name a figure, or None where the rows define none. Rows
     of several batches are concatenated. `constant(truths, names, arguments)`: the answer, about one
-    example, of a model that knows the truths of the training split and no picture. `of_training(history, wanted)`: those of the wanted figures
-    that the history of a training gives.
+    example, of a model that knows the truths of the training split and no picture.
+    `of_training(history, wanted)`: those of the wanted figures that the history of a training
+    gives.
 `checks`
     `objections(answers, names)`: what a served answer must never be. `check(answers, truths,
     names)`: whether a model and examples belong together.

@@ -223,9 +223,7 @@ def training_batches(
     if in_memory and images.fits(1 + copies):
         own = slice(share.worker * size, (share.worker + 1) * size)
         whole = _from_memory(images, recipe, first_epoch)
-        batches = whole.map(
-            lambda *batch: tf.nest.map_structure(lambda values: values[own], batch)
-        )
+        batches = whole.map(lambda *batch: tf.nest.map_structure(lambda values: values[own], batch))
     elif copies and images.targets.MOVES:
         raise ValueError(
             "distorted_copies are of images alone, and here a target moves with its image; "

@@ -59,7 +59,9 @@ def run_fn(fn_args: FnArgs) -> None:
             with active.scope():
                 first_epoch = checkpoint.restore(model)
     if first_epoch < recipe["epochs"]:
-        _fit(model, recipe, train, validation, checkpoint, first_epoch, fn_args.model_run_dir, active)
+        _fit(
+            model, recipe, train, validation, checkpoint, first_epoch, fn_args.model_run_dir, active
+        )
     else:
         # The end of `fit`, which comes after the last checkpoint: averaged weights are taken over.
         model.optimizer.finalize_variable_values(model.trainable_variables)

@@ -164,7 +164,8 @@ class Search(BaseTuner):
 
         Returns:
           `trial`, `status` ("COMPLETED" or "FAILED"), `values` by path, `epochs`, `seconds`,
-          `score` (the task's `monitor` on the held-out images) and `error`; null where there is none.
+          `score` (the task's `monitor` on the held-out images) and `error`; null where there is
+          none.
         """
         rows = []
         for trial in sorted(self.oracle.trials.values(), key=lambda trial: trial.trial_id):

@@ -91,8 +91,8 @@ class DivideOnPlateau(keras.callbacks.Callback):
         `"auto"`: less is better, except of accuracies.
 
     Raises:
-      ValueError: a patience below 1, a factor that is not above 1 or an unknown mode; in `fit`, a quantity that is
-        not logged, or an optimizer whose rate is a schedule.
+      ValueError: a patience below 1, a factor that is not above 1 or an unknown mode; in `fit`, a
+        quantity that is not logged, or an optimizer whose rate is a schedule.
 
     Source: Krizhevsky, Sutskever, Hinton 2012, section 5, and those after them: "divide the
     learning rate by 10 when the validation error rate stopped improving".

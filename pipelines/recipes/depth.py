@@ -4,9 +4,9 @@ D. Eigen, C. Puhrsch, R. Fergus: Depth map prediction from a single image using 
 network. NIPS 2014. Section 3.3 and 3.4 give loss and augmentation, section 4.1 the training.
 
 D. Eigen, R. Fergus: Predicting depth, surface normals and semantic labels with a common multi-scale
-convolutional architecture. ICCV 2015. Section 5 describes the training: scales 1 and 2 jointly, then
-scale 3 with the others fixed, on random crops; batches of 32, momentum 0.9. Its figure of the net
-gives each layer a rate of its own; here all have one, and the three scales are trained together.
+convolutional architecture. ICCV 2015. Section 5 describes the training: scales 1 and 2 jointly,
+then scale 3 with the others fixed, on random crops; batches of 32, momentum 0.9. Its figure of the
+net gives each layer a rate of its own; here all have one, and the scales are trained together.
 """
 
 from dataclasses import replace

@@ -268,7 +268,9 @@ def test_an_ensemble_is_the_mean_of_probabilities(corner_model, mean_model, tmp_
 def test_models_of_other_classes_are_no_ensemble(corner_model, tmp_path):
     other = saved(tmp_path / "model", lambda image: tf.fill([tf.shape(image)[0], 3], 1 / 3))
     uri = write(tmp_path / "examples", [ramp(12, 12)], [0])
-    with pytest.raises(ValueError, match=r"scores are of the shapes \[\(2,\), \(3,\)\] are no ensemble"):
+    with pytest.raises(
+        ValueError, match=r"scores are of the shapes \[\(2,\), \(3,\)\] are no ensemble"
+    ):
         executor.judge([corner_model, other], uri, "10-crop", [], RECIPE)
 
 

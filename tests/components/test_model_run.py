@@ -36,7 +36,12 @@ def test_a_very_deep_network_is_read(deep, tmp_path):
 def test_a_very_deep_network_is_served_with_its_features(deep, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     transform = SimpleNamespace(transform_features_layer=lambda: SimpleNamespace(call=None))
-    recipe = {"task": "classification", "features": ["pool"], "dense": False, "preprocess": {"size": [2, 2]}}
+    recipe = {
+        "task": "classification",
+        "features": ["pool"],
+        "dense": False,
+        "preprocess": {"size": [2, 2]},
+    }
     recipe["ingest"] = {"shorter_side": None, "format": "keep", "quality": 95}
     with pytest.raises(RecursionError):
         keras.Model(deep.input, deep.output)

@@ -126,7 +126,7 @@ def of_training(
 
 
 def steps_to_accuracy(history: Sequence[Mapping[str, float]], accuracy: float) -> int | None:
-    """Training steps until the validation accuracy was first reached (Ioffe & Szegedy 2015, Figure 3).
+    """Training steps until a validation accuracy was reached (Ioffe & Szegedy 2015, Figure 3).
 
     Args:
       history: an entry an epoch, with `val_accuracy` and `steps`, those since the training began.

@@ -1,4 +1,4 @@
-"""Maps of depths: read from the examples, moved with the picture, and taken where a network answers."""
+"""Maps of depths: read from examples, moved with the picture, taken where a network answers."""
 
 from __future__ import annotations
 
