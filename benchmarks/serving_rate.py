@@ -5,9 +5,9 @@ after the other, and the ratios are the medians of the rounds. Rates are images 
 milliseconds a call. The loop's batches are as large as a request, and it computes with as many
 threads as the server. The clients send one serialised request again and again and do not read the
 answers. The rows `gRPC alone` are a server in Python that answers the same requests with as many
-bytes and computes nothing. The rows `function` are the loop with a signature of `tf.saved_model.load`
-instead of `Session.run`. Bars: at 32 clients the loop's rate, and p99 less than 3 times p50; at one
-client p50 at most 2 times the loop's.
+bytes and computes nothing. The rows `function` are the loop with a signature of
+`tf.saved_model.load` instead of `Session.run`. Bars: at 32 clients the loop's rate, and p99 less
+than 3 times p50; at one client p50 at most 2 times the loop's.
 
     python benchmarks/serving_rate.py --networks lenet resnet50 --clients 1 32 --images 1 32
 """
