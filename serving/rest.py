@@ -59,8 +59,8 @@ _CORS = {
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_HALF_OF_A_PAIR = re.compile(rb"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
-_LARGE_NUMBER = re.compile(rb"[eE]\+?0*\d{3}|\d{300}")
+_HALF_OF_A_PAIR = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
+_LARGE_NUMBER = re.compile(r"[eE]\+?0*\d{3}|\d{300}")
 # zlib's names of a header and a window.
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 # Of a version; more take Python long.
@@ -312,11 +312,14 @@ def _parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
-        # As RapidJSON has it: of a key that is there twice the first counts, and a number too large
-        # for a double is none.
-        numbers = {"parse_float": _finite} if _LARGE_NUMBER.search(body) else {}
-        document = json.loads(body, object_pairs_hook=_first_of_each, **numbers)
-        if _HALF_OF_A_PAIR.search(body):
+        # As RapidJSON has it: UTF-8 alone, of a key that is there twice the first counts, and a
+        # number too large for a double is none.
+        text = body.decode()
+        numbers = (
+            {"parse_float": _finite, "parse_int": _whole} if _LARGE_NUMBER.search(text) else {}
+        )
+        document = json.loads(text, object_pairs_hook=_first_of_each, **numbers)
+        if _HALF_OF_A_PAIR.search(text):
             # Most often both halves are there, and Python has put them together.
             json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -336,6 +339,11 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"Number too big to be stored in double: {text[:_MOST_DIGITS]}")
     return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:

@@ -1,6 +1,7 @@
 """The clients: retries, deadlines, asyncio."""
 
 import asyncio
+import itertools
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,24 @@ def test_a_server_that_comes_later_is_found_by_retries(base_path, pixels):
                 asking.join()
                 server.wait_until_available("small")
                 assert client.predict("small", list(pixels))
+
+
+def test_a_client_asks_all_servers_that_a_name_stands_for(one_version, tmp_path):
+    newer = tmp_path / "small"
+    shutil.copytree(one_version / "1", newer / "2")
+    with Server({"small": one_version}) as one, Server({"small": newer}) as other:
+        addresses = [f"127.0.0.1:{server.grpc_port}" for server in (one, other)]
+        for server in (one, other):
+            server.wait_until_available("small")
+        with Client(f"ipv4:{','.join(addresses)}") as client:
+            # The first answers come from the one that is connected first.
+            answers = itertools.chain.from_iterable(client.status("small") for _ in range(1000))
+            seen = set()
+            for each in answers:
+                seen.add(each.version)
+                if seen == {1, 2}:
+                    break
+    assert seen == {1, 2}
 
 
 def test_other_errors_are_not_tried_again(server, client):

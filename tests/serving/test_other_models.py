@@ -1,14 +1,17 @@
-"""Models as TensorFlow Serving's own documentation has them, and others that are not ours; and a
-client that is not ours, unchanged."""
+"""Models as TensorFlow Serving's own documentation has them, and others that are not ours; and
+clients that are not ours, unchanged."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import descriptor_pb2
+from tensorflow_serving.apis import prediction_service_pb2
 
 from serving.client import Client
 from serving.server import Server
@@ -141,3 +144,68 @@ def test_min_tfs_client(others, tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout.splitlines()[-1]) == [[3.5], [5.5]]
+
+
+NODE_PACKAGES = ("@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1")
+ASK_FROM_NODE = """
+const grpc = require("@grpc/grpc-js");
+const loader = require("@grpc/proto-loader");
+const [descriptors, port] = process.argv.slice(2);
+const set = require("fs").readFileSync(descriptors);
+const options = {keepCase: true, longs: String, enums: String};
+const definition = loader.loadFileDescriptorSetFromBuffer(set, options);
+const {PredictionService} = grpc.loadPackageDefinition(definition).tensorflow.serving;
+const client = new PredictionService("127.0.0.1:" + port, grpc.credentials.createInsecure());
+const shape = {dim: [{size: 2}, {size: 1}]};
+const x = {dtype: "DT_FLOAT", tensor_shape: shape, float_val: [1, 5]};
+// protobufjs takes the maps of a descriptor set for what they are on the wire: lists of pairs.
+const inputs = [{key: "x", value: x}];
+const known = {model_spec: {name: "half_plus_three", version: {value: 1}}, inputs};
+client.Predict(known, (error, answer) => {
+  if (error) throw error;
+  client.Predict({model_spec: {name: "none"}}, (refusal) => {
+    console.log(JSON.stringify({outputs: answer.outputs, code: refusal.code}));
+    client.close();
+  });
+});
+"""
+
+
+def descriptor_set() -> bytes:
+    """TensorFlow Serving's .proto of predictions and all that it imports, compiled."""
+    found = descriptor_pb2.FileDescriptorSet()
+
+    def add(file):
+        for each in file.dependencies:
+            add(each)
+        if file.name not in {each.name for each in found.file}:
+            file.CopyToProto(found.file.add())
+
+    add(prediction_service_pb2.DESCRIPTOR)
+    return found.SerializeToString()
+
+
+def test_node_client(others, tmp_path):
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        pytest.skip("node and npm are not on PATH")
+    install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", *NODE_PACKAGES]
+    installed = subprocess.run(install, cwd=tmp_path, capture_output=True, check=False)
+    if installed.returncode:
+        pytest.skip(f"npm cannot install them: {installed.stderr.decode()[-200:]}")
+    (tmp_path / "descriptors").write_bytes(descriptor_set())
+    (tmp_path / "ask.js").write_text(ASK_FROM_NODE)
+    ran = subprocess.run(
+        [node, "ask.js", "descriptors", str(others.grpc_port)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert [(one["key"], one["value"]["float_val"]) for one in answer["outputs"]] == [
+        ("y", [3.5, 5.5])
+    ]
+    assert answer["code"] == 5  # NOT_FOUND

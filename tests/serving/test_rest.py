@@ -332,9 +332,17 @@ def test_of_a_key_that_is_there_twice_the_first_counts(server):
     assert '"none" not found' in ask(server, "/v1/models/small:predict", body=body)[1]["error"]
 
 
-@pytest.mark.parametrize("number", ["1e309", "-1E+400", "9" * 400 + ".0"])
+@pytest.mark.parametrize("number", ["1e309", "-1E+400", "9" * 400 + ".0", "9" * 400])
 def test_a_number_that_no_double_holds(server, number):
     body = f'{{"signature_name": "predict", "instances": [{number}]}}'.encode()
+    status, answer = ask(server, "/v1/models/small:predict", body=body)
+    assert status == 400
+    assert answer["error"].startswith("JSON Parse error")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_document_that_is_not_plain_utf_8(server, encoding):
+    body = f'{{"signature_name": "predict", "instances": [{"9" * 400}]}}'.encode(encoding)
     status, answer = ask(server, "/v1/models/small:predict", body=body)
     assert status == 400
     assert answer["error"].startswith("JSON Parse error")

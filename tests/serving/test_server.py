@@ -148,7 +148,7 @@ def test_the_command_serves_until_a_signal(base_path, photographs, tmp_path):
             config.write_text(model_config({"another": str(base_path)}))
             assert client.wait_until_available("another", 300) == 1
 
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
 
         assert process.wait(60) == 0
     finally:
