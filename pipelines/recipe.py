@@ -220,7 +220,7 @@ class Recipe:
           stage: one of `STAGES`.
         """
         values = json.loads(self.to_json())
-        kept = {key: values[key] for key, stages in _STAGES_OF.items() if stage in stages}
+        kept = {key: values[key] for key in values if stage in _STAGES_OF[key]}
         return kept | ({"validation_split": self.held_out} if stage == "train" else {})
 
     def to_json(self) -> str:
@@ -286,6 +286,7 @@ class Recipe:
             changed.loss,
             changed.optimizer,
             is_transfer=changed.transfer is not None,
+            has_classes=tasks.find(changed.task).has_classes,
         )
         return changed
 

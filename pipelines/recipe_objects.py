@@ -35,12 +35,14 @@ def check(
     loss: Any,
     optimizer: Any,
     is_transfer: bool = False,
+    has_classes: bool = True,
 ) -> None:
     """Whether these entries of a recipe name what there is, with arguments that it takes.
 
     Args:
       model, model_args, loss, optimizer: the recipe's.
       is_transfer: whether the run gives the network more arguments than to others.
+      has_classes: whether the run gives it the number of classes.
 
     Raises:
       RecipeError: an unknown module, name or argument (the near matches are named), a package that
@@ -49,12 +51,14 @@ def check(
     """
     of_the_model = _arguments("model", model)
     if of_the_model is not None:
-        absent = [name for name in OF_THE_RUN if name not in of_the_model.names]
+        of_the_run = OF_THE_RUN if has_classes else OF_THE_RUN[:1]
+        absent = [name for name in of_the_run if name not in of_the_model.names]
         if absent:
             raise RecipeError(f"model: {model} takes no {' and no '.join(absent)}")
-        given = () if is_transfer else OF_THE_RUN
+        given = () if is_transfer else of_the_run
         _check_values("model_args", model_args, of_the_model, given, not is_transfer)
-    _check_spec("loss", loss, "loss")
+    for where, spec in _losses(loss):
+        _check_spec(where, spec, "loss")
     if not isinstance(optimizer, Mapping):
         _check_spec("optimizer", optimizer, "optimizer")
     callbacks = {key: value for key, value in optimizer.items() if key in _CALLBACKS}
@@ -65,6 +69,19 @@ def check(
         found = _arguments(f"optimizer.{key}", _CALLBACKS[key])
         if isinstance(value, Mapping) and found is not None:
             _check_values(f"optimizer.{key}", value, found)
+
+
+def _losses(loss: Any) -> list[tuple[str, Any]]:
+    """Each loss with its place in the recipe: one, none, or one by the name of an output."""
+    if loss is None:
+        return []
+    if (
+        isinstance(loss, Mapping)
+        and loss
+        and all(isinstance(each, Mapping) for each in loss.values())
+    ):
+        return [(f"loss.{name}", each) for name, each in loss.items()]
+    return [("loss", loss)]
 
 
 def _check_spec(where: str, spec: Any, kind: str) -> None:
