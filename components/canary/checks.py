@@ -41,9 +41,7 @@ def reasons(
     return found or _disagreements(answers, ids, task, originals)
 
 
-def _objections(
-    given: Answers, questions: int, task: Task, names: Sequence[str]
-) -> Sequence[str]:
+def _objections(given: Answers, questions: int, task: Task, names: Sequence[str]) -> Sequence[str]:
     """The first kind of them: each makes the later ones meaningless."""
     return (
         _incomplete(given, questions, task.outputs)
