@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -351,7 +352,8 @@ def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
 
 def _threshold(metric: Metric, bound: float | None) -> tfma.MetricThreshold:
     if bound is None:
-        return tfma.MetricThreshold()
+        # TFMA blesses nothing without a bound: this one is reached by any finite figure.
+        bound = sys.float_info.max * (1 if metric.less_is_better else -1)
     side = "upper_bound" if metric.less_is_better else "lower_bound"
     value = tfma.GenericValueThreshold(**{side: {"value": bound}})
     return tfma.MetricThreshold(value_threshold=value)
