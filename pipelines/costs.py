@@ -140,7 +140,9 @@ def check(recipe: Recipe) -> None:
     with keras.StatelessScope(initialize_variables=False):
         _, classes, model = _network(recipe)
         try:
-            graph.check(model, tasks.find(recipe.task), classes, recipe.features, recipe.dense)
+            graph.check(
+                model, tasks.find(recipe.task), classes, recipe.features, recipe.fully_convolutional
+            )
         except ValueError as error:
             raise ValueError(f"{recipe.model}: {error}") from error
     # Else Keras makes up for the values at the next occasion.

@@ -16,6 +16,7 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 from components.settings import near_matches
 from pipelines import rollback
 from pipelines.paths import Paths
+from pipelines.recipe import renamed
 
 _EXAMPLES = "Examples"
 _MODEL_RUN = "ModelRun"
@@ -145,12 +146,15 @@ def _artifacts(
 
 
 def _recipe(store: metadata_store.MetadataStore, trainer: proto.Execution) -> Mapping[str, Any]:
-    """As the Trainer has noted it or, where that is gone, as the Trainer was given it."""
+    """As the Trainer has noted it or, where that is gone, as the Trainer was given it.
+
+    A key's new name is no change of the recipe.
+    """
     for run in _artifacts(store, trainer, proto.Event.OUTPUT, _MODEL_RUN):
         with contextlib.suppress(OSError, ValueError):
-            return json.loads(Path(run.uri, "recipe.json").read_text(encoding="utf-8"))
+            return renamed(json.loads(Path(run.uri, "recipe.json").read_text(encoding="utf-8")))
     config = json.loads(_text(trainer, "custom_config") or "{}")
-    return json.loads(config.get("recipe", "{}"))
+    return renamed(json.loads(config.get("recipe", "{}")))
 
 
 def _data(examples: proto.Artifact) -> Data:

@@ -100,8 +100,8 @@ class Recipe:
         Jensen-Shannon) sizes and brightness may lie from the last run's; `anomalies`, how many TFDV
         may find against the schema.
       features: names of the layers whose outputs the `features` signature serves.
-      dense: whether the network is also exported fully convolutional, for protocols that apply it
-        to whole images.
+      fully_convolutional: whether the network is also exported fully convolutional, for protocols
+        that apply it to whole images.
       transfer: of a recipe that retrains the top of another's network: `from`, the name of that
         recipe; `layers`, whose features are tried by linear classifiers; `examples_per_class`, of
         how many training images, ascending; `benchmarks`, the ids of the published figures by
@@ -144,7 +144,7 @@ class Recipe:
     window: int = 1
     validation: Mapping[str, float] = field(default_factory=lambda: dict(VALIDATION))
     features: tuple[str, ...] = ()
-    dense: bool = False
+    fully_convolutional: bool = False
     transfer: Mapping[str, Any] | None = None
     tune: Mapping[str, Any] | None = None
 
@@ -234,9 +234,9 @@ class Recipe:
         Raises:
           RecipeError: a key that recipes do not have, or a key that is missing.
         """
-        values = json.loads(text)
+        values = renamed(json.loads(text))
         for key in values:
-            check_choice("key", key, _FIELDS)
+            check_choice("key", key, _KEYS)
         try:
             return cls(**values)
         except TypeError as error:
@@ -270,12 +270,15 @@ class Recipe:
             path, separator, text = assignment.partition("=")
             if not separator:
                 raise RecipeError(f"--set takes key=value, not {assignment!r}")
-            if path.strip() in IDENTITY:
+            key, dot, rest = path.strip().partition(".")
+            check_choice("key", key, _KEYS)
+            path = f"{_RENAMED.get(key, key)}{dot}{rest}"
+            if path in IDENTITY:
                 raise RecipeError(
-                    f"{path.strip()} says which recipe this is, and cannot be set; "
+                    f"{path} says which recipe this is, and cannot be set; "
                     "--size and --data choose another"
                 )
-            assign(values, path.strip(), parse(text.strip()))
+            assign(values, path, parse(text.strip()))
             if isinstance(values["optimizer"], str):
                 # A later assignment may set a part of it.
                 values["optimizer"] = named(values["optimizer"])
@@ -302,7 +305,13 @@ _STAGES_OF = {
             *("paper", "summary", "model", "model_args", "loss", "optimizer", "epochs"),
             *("batch_size", "ingest", "augment", "distorted_copies", "weight_decay"),
             *("auxiliary_weight", "strategy", "mixed_precision", "jit_compile"),
-            *("steps_per_execution", "validation_split", "window", "features", "dense"),
+            *(
+                "steps_per_execution",
+                "validation_split",
+                "window",
+                "features",
+                "fully_convolutional",
+            ),
         ),
         (_TRAIN,),
     ),
@@ -311,7 +320,9 @@ _STAGES_OF = {
         (_OTHER,),
     ),
 }
-_FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
+# Keys by the names that they had: recipes stored then, and people, still have them.
+_RENAMED = {"dense": "fully_convolutional"}
+_KEYS = (*(entry.name for entry in dataclasses.fields(Recipe)), *_RENAMED)
 _INGEST = {"shorter_side": None, "format": "keep", "quality": 95}
 _FORMATS = ("keep", "png", "jpeg")
 _TRANSFER_KEYS = (
@@ -320,6 +331,18 @@ _TRANSFER_KEYS = (
 _OTHERS_NETWORK = re.compile(r'\s*model\s*=(?!\s*"?keras_models\.)')
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as plain data, with the keys of today.
+
+    Raises:
+      RecipeError: a key is there under its old and its new name.
+    """
+    for old, new in _RENAMED.items():
+        if old in values and new in values:
+            raise RecipeError(f"{old} and {new} are the same key; one of them is enough")
+    return {_RENAMED.get(key, key): value for key, value in values.items()}
 
 
 def _checked_thresholds(

@@ -162,7 +162,7 @@ class Protocol:
     parts: tuple[Part, ...] = ()
 
 
-_DENSE_AT_THREE_SCALES = Part("dense", three_scales, whole_views)
+_WHOLE_AT_THREE_SCALES = Part("dense", three_scales, whole_views)
 _MULTI_CROP = Part("predict", three_scales, grid_views)
 
 PROTOCOLS = {
@@ -192,7 +192,7 @@ PROTOCOLS = {
         Protocol(
             "dense-3-scales",
             "dense at S-32, S, S+32, or Smin, mean, Smax (Simonyan & Zisserman 2014, 4.2)",
-            (_DENSE_AT_THREE_SCALES,),
+            (_WHOLE_AT_THREE_SCALES,),
         ),
         Protocol(
             "150-crop",
@@ -202,7 +202,7 @@ PROTOCOLS = {
         Protocol(
             "150-crop-and-dense",
             "mean of 150-crop and dense-3-scales (Simonyan & Zisserman 2014, 4.3)",
-            (_MULTI_CROP, _DENSE_AT_THREE_SCALES),
+            (_MULTI_CROP, _WHOLE_AT_THREE_SCALES),
         ),
         Protocol(
             "multi-scale",

@@ -11,7 +11,7 @@ import keras
 from components.settings import check_choice
 from components.tasks import Task
 from keras_models.classification.building import recursion
-from keras_models.classification.dense import fully_convolutional
+from keras_models.classification.fully_convolutional import fully_convolutional as at_every_position
 
 # Their layers can be saved.
 _LIBRARIES = ("keras", "keras_models")
@@ -23,12 +23,13 @@ class ServedParts:
 
     Attributes:
       network: gives the outputs that are served.
-      dense: the same at every position of larger pictures; None where it is not served.
+      fully_convolutional: the same at every position of larger pictures; None where it is not
+        served.
       taps: gives the outputs of the `features` by name; None without any.
     """
 
     network: keras.Model
-    dense: keras.Model | None
+    fully_convolutional: keras.Model | None
     taps: keras.Model | None
 
 
@@ -59,12 +60,14 @@ def functional(model: Any, input_shape: Sequence[int]) -> keras.Model:
     return keras.Model(image, model(image))
 
 
-def served_parts(model: keras.Model, features: Sequence[str], dense: bool) -> ServedParts:
+def served_parts(
+    model: keras.Model, features: Sequence[str], fully_convolutional: bool
+) -> ServedParts:
     """The parts of a network that are served.
 
     Args:
       model: as `functional` gives it; of several outputs without names the first is served.
-      features, dense: the recipe's.
+      features, fully_convolutional: the recipe's.
 
     Raises:
       ValueError: a layer in `features` that the network does not have, or a network that cannot be
@@ -80,13 +83,17 @@ def served_parts(model: keras.Model, features: Sequence[str], dense: bool) -> Se
         network = keras.Model(model.input, served)
         return ServedParts(
             network=network,
-            dense=fully_convolutional(network) if dense else None,
+            fully_convolutional=at_every_position(network) if fully_convolutional else None,
             taps=keras.Model(model.input, taps) if taps else None,
         )
 
 
 def check(
-    model: keras.Model, task: Task, classes: int | None, features: Sequence[str], dense: bool
+    model: keras.Model,
+    task: Task,
+    classes: int | None,
+    features: Sequence[str],
+    fully_convolutional: bool,
 ) -> None:
     """Whether a network can be saved and served once it is trained.
 
@@ -94,13 +101,13 @@ def check(
       model: as `functional` gives it.
       task: what it has to answer.
       classes: how many there are; None where the task has none.
-      features, dense: the recipe's.
+      features, fully_convolutional: the recipe's.
 
     Raises:
       ValueError: it cannot.
     """
     task.part("answers").check(model, classes)
-    served_parts(model, features, dense)
+    served_parts(model, features, fully_convolutional)
     for layer in model.layers:
         if isinstance(layer, keras.Model) or not _is_of_a_library(layer):
             _check_saving(layer)

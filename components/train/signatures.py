@@ -42,16 +42,17 @@ class ServingModule(tf.Module):
           mean: float32 [H, W, C] of the stored images.
           names: of the classes, in their order; none where the task has none.
           recipe: `task`; `preprocess`; `ingest`, what was done to the files that it learnt from;
-            `features`, names of the layers that the `features` signature serves; `dense`, whether
-            there is a `dense` signature.
+            `features`, names of the layers that the `features` signature serves;
+            `fully_convolutional`, whether there is a `dense` signature.
 
         Raises:
           ValueError: a layer in `features` that the network does not have, or a network that
             cannot be made fully convolutional.
         """
         super().__init__()
-        parts = served_parts(model, recipe["features"], recipe["dense"])
-        self._network, self._dense, self._taps = parts.network, parts.dense, parts.taps
+        parts = served_parts(model, recipe["features"], recipe["fully_convolutional"])
+        self._network, self._taps = parts.network, parts.taps
+        self._fully_convolutional = parts.fully_convolutional
         # The variables themselves, because a loader of graphs alone (TensorFlow Serving is one)
         # does not find those that a Keras 3 model keeps behind its own objects.
         self._variables = [variable.value for variable in model.variables]
@@ -80,9 +81,10 @@ class ServingModule(tf.Module):
             "predict": self.predict.get_concrete_function(image),
             **self._answers.signatures(self.serve, self._names),
         }
-        if self._dense is not None:
+        if self._fully_convolutional is not None:
             whole = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
-            signatures["dense"] = self.evaluate_densely.get_concrete_function(whole)
+            # Clients know it by the name of the protocol.
+            signatures["dense"] = self.predict_anywhere.get_concrete_function(whole)
         if self._taps is not None:
             signatures["features"] = self.tap.get_concrete_function(encoded)
         tf.saved_model.save(self, folder, signatures=signatures)
@@ -99,14 +101,15 @@ class ServingModule(tf.Module):
         return self._answer(self._network(self._normalized(image), training=False))
 
     @tf.function(autograph=False)
-    def evaluate_densely(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+    def predict_anywhere(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Pixels 0..255 of images of any size, float32 [N, H, W, C], to answers.
 
         The network is applied at every position (Simonyan and Zisserman 2015, section 3.2).
         """
         # There is no mean for each pixel of a picture of another size.
         mean = tf.reduce_mean(self._mean, axis=[0, 1])
-        return self._answer(self._dense(normalize(image, mean, self._preprocess), training=False))
+        pixels = normalize(image, mean, self._preprocess)
+        return self._answer(self._fully_convolutional(pixels, training=False))
 
     @tf.function(autograph=False)
     def tap(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:

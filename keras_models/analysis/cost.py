@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from keras_models.analysis.receptive_field import Field, field_after, sides_of
-from keras_models.classification.dense import DenseAsConv2D
+from keras_models.classification.fully_convolutional import DenseAsConv2D
 from keras_models.classification.lenet import UnitBias
 from keras_models.layers import (
     DropConnect,

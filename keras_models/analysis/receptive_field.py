@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from keras import layers
 
-from keras_models.classification.dense import DenseAsConv2D
+from keras_models.classification.fully_convolutional import DenseAsConv2D
 from keras_models.layers import (
     LocalContrastNormalization,
     SpatialPyramidPooling2D,

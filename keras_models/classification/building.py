@@ -23,7 +23,7 @@ def checked_shape(input_shape: tuple[int, int, int], smallest: int) -> tuple[int
 
     Raises:
         ValueError: anything else; unknown (None) sides too, because the nets are built for one
-            size (`dense.fully_convolutional` frees it).
+            size (`fully_convolutional` frees it).
     """
     sides = tuple(input_shape)
     if len(sides) != 3 or not all(isinstance(n, int) and n > 0 for n in sides):

@@ -106,7 +106,7 @@ def cifar10(**more: Any) -> dict[str, Any]:
         "batch_size": 128,
         "weight_decay": 5e-4,
         "protocol": "1-crop",
-        "dense": False,
+        "fully_convolutional": False,
         "steps_per_execution": 10,
         "thresholds": {"accuracy": 0.4, "change": 0.01},
         **more,

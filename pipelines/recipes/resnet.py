@@ -115,7 +115,7 @@ def _on_imagenet(name: str, function: str, summary: str, figures: tuple[str, ...
         batch_size=256,
         epochs=120,
         protocol="10-crop",
-        dense=True,
+        fully_convolutional=True,
         benchmarks=figures,
         thresholds={"accuracy": 0.6, "change": 0.002},
         features=("pool5",),

@@ -40,7 +40,7 @@ def _transfer(base: Recipe, name: str, dataset: str, summary: str, **more) -> Re
         # A linear classifier bears a high rate.
         "optimizer": adam(0.1),
         "epochs": 3,
-        "dense": False,
+        "fully_convolutional": False,
         "benchmarks": (),
         **more,
     }

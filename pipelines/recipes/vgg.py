@@ -40,7 +40,7 @@ _VGG16 = Recipe(
     batch_size=256,
     epochs=74,
     protocol="dense",
-    dense=True,
+    fully_convolutional=True,
     benchmarks=(
         "simonyan2014-d-jitter-dense-top1",
         "simonyan2014-d-jitter-dense-top5",

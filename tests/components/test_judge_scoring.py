@@ -176,7 +176,7 @@ def test_dense_on_a_real_network(tmp_path):
     """On an image of the network's own size, there is one position: the crop itself."""
     import keras
 
-    from keras_models.classification.dense import fully_convolutional
+    from keras_models.classification.fully_convolutional import fully_convolutional
 
     keras.utils.set_random_seed(3)
     pixels = keras.Input((SIDE, SIDE, 1))

@@ -39,7 +39,7 @@ def test_a_very_deep_network_is_served_with_its_features(deep, tmp_path, monkeyp
     recipe = {
         "task": "classification",
         "features": ["pool"],
-        "dense": False,
+        "fully_convolutional": False,
         "preprocess": {"size": [2, 2]},
     }
     recipe["ingest"] = {"shorter_side": None, "format": "keep", "quality": 95}

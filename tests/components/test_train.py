@@ -42,7 +42,7 @@ RECIPE = {
     "task": "classification",
     "validation_split": 0.05,
     "auxiliary_weight": 0.3,
-    "dense": False,
+    "fully_convolutional": False,
     "preprocess": {
         "size": [32, 32],
         "channels": 1,
@@ -442,7 +442,7 @@ def _two_heads(input_shape, classes):
 
 def test_dense_signature_takes_larger_images(fn_args, tmp_path):
     plain = {**RECIPE["preprocess"], "mean": "none"}
-    run_fn(fn_args(tmp_path, epochs=1, dense=True, preprocess=plain))
+    run_fn(fn_args(tmp_path, epochs=1, fully_convolutional=True, preprocess=plain))
     signatures = tf.saved_model.load(str(tmp_path / "serving")).signatures
     image = tf.random.stateless_uniform([2, 32, 32, 1], [1, 2], 0, 255)
     dense, one_view = (signatures[name](image=image)["scores"] for name in ("dense", "predict"))

@@ -248,7 +248,7 @@ def test_a_gaussian_process_asks_near_the_best(tmp_path, seed):
 
 def test_the_trainer_takes_the_best_values(fn_args, mnist_examples, tmp_path):
     arguments = fn_args(tmp_path)
-    more = {"strategy": "one_device", "dense": False, "features": [], "epochs": 1}
+    more = {"strategy": "one_device", "fully_convolutional": False, "features": [], "epochs": 1}
     more["ingest"] = {"shorter_side": None, "format": "keep", "quality": 95}
     arguments.custom_config["recipe"] = json.dumps(RECIPE | more)
     arguments.hyperparameters = {"values": {"batch_size": 32, RATE: "0.01", "tuner/epochs": 2}}

@@ -28,7 +28,7 @@ RECIPE = {
     "task": "classification",
     "validation_split": 0.05,
     "auxiliary_weight": 0.3,
-    "dense": False,
+    "fully_convolutional": False,
     "preprocess": {
         "size": [32, 32],
         "resize": None,

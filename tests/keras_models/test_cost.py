@@ -8,7 +8,7 @@ from keras import layers
 
 from keras_models.analysis import layer_costs, total_cost
 from keras_models.classification import VGG, CifarResNet, LeNet1, LeNet5, ResNet50
-from keras_models.classification.dense import fully_convolutional
+from keras_models.classification.fully_convolutional import fully_convolutional
 from keras_models.layers import (
     ActivationBatchNormalization,
     DropConnect,
@@ -133,11 +133,11 @@ def test_lenet_1_and_5_have_the_published_connections():
 
 def test_a_dense_net_costs_as_much_as_its_net_at_the_size_of_training():
     net = VGG("A", (32, 32, 3), classes=10, units=16)
-    dense = fully_convolutional(net)
-    assert counts(total_cost(layer_costs(dense, (32, 32, 3)))) == counts(
+    anywhere = fully_convolutional(net)
+    assert counts(total_cost(layer_costs(anywhere, (32, 32, 3)))) == counts(
         total_cost(layer_costs(net))
     )
-    rows = {row.name: row for row in layer_costs(dense, (64, 96, 3))}
+    rows = {row.name: row for row in layer_costs(anywhere, (64, 96, 3))}
     assert rows["fc6"].shape == (2, 3, 16)
     assert rows["fc6"].multiply_adds == 6 * 512 * 16
 

@@ -54,6 +54,8 @@ class Metadata:
             for span in spans
         ]
         recipe = {"name": "lenet", "size": "small", "dataset": "p/{SPAN}", "epochs": epochs}
+        # A key by the name that it had once, and by the one that it has.
+        recipe["dense" if epochs == 1 else "fully_convolutional"] = False
         model = self.artifact("Model", f"/models/{number}")
         outputs = [model]
         if rate:

@@ -3,10 +3,12 @@ import csv
 import importlib.util
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from components import tasks
 from pipelines import recipes
 from pipelines.optimizers import OPTIMIZERS, named
 from pipelines.recipe import SIZES, Recipe, RecipeError
@@ -83,7 +85,8 @@ class TestEveryRecipe:
         assert recipe.preprocess["mean"] in ("none", "per_pixel", "per_channel")
 
     def test_has_thresholds_and_a_summary_of_one_line(self, recipe):
-        assert recipe.thresholds.keys() == {"accuracy", "change"}
+        first = tasks.find(recipe.task).blessing[0].name
+        assert recipe.thresholds.keys() == {first, "change"}
         assert recipe.summary and "\n" not in recipe.summary
 
 
@@ -250,6 +253,42 @@ def test_json_with_an_unknown_key_is_refused():
     values = {**json.loads(LENET.to_json()), "epoch": 3}
     with pytest.raises(RecipeError, match=r"'epoch'.*epochs"):
         Recipe.from_json(json.dumps(values))
+
+
+# By the names that keys had: the names that they have, and a value.
+OLD_KEYS = {"dense": ("fully_convolutional", True)}
+old_keys = pytest.mark.parametrize(
+    ("old", "new", "value"), [(old, *rest) for old, rest in OLD_KEYS.items()], ids=OLD_KEYS
+)
+
+
+@old_keys
+def test_old_names_of_keys_are_read(old, new, value):
+    expected = replace(LENET, **{new: value})
+    values = json.loads(expected.to_json())
+    old_json = json.dumps({old if key == new else key: each for key, each in values.items()})
+    assert Recipe.from_json(old_json) == expected
+    assert Recipe.from_json(old_json).to_json() == expected.to_json()
+    assert LENET.override([f"{old}={json.dumps(value)}"]) == expected
+
+
+@old_keys
+def test_a_key_by_both_names_is_refused(old, new, value):
+    values = {**json.loads(LENET.to_json()), old: value}
+    with pytest.raises(RecipeError, match=f"{old} and {new} are the same key"):
+        Recipe.from_json(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "meant"),
+    [("dens=true", "did you mean dense"), ("fully_convolutionl=true", "fully_convolutional?")],
+)
+def test_misspelt_old_and_new_names_have_near_matches(assignment, meant):
+    with pytest.raises(RecipeError, match=meant):
+        LENET.override([assignment])
+    key = assignment.partition("=")[0]
+    with pytest.raises(RecipeError, match=meant):
+        Recipe.from_json(json.dumps({**json.loads(LENET.to_json()), key: True}))
 
 
 def test_json_without_a_key_is_refused():

@@ -1,4 +1,4 @@
-"""Dense evaluation against sliding the net over the picture by hand."""
+"""Fully convolutional nets against sliding the net over the picture by hand."""
 
 from itertools import product
 from math import prod
@@ -20,7 +20,7 @@ from keras_models.classification import (
     MultiColumn,
     ResNet18,
 )
-from keras_models.classification.dense import fully_convolutional
+from keras_models.classification.fully_convolutional import fully_convolutional
 
 # Nets without padding, the side of the pictures they are trained on, and pixels between windows.
 SLIDING = {
@@ -57,15 +57,15 @@ def lively(net):
 @every_sliding
 def test_on_a_larger_picture_it_is_the_mean_of_a_sliding_window(build, side, stride):
     net = lively(build())
-    dense = fully_convolutional(net)
-    assert dense.input_shape == (None, None, None, 1) and dense.output_shape == (None, 10)
+    anywhere = fully_convolutional(net)
+    assert anywhere.input_shape == (None, None, None, 1) and anywhere.output_shape == (None, 10)
     x = photograph(side + 3 * stride, side + stride, 1)
     windows = [
         net(x[:, top : top + side, left : left + side])
         for top, left in product(range(0, 3 * stride + 1, stride), range(0, stride + 1, stride))
     ]
     assert len(windows) == 8 and np.ptp(windows, axis=0).max() > 1e-2
-    np.testing.assert_allclose(dense(x), np.mean(windows, axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(anywhere(x), np.mean(windows, axis=0), rtol=1e-4, atol=1e-5)
 
 
 TRAINED_ON = {
@@ -82,11 +82,11 @@ every_trained_on = pytest.mark.parametrize(("build", "shape"), TRAINED_ON.values
 @every_trained_on
 def test_on_the_training_size_it_is_the_net(build, shape):
     net = lively(build())
-    dense, x = fully_convolutional(net), photograph(*shape)
+    anywhere, x = fully_convolutional(net), photograph(*shape)
     logits = net(x)
     assert np.ptp(logits, axis=0).max() > 1e-2
-    np.testing.assert_allclose(dense(x), logits, rtol=1e-4, atol=1e-6)
-    larger = dense(photograph(shape[0] + 40, shape[1] + 64, shape[2]))
+    np.testing.assert_allclose(anywhere(x), logits, rtol=1e-4, atol=1e-6)
+    larger = anywhere(photograph(shape[0] + 40, shape[1] + 64, shape[2]))
     assert larger.shape == (2, net.output_shape[-1]) and np.isfinite(larger).all()
     assert larger.dtype == "float32"
 
@@ -113,19 +113,19 @@ def test_vgg_on_a_larger_picture_is_the_classifier_slid_over_its_last_maps():
 
 def test_it_shares_the_weights_of_the_net():
     net = LeNet5ReLU()
-    dense, x = fully_convolutional(net), photograph(40, 40, 1)
-    before = np.asarray(dense(x))
-    assert {id(weight) for weight in dense.weights} == {id(weight) for weight in net.weights}
+    anywhere, x = fully_convolutional(net), photograph(40, 40, 1)
+    before = np.asarray(anywhere(x))
+    assert {id(weight) for weight in anywhere.weights} == {id(weight) for weight in net.weights}
     net.get_layer("C5").kernel.assign(2 * net.get_layer("C5").kernel)
-    assert np.abs(np.asarray(dense(x)) - before).max() > 1e-3
+    assert np.abs(np.asarray(anywhere(x)) - before).max() > 1e-3
     # The net itself is as it was.
     assert net.get_layer("C5").output.shape == (None, 120)
     assert net.output_shape == (None, 10)
 
 
 def test_features_are_tapped_by_the_same_names():
-    dense = fully_convolutional(LeNet5ReLU())
-    tapped = keras.Model(dense.input, dense.get_layer("F6").output)
+    anywhere = fully_convolutional(LeNet5ReLU())
+    tapped = keras.Model(anywhere.input, anywhere.get_layer("F6").output)
     assert tapped(photograph(40, 36, 1)).shape == (2, 3, 2, 84)
 
 
@@ -141,9 +141,9 @@ def test_mixed_precision_averages_in_float32():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         net = LeNet5ReLU()
-        dense, x = fully_convolutional(net), photograph(32, 32, 1)
-        assert dense.get_layer("C5").compute_dtype == "bfloat16"
-        y = dense(x)
+        anywhere, x = fully_convolutional(net), photograph(32, 32, 1)
+        assert anywhere.get_layer("C5").compute_dtype == "bfloat16"
+        y = anywhere(x)
     finally:
         keras.config.set_dtype_policy("float32")
     assert y.dtype == "float32"
@@ -151,9 +151,11 @@ def test_mixed_precision_averages_in_float32():
 
 
 def test_saved_and_reloaded(tmp_path):
-    dense, x = fully_convolutional(LeNet5ReLU()), photograph(40, 36, 1)
-    dense.save(tmp_path / "dense.keras")
-    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "dense.keras")(x), dense(x))
+    anywhere, x = fully_convolutional(LeNet5ReLU()), photograph(40, 36, 1)
+    anywhere.save(tmp_path / "anywhere.keras")
+    np.testing.assert_array_equal(
+        keras.models.load_model(tmp_path / "anywhere.keras")(x), anywhere(x)
+    )
 
 
 @pytest.mark.parametrize(

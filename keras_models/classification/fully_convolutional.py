@@ -1,5 +1,8 @@
-"""Dense evaluation: Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image
-Recognition, ICLR 2015, section 3.2 (after Sermanet et al., OverFeat, 2014)."""
+"""Fully convolutional nets, for the evaluation of whole pictures.
+
+Simonyan, Zisserman: Very deep convolutional networks for large-scale image recognition. ICLR 2015,
+section 3.2 (after Sermanet et al., OverFeat, 2014).
+"""
 
 import math
 
@@ -11,7 +14,7 @@ from keras_models.layers import ActivationBatchNormalization, DropConnect, Local
 from keras_models.layers.windows import convolved
 
 # Layers that are bound to one size of the maps, or see several units in a way of their own.
-NOT_DENSE = (
+_BOUND = (
     ActivationBatchNormalization,
     DropConnect,
     LocallyConnected2D,
@@ -89,7 +92,7 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
     """
     net = keras.Model(model.input, model.outputs[0])
     for layer in net.layers:
-        if isinstance(layer, NOT_DENSE):
+        if isinstance(layer, _BOUND):
             raise ValueError(
                 f"{model.name} cannot be made fully convolutional: {layer.name} is a "
                 f"{type(layer).__name__}."
@@ -110,10 +113,10 @@ def fully_convolutional(model: keras.Model) -> keras.Model:
 
     image = keras.Input((None, None, model.input_shape[-1]), name="image")
     # Keras' way of building on the same layers.
-    dense = keras.models.clone_model(
+    anywhere = keras.models.clone_model(
         net, image, clone_function=lambda layer: layer, call_function=call
     )
-    logits = dense.output
+    logits = anywhere.output
     if len(logits.shape) == 4:
         logits = layers.GlobalAveragePooling2D(
             data_format="channels_last", dtype="float32", name="mean_logits"

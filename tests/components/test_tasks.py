@@ -1,0 +1,176 @@
+"""What every task promises the stages: the same modules and functions, which fit its `Task`."""
+
+import inspect
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components import tasks
+from components.ingest.features import FEATURES
+from components.judge.protocols import PROTOCOLS
+from components.judge.results import SCALES
+from components.tasks.task import CLASSES
+
+# By module the functions that stages call, with the names of their parameters, as the docstring of
+# `components.tasks.task` has them. Those of "_" may be called anything: they are given by place.
+PARTS = {
+    "targets": {
+        "placed": ("parsed", "settings"),
+        "trained": ("parsed", "placed"),
+        "fitted": ("targets", "model"),
+        "truths": ("features",),
+    },
+    "answers": {
+        "check": ("model", "classes"),
+        "served": ("_", "names", "size"),
+        "signatures": ("serve", "names"),
+        "finish": ("folder",),
+    },
+    "metrics": {
+        "rows": ("answers", "_", "arguments"),
+        "figures": ("rows", "arguments"),
+        "constant": ("truths", "names", "arguments"),
+        "of_training": ("history", "wanted"),
+    },
+    "checks": {
+        "objections": ("answers", "names"),
+        "check": ("answers", "truths", "names"),
+    },
+    "words": {
+        "columns": (),
+        "row": ("answer", "names"),
+        "draw": ("picture", "answer"),
+    },
+    "pictures": {
+        "headline": ("evidence",),
+        "facts": ("evidence",),
+        "curves": ("history",),
+        "sections": ("evidence",),
+    },
+}
+NAMES = ("ant", "bee", "cat")
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+# Of each task the truths of four examples, as they are stored. A new task has a line here.
+STORED = {
+    "classification": {"label": np.array([0, 1, 1, 2])},
+    "depth": {
+        "depth/encoded": np.array(
+            [_png(np.full((6, 8), 1000 * far, np.uint16)) for far in (1, 2, 2, 4)]
+        )
+    },
+}
+
+every_task = pytest.mark.parametrize("task", [*map(tasks.find, tasks.names())], ids=tasks.names())
+
+
+def answered(task: tasks.Task) -> SimpleNamespace:
+    """The task's stored truths, and to each the best answer that takes no look at the picture."""
+    metrics, arguments = task.part("metrics"), task.arguments
+    truths = task.part("targets").truths(STORED[task.name])
+    names = NAMES if task.has_classes else ()
+    constant = metrics.constant(iter([truths]), names, arguments)
+    answers = {name: np.repeat(value, len(truths), axis=0) for name, value in constant.items()}
+    return SimpleNamespace(metrics=metrics, truths=truths, names=names, answers=answers)
+
+
+def figures(task: tasks.Task, found: SimpleNamespace, answers: Mapping[str, np.ndarray]) -> dict:
+    rows = found.metrics.rows(answers, found.truths, task.arguments)
+    assert (rows.dtype, rows.ndim) == (np.float64, 2)
+    return found.metrics.figures(rows, task.arguments)
+
+
+@every_task
+def test_it_has_the_functions_that_stages_call(task):
+    for module, functions in PARTS.items():
+        part = task.part(module)
+        for name, parameters in functions.items():
+            given = tuple(inspect.signature(getattr(part, name)).parameters)
+            assert len(given) == len(parameters), f"{module}.{name}"
+            for wanted, parameter in zip(parameters, given, strict=True):
+                assert wanted in ("_", parameter), f"{module}.{name}"
+            assert getattr(part, name).__doc__, f"{module}.{name}"
+
+
+@every_task
+def test_it_is_described_in_the_words_of_the_others(task):
+    assert task.name == Path(inspect.getfile(task.part("targets"))).parent.name
+    assert set(task.features) <= FEATURES.keys()
+    assert set(task.part("targets").FEATURES) <= set(task.features)
+    assert task.protocols and set(task.protocols) <= PROTOCOLS.keys()
+    every = (*task.metrics, *task.blessing)
+    assert every and {metric.unit for metric in every} <= SCALES.keys()
+    assert len({metric.name for metric in task.metrics}) == len(task.metrics)
+    assert len({output.name for output in task.outputs}) == len(task.outputs)
+    assert task.averaged, "nothing is averaged over views, models and ways of asking"
+    for output in task.outputs:
+        assert np.dtype("str" if output.dtype == "string" else output.dtype)
+        assert task.has_classes or CLASSES not in output.shape
+    assert task.served_facts()["task"] == task.name
+
+
+@every_task
+def test_a_constant_answer_has_every_figure(task):
+    found = answered(task)
+    wanted = {metric.name for metric in (*task.metrics, *task.blessing)}
+    assert figures(task, found, found.answers).keys() == wanted
+    assert set(found.answers) == set(task.averaged)
+    task.part("checks").check(found.answers, found.truths, found.names)
+
+
+@every_task
+def test_rows_of_batches_are_put_together(task):
+    found = answered(task)
+    rows = [
+        found.metrics.rows(
+            {name: value[part] for name, value in found.answers.items()},
+            found.truths[part],
+            task.arguments,
+        )
+        for part in (slice(0, 1), slice(1, 4))
+    ]
+    of_all = found.metrics.figures(np.concatenate(rows), task.arguments)
+    at_once = figures(task, found, found.answers)
+    assert list(of_all) == list(at_once)
+    # A figure that there is not, None, becomes NaN in both.
+    both = (np.array([*each.values()], np.float64) for each in (of_all, at_once))
+    np.testing.assert_allclose(*both, rtol=1e-12)
+
+
+@every_task
+def test_no_rows_have_no_figures(task):
+    found = answered(task)
+    rows = found.metrics.rows(found.answers, found.truths, task.arguments)[:0]
+    assert set(found.metrics.figures(rows, task.arguments).values()) == {None}
+
+
+@every_task
+def test_an_answer_that_is_not_a_number_is_never_the_better_one(task):
+    found = answered(task)
+    strange = {name: np.full_like(value, np.nan) for name, value in found.answers.items()}
+    good, bad = figures(task, found, found.answers), figures(task, found, strange)
+    for metric in task.blessing:
+        assert bad[metric.name] is None or not metric.passes(bad[metric.name], good[metric.name])
+
+
+@every_task
+def test_an_answer_is_shown_under_its_headings(task):
+    found, words = answered(task), task.part("words")
+    answer = {name: value[0] for name, value in found.answers.items()}
+    answer |= {each.name: NAMES[0] for each in task.outputs if each.dtype == "string"}
+    row = words.row(answer, found.names)
+    assert len(row) == len(words.columns()) and all(isinstance(text, str) for text in row)
+    for mode in ("RGB", "L"):
+        drawn = words.draw(Image.new(mode, (8, 6)), answer)
+        assert drawn.width >= 8 and drawn.height >= 6
