@@ -112,6 +112,41 @@ def test_the_command_line_and_the_recipes_import_nothing_heavy() -> None:
     assert loaded.isdisjoint(HEAVY)
 
 
+# What a network answers is said in `components/tasks`; a stage asks the task for it.
+STAGES = ("train", "tune", "evaluate", "judge", "canary", "report", "push")
+ANSWER = re.compile(r"(?<![\w-])(label|accuracy|scores)(?!\w)")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_says_what_a_network_answers(stage: str) -> None:
+    files = sorted((ROOT / "components" / stage).rglob("*.py"))
+    assert files
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno} says {said}"
+        for file in files
+        for node in ast.walk(_without_docstrings(ast.parse(file.read_text())))
+        for said in _names_and_texts(node)
+        if ANSWER.search(said)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def _without_docstrings(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            body[0] = ast.Pass(lineno=body[0].lineno)
+    return tree
+
+
+def _names_and_texts(node: ast.AST) -> list[str]:
+    fields = ("id", "attr", "arg", "name")
+    named = [getattr(node, field, None) for field in fields]
+    if isinstance(node, ast.Constant):
+        named.append(node.value)
+    return [each for each in named if isinstance(each, str)]
+
+
 def test_tfx_comes_without_google_clouds_clients() -> None:
     """`tfx.v1` imports those of its extensions, which is a third of the time that TFX takes."""
     files = [file for room in ROOMS for file in (ROOT / room).rglob("*.py")]

@@ -113,6 +113,7 @@ class Task:
       metrics: the figures that are judged, and shown.
       blessing: those that decide whether a model may be served; a recipe's `thresholds` name the
         first.
+      training_metrics: figures of the history of a training, which a paper may publish.
       monitor: the entry of a training's history that tuner and plateau watch.
       monitor_less_is_better: whether that is better the lower it is.
       watched: metrics of Keras that the first output is compiled with, by which progress is told.
@@ -132,6 +133,7 @@ class Task:
     monitor: str
     monitor_less_is_better: bool
     watched: tuple[str, ...] = ()
+    training_metrics: tuple[Metric, ...] = ()
     protocols: tuple[str, ...] = ("1-crop",)
     has_classes: bool = False
     whole_picture: bool = False

@@ -242,10 +242,10 @@ class Search(BaseTuner):
 
     def _report(self) -> None:
         oracle = self.oracle
-        scores = [trial.score for trial in oracle.trials.values() if trial.score is not None]
+        reached = [trial.score for trial in oracle.trials.values() if trial.score is not None]
         text = f"{len(oracle.end_order)} of at most {oracle.max_trials} trials"
-        if scores:
-            best = min(scores) if self._task.monitor_less_is_better else max(scores)
+        if reached:
+            best = min(reached) if self._task.monitor_less_is_better else max(reached)
             text += f", best {self._task.monitor} {best:.4f}"
         progress.report(_STAGE, len(oracle.end_order), oracle.max_trials, text)
 

@@ -19,6 +19,9 @@ TASK = Task(
         Metric("cross_entropy", "cross-entropy", "nats", less_is_better=True),
         Metric("rejected_at_0.5_error", "rejected for 0.5 % error", less_is_better=True),
     ),
+    training_metrics=(
+        Metric("steps_to_72.2_accuracy", "steps to 72.2 % accuracy", "1", less_is_better=True),
+    ),
     monitor="val_accuracy",
     monitor_less_is_better=False,
     watched=("accuracy",),
