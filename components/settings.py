@@ -5,10 +5,11 @@ A recipe is here plain data: mappings of mappings, as `dataclasses.asdict` gives
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # What may be added to a mapping that has not named it: only these are open-ended.
@@ -18,6 +19,8 @@ _MOST_NAMES = 100
 _LEAST_LIKENESS = 0.5
 _REACH = 0.2
 _LIKENESS_OF_A_PART, _LEAST_PART = 0.8, 5  # the letters that a part must have
+# Of the values of a trial, those that are Hyperband's own account.
+_OF_THE_SEARCH = "tuner/"
 
 
 class RecipeError(ValueError):
@@ -96,6 +99,27 @@ def assign(values: dict[str, Any], path: str, value: Any) -> None:
         target[last] = value
         return
     target[last] = _converted(path, value, target[last])
+
+
+def chosen(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a trial by path, as a recipe takes them."""
+    return {
+        path: parse(value) if isinstance(value, str) else value
+        for path, value in values.items()
+        if not path.startswith(_OF_THE_SEARCH)
+    }
+
+
+def applied(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a recipe, as plain data, with the values of a trial.
+
+    Raises:
+      RecipeError: the recipe has no such value, or takes none like it.
+    """
+    changed = copy.deepcopy(dict(recipe))
+    for path, value in chosen(values).items():
+        assign(changed, path, value)
+    return changed
 
 
 def _check_key(parents: Sequence[str], key: str, known: Iterable[str]) -> None:
