@@ -35,19 +35,27 @@ def likeness(word: str, other: str) -> float:
     return max(like, _LIKENESS_OF_A_PART) if is_part else like
 
 
-def near(word: str, known: Iterable[str], most: int = 3) -> list[str]:
+def near(
+    word: str, known: Iterable[str], most: int = 3, least: float = _LEAST_LIKENESS
+) -> list[str]:
     """The known names that `word` may mean, the likest first.
 
     Of paths such as `model_args.classifier` that differ in their last part alone, this is compared.
+
+    Args:
+      word: what was asked for.
+      known: what there is.
+      most: how many are named.
+      least: the `likeness` that they must have.
     """
     known = list(known)
     parents = {name.rpartition(".")[0] for name in [word, *known]}
     same = len(parents.pop()) if len(parents) == 1 else 0
     likes = {name: likeness(word[same:], name[same:]) for name in known}
     best = max(likes.values(), default=0.0)
-    least = 1.0 if best == 1.0 else max(_LEAST_LIKENESS, best - _REACH)
+    lowest = 1.0 if best == 1.0 else max(least, best - _REACH)
     found = sorted(known, key=lambda name: (-likes[name], name))
-    return [name for name in found if likes[name] >= least][:most]
+    return [name for name in found if likes[name] >= lowest][:most]
 
 
 def near_matches(word: str, known: Iterable[str]) -> str:

@@ -18,9 +18,10 @@ from rich.text import Text
 from components.ingest import sources
 from components.ingest.rooms import settings as rooms
 from components.ingest.sources import Source, SourceError
+from components.settings import near_matches
 from pipelines.beam import Beam
 from pipelines.display import table_of
-from pipelines.recipe import DATA_CHECKS, near_matches
+from pipelines.recipe import DATA_CHECKS
 
 _CLASSES = 20
 _SHOWN = 10

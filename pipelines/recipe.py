@@ -17,11 +17,11 @@ from typing import Any
 from components import tasks
 from components.judge.benchmarks import all_benchmarks
 from components.preprocess import steps
-from components.settings import RecipeError, assign, check_choice, near_matches, parse
+from components.settings import RecipeError, assign, check_choice, parse
 from pipelines import recipe_objects, tuning
 from pipelines.optimizers import named
 
-__all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
+__all__ = ["SIZES", "Recipe", "RecipeError"]
 
 SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
