@@ -10,7 +10,7 @@ from tfx.dsl.io import fileio
 from components import examples, tasks
 from components.tasks import NAMES_ASSET, TASK_ASSET
 
-# Of a recipe's `validation`: how many classes may differ from those of the served model.
+# Of a recipe's `data_checks`: how many classes may differ from those of the served model.
 OTHER_CLASSES = "other_classes"
 _NAMED = 5
 
@@ -93,4 +93,4 @@ def objection(
         f"{os.path.basename(folder)} is served with other classes (version "
         f"{os.path.basename(newest(folder) or '')}); apart are {', '.join(apart[:_NAMED])}{more}"
     )
-    return text, f"validation.{OTHER_CLASSES}={len(apart)}"
+    return text, f"data_checks.{OTHER_CLASSES}={len(apart)}"

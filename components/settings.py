@@ -5,10 +5,11 @@ A recipe is here plain data: mappings of mappings, as `dataclasses.asdict` gives
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # What may be added to a mapping that has not named it: only these are open-ended.
@@ -18,6 +19,8 @@ _MOST_NAMES = 100
 _LEAST_LIKENESS = 0.5
 _REACH = 0.2
 _LIKENESS_OF_A_PART, _LEAST_PART = 0.8, 5  # the letters that a part must have
+# Of the values of a trial, those that are Hyperband's own account.
+_OF_THE_SEARCH = "tuner/"
 
 
 class RecipeError(ValueError):
@@ -32,19 +35,27 @@ def likeness(word: str, other: str) -> float:
     return max(like, _LIKENESS_OF_A_PART) if is_part else like
 
 
-def near(word: str, known: Iterable[str], most: int = 3) -> list[str]:
+def near(
+    word: str, known: Iterable[str], most: int = 3, least: float = _LEAST_LIKENESS
+) -> list[str]:
     """The known names that `word` may mean, the likest first.
 
     Of paths such as `model_args.classifier` that differ in their last part alone, this is compared.
+
+    Args:
+      word: what was asked for.
+      known: what there is.
+      most: how many are named.
+      least: the `likeness` that they must have.
     """
     known = list(known)
     parents = {name.rpartition(".")[0] for name in [word, *known]}
     same = len(parents.pop()) if len(parents) == 1 else 0
     likes = {name: likeness(word[same:], name[same:]) for name in known}
     best = max(likes.values(), default=0.0)
-    least = 1.0 if best == 1.0 else max(_LEAST_LIKENESS, best - _REACH)
+    lowest = 1.0 if best == 1.0 else max(least, best - _REACH)
     found = sorted(known, key=lambda name: (-likes[name], name))
-    return [name for name in found if likes[name] >= least][:most]
+    return [name for name in found if likes[name] >= lowest][:most]
 
 
 def near_matches(word: str, known: Iterable[str]) -> str:
@@ -96,6 +107,27 @@ def assign(values: dict[str, Any], path: str, value: Any) -> None:
         target[last] = value
         return
     target[last] = _converted(path, value, target[last])
+
+
+def chosen(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a trial by path, as a recipe takes them."""
+    return {
+        path: parse(value) if isinstance(value, str) else value
+        for path, value in values.items()
+        if not path.startswith(_OF_THE_SEARCH)
+    }
+
+
+def applied(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a recipe, as plain data, with the values of a trial.
+
+    Raises:
+      RecipeError: the recipe has no such value, or takes none like it.
+    """
+    changed = copy.deepcopy(dict(recipe))
+    for path, value in chosen(values).items():
+        assign(changed, path, value)
+    return changed
 
 
 def _check_key(parents: Sequence[str], key: str, known: Iterable[str]) -> None:

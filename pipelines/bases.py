@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.settings import near_matches
 from pipelines import runs
-from pipelines.recipe import Recipe, RecipeError, near_matches
+from pipelines.recipe import Recipe, RecipeError
 
 
 def on_base(recipe: Recipe, root: Path) -> Recipe:

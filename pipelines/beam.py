@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from components import extras
-from pipelines.recipe import near_matches
+from components.settings import near_matches
 
 _PORTABILITY = "apache_beam.runners.portability"
 

@@ -147,7 +147,7 @@ def create_pipeline(
         push_destination=PushDestination(
             filesystem=PushDestination.Filesystem(base_directory=served)
         ),
-        custom_config={OTHER_CLASSES: recipe.validation.get(OTHER_CLASSES, 0)},
+        custom_config={OTHER_CLASSES: recipe.data_checks.get(OTHER_CLASSES, 0)},
     )
     components = [
         examples,
@@ -215,7 +215,7 @@ def _validator(recipe: Recipe, examples, statistics, schema, served, history, pr
         examples=examples,
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
-        validation=recipe.validation,
+        data_checks=recipe.data_checks,
         dataset=_data_identity(recipe),
         previous=previous.outputs["verdict"] if previous else None,
         history=history,

@@ -18,9 +18,10 @@ from rich.text import Text
 from components.ingest import sources
 from components.ingest.rooms import settings as rooms
 from components.ingest.sources import Source, SourceError
+from components.settings import near_matches
 from pipelines.beam import Beam
 from pipelines.display import table_of
-from pipelines.recipe import VALIDATION, near_matches
+from pipelines.recipe import DATA_CHECKS
 
 _CLASSES = 20
 _SHOWN = 10
@@ -94,7 +95,7 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
             raise SourceError(f"{dataset}: none of {_lost(dead):,} can be used{first}")
         labels = examples.label_names(folder)
         counts = engine.total_counts(folder)
-        found = verdict.judge(table, labels, VALIDATION)
+        found = verdict.judge(table, labels, DATA_CHECKS)
         found = replace(found, problems=[*_too_many_dead(_lost(dead), len(table)), *found.problems])
         sheet.parent.mkdir(parents=True, exist_ok=True)
         contact_sheet(folder, sheet)

@@ -17,16 +17,16 @@ from typing import Any
 from components import tasks
 from components.judge.benchmarks import all_benchmarks
 from components.preprocess import steps
-from components.settings import RecipeError, assign, check_choice, near_matches, parse
+from components.settings import RecipeError, assign, check_choice, parse
 from pipelines import recipe_objects, tuning
 from pipelines.optimizers import named
 
-__all__ = ["SIZES", "Recipe", "RecipeError", "near_matches"]
+__all__ = ["SIZES", "Recipe", "RecipeError"]
 
 SIZES = ("small", "paper")
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
 _HIGHEST_SEED = 2**32 - 1  # of NumPy's
-VALIDATION = {
+DATA_CHECKS = {
     "missing_classes": 0,
     "other_classes": 0,
     "skew": 0.1,
@@ -93,7 +93,7 @@ class Recipe:
         model, too; None for none. What `dataset` may be, with the same classes.
       window: of data in spans, how many the training takes: the newest, and those numbered before
         it; the newest alone is tested on.
-      validation: what data may be like before the run stops: `missing_classes`, how many classes
+      data_checks: what data may be like before the run stops: `missing_classes`, how many classes
         may lack images in a split; `other_classes`, how many may differ from those of the served
         model, which would be replaced; `skew` and `drift`, by how much the share of a class may
         differ between the splits and from the last run's; `image_drift`, how far (0 to 1,
@@ -142,7 +142,7 @@ class Recipe:
     thresholds: Mapping[str, float | None] = field(default_factory=dict)
     fixed: str | None = None
     window: int = 1
-    validation: Mapping[str, float] = field(default_factory=lambda: dict(VALIDATION))
+    data_checks: Mapping[str, float] = field(default_factory=lambda: dict(DATA_CHECKS))
     features: tuple[str, ...] = ()
     fully_convolutional: bool = False
     transfer: Mapping[str, Any] | None = None
@@ -316,12 +316,12 @@ _STAGES_OF = {
         (_TRAIN,),
     ),
     **dict.fromkeys(
-        ("protocol", "benchmarks", "thresholds", "fixed", "validation", "transfer", "tune"),
+        ("protocol", "benchmarks", "thresholds", "fixed", "data_checks", "transfer", "tune"),
         (_OTHER,),
     ),
 }
 # Keys by the names that they had: recipes stored then, and people, still have them.
-_RENAMED = {"dense": "fully_convolutional"}
+_RENAMED = {"dense": "fully_convolutional", "validation": "data_checks"}
 _KEYS = (*(entry.name for entry in dataclasses.fields(Recipe)), *_RENAMED)
 _INGEST = {"shorter_side": None, "format": "keep", "quality": 95}
 _FORMATS = ("keep", "png", "jpeg")

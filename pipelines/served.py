@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components import imports, tasks
+from components.settings import near_matches
 from pipelines.paths import Paths
-from pipelines.recipe import near_matches
 
 # TensorFlow Serving's own ports.
 GRPC_PORT = 8500

@@ -1,6 +1,7 @@
 """Imports between the rooms go only the way of the design, and the command line starts light."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -22,6 +23,11 @@ ROOMS_ALLOWED = {
 }
 # The command line serves and asks, but `convnets --help` does not wait for it: inside functions.
 INSIDE_FUNCTIONS = {"pipelines": {"serving"}}
+# Of components, those that the pipeline runs.
+STAGES = {
+    *("canary", "evaluate", "ingest", "judge", "probe", "push", "report", "train", "tune"),
+    "validate",
+}
 # The nets run wherever Keras does, on any backend.
 KERAS_MODELS_LIBRARIES = {"keras", "numpy"}
 # Keras has no gradients of its own: one file asks the backend for them, inside its functions.
@@ -83,6 +89,17 @@ def allowed(found: Import) -> set[str]:
 def test_rooms_import_downwards(room: str) -> None:
     wrong = [i for i in room_imports(room) if i.top in ROOMS and i.top not in allowed(i)]
     assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_stages_do_not_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {stage: set() for stage in STAGES}
+    for found in room_imports("components"):
+        stage, others = Path(found.file).parts[1], found.module.split(".")[1:2]
+        if stage in STAGES and found.top == "components":
+            graph[stage] |= (STAGES & {*others}) - {stage}
+    assert all((ROOT / "components" / stage).is_dir() for stage in STAGES)
+    order = [*graphlib.TopologicalSorter(graph).static_order()]  # CycleError names a circle.
+    assert order.index("train") < order.index("tune")
 
 
 def test_keras_models_imports_keras_and_numpy_alone() -> None:

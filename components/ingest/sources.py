@@ -5,7 +5,6 @@ Imports nothing heavy, so that the command line can refuse bad data at once.
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
 import itertools
 import os
@@ -25,6 +24,7 @@ from components.ingest.layouts import (
     recognised,
 )
 from components.ingest.rooms import settings as rooms
+from components.settings import near, near_matches
 
 __all__ = [
     "HELD_OUT",
@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 _ASKED = 3  # entries of a folder in a bucket, whether they are folders
+# A folder may be called anything, and is seldom a misspelt data set.
+_LEAST_LIKENESS = 0.6
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
 # Data sets of recipes that their makers give out on request, and TFDS does not have.
@@ -136,7 +138,7 @@ def _no_folder(dataset: str, path: Path) -> str:
     known = {name: f"tfds:{name}" for name in _TFDS_TASKS}
     known |= {name: name for name in ("mnist", rooms.NAME, *_TFDS_NAMES)}
     builder, *rest = re.split("(?=[/:])", dataset, maxsplit=1)
-    if close := difflib.get_close_matches(builder, known, n=1):
+    if close := near(builder, known, most=1, least=_LEAST_LIKENESS):
         meant = "".join([known[close[0]], *rest])
         return f"{dataset}: no such folder; did you mean {meant}?"
     asked = "" if os.sep in dataset else f"; tfds:{dataset} asks TFDS for data of this name"
@@ -251,9 +253,8 @@ def tfds_builder(name: str) -> Any:
     try:
         return tfds.builder(name)
     except tfds.core.DatasetNotFoundError as error:
-        close = difflib.get_close_matches(name, tfds.list_builders(), n=3)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise SourceError(f"tfds:{name}: TFDS has no such data set{hint}") from error
+        hint = near_matches(name, tfds.list_builders())
+        raise SourceError(f"tfds:{name}: TFDS has no such data set: {hint}") from error
     except AssertionError as error:
         # So TFDS says which versions there are.
         raise SourceError(f"tfds:{name}: {error}") from error

@@ -10,11 +10,12 @@ it "differs", the note says how.
 """
 
 import csv
-import difflib
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
+
+from components.settings import near_matches
 
 VERIFIED = ("yes", "no", "differs")
 
@@ -72,6 +73,4 @@ def find(ids: Iterable[str]) -> list[Benchmark]:
 
 
 def _unknown(name: str, known: Iterable[str]) -> Benchmark:
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else "no id in the tables is like it"
-    raise KeyError(f"unknown benchmark {name!r}: {hint}")
+    raise KeyError(f"unknown benchmark {name!r}: {near_matches(name, known)}")

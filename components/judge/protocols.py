@@ -6,11 +6,12 @@ that a paper publishes are those of a network that sees 224 x 224 pixels; for on
 pixels they are taken `side / 224` as large.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from components.settings import near_matches
 
 # What the tables call a way that is none of these: people, other kinds of classifiers, other views.
 OTHER = "other"
@@ -220,8 +221,7 @@ def find(name: str) -> Protocol:
       KeyError: there is none of that name; the near matches are named.
     """
     if name not in PROTOCOLS:
-        close = difflib.get_close_matches(name, PROTOCOLS, n=3, cutoff=0.5) or sorted(PROTOCOLS)
-        raise KeyError(f"unknown protocol {name!r}: did you mean {' or '.join(close)}?")
+        raise KeyError(f"unknown protocol {name!r}: {near_matches(name, PROTOCOLS)}")
     return PROTOCOLS[name]
 
 

@@ -16,12 +16,12 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components import tasks
 from components.examples import label_names
 from components.preprocess.transform import centre
+from components.settings import applied
 from components.train import data, fitting, warmup, workers
 from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport, plateau
 from components.train.network import PLATEAU, compiled_model, for_outputs, precision
 from components.train.signatures import ServingModule
 from components.train.strategy import is_chief, strategy
-from components.tune.space import applied
 from keras_models.optimizers import StopOnDivergence
 
 _WARM_UP_IMAGES = 4

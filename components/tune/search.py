@@ -24,9 +24,10 @@ from tfx.components.tuner.component import TunerFnResult
 from tfx.utils import io_utils
 
 from components import progress, tasks
+from components.settings import chosen
 from components.tune.orders import Order, SearchFacts
 from components.tune.processes import Process
-from components.tune.space import chosen, hyperparameters
+from components.tune.space import hyperparameters
 
 _STAGE = "Tuner"
 

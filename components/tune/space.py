@@ -1,18 +1,15 @@
-"""A recipe's `tune.space` as KerasTuner's hyperparameters, and values from there to the recipe."""
+"""A recipe's `tune.space` as KerasTuner's hyperparameters.
+
+`components.settings.applied` takes the values back to the recipe.
+"""
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras_tuner
-
-from components.settings import assign, parse
-
-# Hyperband keeps its own account among the values.
-_OF_THE_SEARCH = "tuner/"
 
 
 def hyperparameters(space: Mapping[str, Any]) -> keras_tuner.HyperParameters:
@@ -52,24 +49,3 @@ def _choices(values: Sequence[Any]) -> list[Any]:
     if kinds == {int, float}:
         return [float(value) for value in values]
     return [json.dumps(value) for value in values]
-
-
-def chosen(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a trial by path, as a recipe takes them."""
-    return {
-        path: parse(value) if isinstance(value, str) else value
-        for path, value in values.items()
-        if not path.startswith(_OF_THE_SEARCH)
-    }
-
-
-def applied(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a recipe, as plain data, with the values of a trial.
-
-    Raises:
-      RecipeError: the recipe has no such value, or takes none like it.
-    """
-    changed = copy.deepcopy(dict(recipe))
-    for path, value in chosen(values).items():
-        assign(changed, path, value)
-    return changed

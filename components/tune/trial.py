@@ -19,13 +19,13 @@ import tensorflow_transform as tft
 
 from components import tasks
 from components.examples import label_names
+from components.settings import applied
 from components.train import data
 from components.train.callbacks import EpochCheckpoint, EpochFacts, plateau
 from components.train.fitting import fit
 from components.train.network import compiled_model, for_outputs, precision
 from components.train.strategy import strategy
 from components.tune.orders import Order, SearchFacts
-from components.tune.space import applied
 
 # A fifth of the training images is held out: trials are compared on what they have not learnt from,
 # and the test images stay unseen.

@@ -113,7 +113,7 @@ def missing_classes(
                 f"{_classes(absent)} missing in the {split} split: none of its "
                 f"{found['images']:,} images, {allowed} such classes allowed"
             )
-            problems.append(Problem(text, f"validation.missing_classes={len(absent)}"))
+            problems.append(Problem(text, f"data_checks.missing_classes={len(absent)}"))
     gone = [name for name in (before or {}).get("classes", {}) if name not in names]
     if len(gone) > allowed:
         images = sum(before["classes"][name] for name in gone)
@@ -121,7 +121,7 @@ def missing_classes(
             f"{_classes(gone)} gone: the data before had {images:,} training images of "
             f"{'it' if len(gone) == 1 else 'them'}, {allowed} such classes allowed"
         )
-        problems.append(Problem(text, f"validation.missing_classes={len(gone)}"))
+        problems.append(Problem(text, f"data_checks.missing_classes={len(gone)}"))
     return problems
 
 
@@ -130,7 +130,7 @@ def skew(facts: pd.DataFrame, limits: Mapping[str, float]) -> list[Distance]:
 
     Args:
       facts: of both splits.
-      limits: the recipe's `validation`.
+      limits: the recipe's `data_checks`.
     """
     train, test = (statistics(facts[facts["split"] == split]) for split in _SPLITS)
     schema = _schema(train, limits)
@@ -147,7 +147,7 @@ def drift(
 
     Args:
       train, before: the `statistics` of the two training splits.
-      limits: the recipe's `validation`.
+      limits: the recipe's `data_checks`.
     """
     schema = _schema(train, limits)
     measured = tfdv.validate_statistics(train, schema, previous_statistics=before)
@@ -165,7 +165,7 @@ def shares(
       check: `skew` or `drift`.
       train: the `summary` of the training split.
       other: of the test split, or of the training split before.
-      limits: the recipe's `validation`.
+      limits: the recipe's `data_checks`.
     """
     names = {**train["classes"], **other["classes"]}
     apart = (abs(_share(train, name) - _share(other, name)) for name in names)
@@ -223,7 +223,7 @@ def problem(distance: Distance, train: Mapping[str, Any], other: Mapping[str, An
     """
     setting = "image_drift" if distance.feature in IMAGE_FEATURES else distance.check
     # Rounded up, so that the setting given is enough.
-    enough = f"validation.{setting}={math.ceil(distance.value * 100) / 100:.2f}"
+    enough = f"data_checks.{setting}={math.ceil(distance.value * 100) / 100:.2f}"
     allowed = f"{distance.value:.3f}, {distance.limit:g} allowed"
     if distance.feature in IMAGE_FEATURES:
         form = IMAGE_FEATURES[distance.feature]

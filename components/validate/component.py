@@ -18,7 +18,7 @@ class DataValidatorSpec(types.ComponentSpec):
     """Interface of `DataValidator`."""
 
     PARAMETERS = {
-        "validation": ExecutionParameter(type=str),
+        "data_checks": ExecutionParameter(type=str),
         "dataset": ExecutionParameter(type=str),
         "served": ExecutionParameter(type=str, optional=True),
         "history": ExecutionParameter(type=str, optional=True),
@@ -53,7 +53,7 @@ class DataValidator(base_component.BaseComponent):
         examples: types.BaseChannel,
         statistics: types.BaseChannel,
         schema: types.BaseChannel,
-        validation: Mapping[str, float],
+        data_checks: Mapping[str, float],
         dataset: str,
         previous: types.BaseChannel | None = None,
         history: str | None = None,
@@ -64,7 +64,7 @@ class DataValidator(base_component.BaseComponent):
         Args:
           examples: what is trained on, an artifact a span, with the facts of ImageExampleGen.
           statistics, schema: of the newest of them.
-          validation: the limits, by the keys of `components.validate.verdict.LIMITS`.
+          data_checks: the limits, by the keys of `components.validate.verdict.LIMITS`.
           dataset: says which data these are: verdicts on others are not compared with.
           previous: the verdict on the data before.
           history: instead, a folder that keeps the verdicts (`components.validate.history`).
@@ -76,7 +76,7 @@ class DataValidator(base_component.BaseComponent):
                 statistics=statistics,
                 schema=schema,
                 previous=previous,
-                validation=json.dumps(dict(validation), sort_keys=True),
+                data_checks=json.dumps(dict(data_checks), sort_keys=True),
                 dataset=dataset,
                 history=history,
                 served=served,

@@ -40,7 +40,7 @@ class Executor(executor.Executor):
           input_dict: `statistics` and `schema`, one artifact each; `examples`, one a span; and
             `previous`, the verdict on the data before, where there is one.
           output_dict: `anomalies`, and `verdict`, see `components.artifacts.DataVerdict`.
-          exec_properties: `validation`, the limits as JSON; `dataset`; `served`, the folder of the
+          exec_properties: `data_checks`, the limits as JSON; `dataset`; `served`, the folder of the
             served versions; and `history`, a folder of verdicts, where there is no `previous`.
 
         Raises:
@@ -56,7 +56,7 @@ class Executor(executor.Executor):
         found = verdict.judge(
             facts.window(newest, [span.uri for span in spans[1:]]),
             names,
-            json.loads(exec_properties["validation"]),
+            json.loads(exec_properties["data_checks"]),
             verdict.Training.read(before) if before else None,
             list(_anomalies(anomalies)),
             newest,
@@ -79,7 +79,7 @@ class Executor(executor.Executor):
 def _of_the_served(names: Sequence[str], exec_properties: Mapping[str, Any]) -> list[Problem]:
     """Other classes than those of the model that a training on these data would replace."""
     folder = exec_properties.get("served")
-    limits = json.loads(exec_properties["validation"])
+    limits = json.loads(exec_properties["data_checks"])
     if not folder or not names or not (found := served.objection(folder, names, limits)):
         return []
     text, setting = found

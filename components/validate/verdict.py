@@ -18,7 +18,7 @@ from components.validate import checks, copies
 from components.validate.checks import Distance, Problem
 
 _SPLITS = ("train", "test")
-# What a recipe's `validation` may hold; texts of `convnets show` and of errors explain them.
+# What a recipe's `data_checks` may hold; texts of `convnets show` and of errors explain them.
 LIMITS = ("missing_classes", OTHER_CLASSES, "skew", "drift", "image_drift", "anomalies")
 
 
@@ -166,7 +166,7 @@ def judge(
     problems += [checks.problem(each, *splits.values()) for each in skew if each.too_far]
     problems += [checks.problem(each, latest.summary, earlier) for each in drifted if each.too_far]
     if len(anomalies) > limits["anomalies"]:
-        setting = f"validation.anomalies={len(anomalies)}"
+        setting = f"data_checks.anomalies={len(anomalies)}"
         problems += [Problem(f"against the schema: {text}", setting) for text in anomalies]
     return Verdict(
         splits,

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.judge.results import data_name
+from components.settings import near_matches
 from pipelines import tuning
-from pipelines.recipe import SIZES, Recipe, RecipeError, near_matches
+from pipelines.recipe import SIZES, Recipe, RecipeError
 
 _DEFAULT = "the default"
 # What the names of claims begin with, see `pipelines.claims`.

@@ -23,7 +23,7 @@ from pipelines.scheduling.calendar import ScheduleError, duration
 ALERTS = ("failed", "kept", "replaced")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 # Retraining because of drift makes no sense where drift stops the run.
-_DRIFT_PASSES = ("validation.drift=1.0", "validation.image_drift=1.0")
+_DRIFT_PASSES = ("data_checks.drift=1.0", "data_checks.image_drift=1.0")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def main(request_path: str) -> int:
         inspection.ingest(sources.prepare(source), folder, recipe.ingest)
         found = facts.read(folder)
     latest = verdict.Training.of(found)
-    distances = verdict.drift(latest, before, recipe.validation, checks.has_several(found))
+    distances = verdict.drift(latest, before, recipe.data_checks, checks.has_several(found))
     answer = [dataclasses.asdict(each) for each in distances]
     Path(request["answer"]).write_text(json.dumps(answer), encoding="utf-8")
     return 0

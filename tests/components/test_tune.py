@@ -11,7 +11,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils
 
-from components import trusted
+from components import settings, trusted
 from components.settings import RecipeError
 from components.train.run import run_fn
 from components.tune import search, space, trial
@@ -137,7 +137,7 @@ def test_what_fails_is_noted_and_the_search_goes_on(execute, tmp_path, monkeypat
     assert found["best"] == good["trial"]
 
     values = json.loads((best / "best_hyperparameters.txt").read_text())["values"]
-    assert space.applied(RECIPE, values)["optimizer"]["learning_rate"] == 0.003
+    assert settings.applied(RECIPE, values)["optimizer"]["learning_rate"] == 0.003
     (row,) = json.loads((results / "tuner_results.json").read_text())
     assert row["score"] == good["score"]
     assert not list((tmp_path / "checkpoints").iterdir())
@@ -217,7 +217,7 @@ def test_an_interrupted_search_goes_on(fn_args, tmp_path, monkeypatch, kind, par
         for values in promoted:
             parent = next(row for row in rows if row["trial"] == values["tuner/trial_id"])
             assert parent["epochs"] == values["tuner/initial_epoch"] == 1
-            assert parent["values"] == space.chosen(values)
+            assert parent["values"] == settings.chosen(values)
         assert sorted({row["epochs"] for row in rows}) == [1, 3]
 
 
@@ -282,11 +282,11 @@ def test_values_of_every_kind():
     assert list(by_name["optimizer.momentum"].values) == pytest.approx([0.0, 0.3, 0.6, 0.9])
     assert by_name["batch_size"].ordered and not by_name["augment"].ordered
     values = {name: list(each.values)[-1] for name, each in by_name.items()}
-    changed = space.applied(RECIPE, values | {"tuner/epochs": 3})
+    changed = settings.applied(RECIPE, values | {"tuner/epochs": 3})
     assert changed["batch_size"] == 128 and changed["weight_decay"] == 0.5
     assert changed["model_args"] == {"activation": "tanh"}
     assert changed["optimizer"]["nesterov"] is False
     assert changed["augment"] == [{"step": "flip"}]
     assert RECIPE["batch_size"] == 64 and RECIPE["model_args"] == {}
     with pytest.raises(RecipeError, match="did you mean batch_size"):
-        space.applied(RECIPE, {"batchsize": 3})
+        settings.applied(RECIPE, {"batchsize": 3})

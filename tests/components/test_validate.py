@@ -110,7 +110,7 @@ def test_a_class_without_images_in_a_split_stops(table, split):
     with pytest.raises(
         verdict.UnfitData,
         match=rf"class cat is missing in the {split} split: none of its {images} images, 0 such"
-        r"(.|\n)*go on anyway: --set validation.missing_classes=1",
+        r"(.|\n)*go on anyway: --set data_checks.missing_classes=1",
     ):
         judge(cut, skew=1.0).check()
     judge(cut, skew=1.0, missing_classes=1).check()
@@ -136,7 +136,7 @@ def test_skewed_splits_stop_with_class_and_figures(table):
     assert "test images" in problem.text
     assert "0.1 allowed" in problem.text
     key, _, value = problem.setting.partition("=")
-    assert key == "validation.skew"
+    assert key == "data_checks.skew"
     assert judge(skewed, skew=float(value)).problems == []
 
 
@@ -156,7 +156,7 @@ def test_drift_of_labels_and_images_stops(table):
     assert "the brightness of the images has drifted" in texts
     assert "the width" not in texts
     settings = dict(each.split("=") for each in found.settings)
-    assert settings.keys() == {"validation.drift", "validation.image_drift"}
+    assert settings.keys() == {"data_checks.drift", "data_checks.image_drift"}
     limits = {key.partition(".")[2]: float(value) for key, value in settings.items()}
     assert judge(now, before=training(table), skew=1.0, **limits).problems == []
 
@@ -225,7 +225,7 @@ def test_shares_of_images_that_hold_a_class_skew_and_drift(table):
     (problem,) = judge(now, ["cup", "eye"], training(pd.concat([several] * 4))).problems
     assert "the labels have drifted: class eye is in 100.0% of the" in problem.text
     assert "and was in 3" in problem.text
-    assert problem.setting.startswith("validation.drift=")
+    assert problem.setting.startswith("data_checks.drift=")
 
 
 def test_classes_are_named_and_pixels_that_are_not_counted_are_none(tmp_path):
@@ -313,7 +313,7 @@ def validated(
         "schema": Channel(type=standard_artifacts.Schema),
     }
     component = DataValidator(
-        **channels, validation=limits, dataset="photos", history=kept_in, served=served
+        **channels, data_checks=limits, dataset="photos", history=kept_in, served=served
     )
     outputs = {
         "anomalies": standard_artifacts.ExampleAnomalies(),
@@ -357,7 +357,7 @@ def test_other_classes_than_the_served_models_stop_a_run_before_it_trains(descri
     with pytest.raises(
         verdict.UnfitData,
         match=r"lenet-relu is served with other classes \(version 17\); apart are coffee, owl\. "
-        r"With another --root both are kept(.|\n)*go on anyway: --set validation.other_classes=2",
+        r"With another --root both are kept(.|\n)*go on anyway: --set data_checks.other_classes=2",
     ):
         validated(described, tmp_path / "others", served=str(served))
     limits = {**LIMITS, "other_classes": 2}

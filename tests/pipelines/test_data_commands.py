@@ -139,7 +139,7 @@ def test_inspect_says_what_would_stop_a_run(tmp_path):
     answer = convnets("inspect", str(tmp_path), "--sheet", str(tmp_path / "sheet.png"))
     assert answer.exit_code == 0, answer.output
     assert "A run would stop: class coffee is missing in the" in answer.output
-    assert "--set validation.missing_classes=1 lets it pass" in answer.output
+    assert "--set data_checks.missing_classes=1 lets it pass" in answer.output
     assert "A run would stop: 3 of 44 cannot be used, more than 5%" in answer.output
     assert "images: not fit to train on" in answer.output
 

@@ -201,7 +201,7 @@ class TestPlan:
         before = planned()
         assert changed(before, planned("epochs=3")) == {"Trainer"}
         assert changed(before, planned("thresholds.change=0.5")) == {"Evaluator", "Report"}
-        assert changed(before, planned("validation.drift=0.5")) == {"ExampleValidator"}
+        assert changed(before, planned("data_checks.drift=0.5")) == {"ExampleValidator"}
         assert changed(before, planned("ingest.shorter_side=20")) >= {"ImageExampleGen"}
 
     def test_another_root_is_where_models_go(self, planned, tmp_path):

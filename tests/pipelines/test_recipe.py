@@ -256,7 +256,10 @@ def test_json_with_an_unknown_key_is_refused():
 
 
 # By the names that keys had: the names that they have, and a value.
-OLD_KEYS = {"dense": ("fully_convolutional", True)}
+OLD_KEYS = {
+    "dense": ("fully_convolutional", True),
+    "validation": ("data_checks", {"skew": 0.5}),
+}
 old_keys = pytest.mark.parametrize(
     ("old", "new", "value"), [(old, *rest) for old, rest in OLD_KEYS.items()], ids=OLD_KEYS
 )
@@ -281,7 +284,12 @@ def test_a_key_by_both_names_is_refused(old, new, value):
 
 @pytest.mark.parametrize(
     ("assignment", "meant"),
-    [("dens=true", "did you mean dense"), ("fully_convolutionl=true", "fully_convolutional?")],
+    [
+        ("dens=true", "did you mean dense"),
+        ("fully_convolutionl=true", "fully_convolutional"),
+        ("validaton=true", "did you mean validation"),
+        ("data_check=true", "data_checks"),
+    ],
 )
 def test_misspelt_old_and_new_names_have_near_matches(assignment, meant):
     with pytest.raises(RecipeError, match=meant):
@@ -289,6 +297,13 @@ def test_misspelt_old_and_new_names_have_near_matches(assignment, meant):
     key = assignment.partition("=")[0]
     with pytest.raises(RecipeError, match=meant):
         Recipe.from_json(json.dumps({**json.loads(LENET.to_json()), key: True}))
+
+
+def test_parts_of_an_old_key_are_set_and_checked():
+    changed = LENET.override(["validation.skew=0.5"])
+    assert changed == LENET.override(["data_checks.skew=0.5"]) != LENET
+    with pytest.raises(RecipeError, match=r"'data_checks.skw': did you mean data_checks.skew\?"):
+        LENET.override(["validation.skw=0.5"])
 
 
 def test_json_without_a_key_is_refused():

@@ -199,4 +199,4 @@ class TestDefinitions:
 
     def test_drift_that_is_looked_for_does_not_stop_the_run(self):
         recipe = Definition("a", "lenet", every=60.0, drift=0.1).build()
-        assert recipe.validation["drift"] == recipe.validation["image_drift"] == 1.0
+        assert recipe.data_checks["drift"] == recipe.data_checks["image_drift"] == 1.0
