@@ -268,10 +268,11 @@ def coco_files(folder: Path) -> dict[str, str]:
       SourceError: several files for one split.
     """
     names = sorted(path.name for path in (folder / "annotations").glob("*.json"))
-    names = [name for name in names if not name.startswith(_COCO_OTHERS) and not is_system(name)]
+    lower = {name: name.lower() for name in names if not is_system(name)}
+    names = [name for name in lower if not lower[name].startswith(_COCO_OTHERS)]
     by_split = {
-        "train": [name for name in names if "train" in name],
-        "test": [name for name in names if "val" in name or "test" in name],
+        "train": [name for name in names if "train" in lower[name]],
+        "test": [name for name in names if "val" in lower[name] or "test" in lower[name]],
     }
     if len(names) == 1:
         by_split = {"all": names}

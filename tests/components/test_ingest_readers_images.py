@@ -336,6 +336,49 @@ def test_a_voc_annotation_that_grows(voc):
     assert letters["a"].startswith("Annotations/a.xml is no XML: ")
 
 
+@pytest.mark.parametrize(
+    ("filename", "other", "wanted"),
+    [
+        ("moved.jpg", "", "a.jpg"),  # It is not there.
+        ("C:\\photos\\a.jpg", "", "a.jpg"),
+        ("a", "", "a.jpg"),
+        ("a.png", "a.png", "a.png"),
+        ("./a.jpg", "", "a.jpg"),
+        ("b.jpg", "", None),
+        ("b", "", None),
+    ],
+)
+def test_the_image_of_a_voc_annotation_is_the_one_of_its_name(voc, filename, other, wanted):
+    (voc / "Annotations" / "a.xml").write_text(voc_xml(WOMAN, filename=filename))
+    if other:
+        Image.open(voc / "JPEGImages" / "d.jpg").save(voc / "JPEGImages" / other)
+    records, letters = loaded(resolve(str(voc)), "all")
+    if wanted is None:
+        assert letters == {
+            "a": f"Annotations/a.xml names {filename}, which is there, and so is a.jpg: correct "
+            "its filename, or name the annotation as its image is named"
+        }
+        return
+    assert records["a"]["image/encoded"] == (voc / "JPEGImages" / wanted).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo", "a.JPG"])
+def test_a_voc_annotation_without_an_image_of_its_name_has_the_one_that_it_names(voc, name):
+    (voc / "Annotations" / "a.xml").write_text(voc_xml(WOMAN, filename=name))
+    path = (voc / "JPEGImages" / "a.jpg").rename(voc / "JPEGImages" / f"{name.split('.')[0]}.JPG")
+    path.rename(path.with_suffix(".jpg") if name == "photo.jpg" else path)
+    records, _ = loaded(resolve(str(voc)), "all")
+    assert set(records) == set("abcd")
+
+
+def test_voc_boxes_that_are_shares_of_the_sides(voc):
+    boxes = [("person", 0.1, 0.1, 0.5, 0.5, 0), ("flag", 0.5, 0.5, 1, 1, 0)]
+    (voc / "Annotations" / "a.xml").write_text(voc_xml(*boxes))
+    records, letters = loaded(resolve(str(voc)), "all")
+    assert set(records) == set("bcd")
+    assert letters["a"].startswith("its boxes lie within 0..1, and the image has 80 x 60 pixels")
+
+
 def test_voc_without_the_image(voc):
     (voc / "JPEGImages" / "a.jpg").unlink()
     _, letters = loaded(resolve(str(voc)), "all")
@@ -380,12 +423,13 @@ def annotation(number: int, **changed) -> dict:
     return {"image_id": number, "category_id": 2, "bbox": [20, 15, 40, 30], "iscrowd": 0, **changed}
 
 
-def coco(photos: Path, folder: Path, **files: tuple[list, list]) -> Path:
-    """Each file: images and annotations; the images lie in train2017/ and so on."""
+def coco(photos: Path, folder: Path, **files: tuple) -> Path:
+    """Each file: images, annotations and, if others, categories; images lie in train2017/ etc."""
     (folder / "annotations").mkdir(exist_ok=True)
-    for name, (images, annotations) in files.items():
+    for name, (images, annotations, *categories) in files.items():
         copied(photos, folder / name.rpartition("_")[2], "0.jpg", "1.jpg", "2.jpg", "3.jpg")
-        content = {"images": images, "annotations": annotations, "categories": CATEGORIES}
+        content = {"images": images, "annotations": annotations}
+        content["categories"] = categories[0] if categories else CATEGORIES
         (folder / "annotations" / f"{name}.json").write_text(json.dumps(content))
     return folder
 
@@ -452,6 +496,71 @@ def test_coco_files_that_cannot_be_used(photos, tmp_path):
     (tmp_path / "annotations" / "instances_train2017.json").write_text('{"images": []}')
     with pytest.raises(SourceError, match="no annotations as COCO has them: no annotations"):
         reader(resolve(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [
+        [{"id": 2, "name": "flag"}, {"id": 7, "name": "person"}],
+        [{"id": 0, "name": "person"}, {"id": 2, "name": "flag"}],
+        [{"id": 2, "name": "flag"}],
+        [{"id": 2, "name": "flag"}, {"id": 7, "name": "person"}, {"id": 9, "name": "not used"}],
+    ],
+)
+def test_a_coco_category_of_the_test_file_is_the_class_of_its_name(categories, photos, tmp_path):
+    train, val = ([image(0)], [annotation(0)]), ([image(3)], [annotation(3)], categories)
+    source = resolve(str(coco(photos, tmp_path, train=train, val=val)))
+    assert reader(source).labels == ["person", "flag"]
+    assert loaded(source, "train")[0]["train/0.jpg"]["objects/label/text"] == ["person"]
+    first = loaded(source, "test")[0]["val/3.jpg"]
+    assert (first["objects/label"], first["objects/label/text"]) == ([1], ["flag"])
+
+
+@pytest.mark.parametrize(
+    ("categories", "message"),
+    [
+        (
+            [*CATEGORIES[:1], {"id": 2, "name": "dog"}],
+            r"val\.json: objects of the category 'dog', which \S+train\.json does not have: it has "
+            "person, flag$",
+        ),
+        ([*CATEGORIES, {"id": 9, "name": "flag"}], "categories 7, 9 are all called 'flag'"),
+        ([*CATEGORIES, {"id": 2, "name": "dog"}], "two categories have one id"),
+    ],
+)
+def test_coco_categories_that_contradict(categories, message, photos, tmp_path):
+    train, val = ([image(0)], [annotation(0)]), ([image(3)], [annotation(3)], categories)
+    reading = reader(resolve(str(coco(photos, tmp_path, train=train, val=val))))
+    assert reading.roots("train")
+    with pytest.raises(SourceError, match=message):
+        reading.roots("test")
+
+
+def test_coco_categories_of_one_name_in_the_training_file(photos, tmp_path):
+    named = [{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}]
+    coco(photos, tmp_path, all=([image(0)], [annotation(0)], named))
+    with pytest.raises(SourceError, match="the categories 1, 2 are all called 'cat'"):
+        reader(resolve(str(tmp_path)))
+
+
+def test_coco_boxes_that_are_shares_of_the_sides(photos, tmp_path):
+    annotations = [annotation(0, bbox=[0.1, 0.1, 0.4, 0.9]), annotation(1, bbox=[0, 0, 0.5, 20])]
+    source = resolve(str(coco(photos, tmp_path, all=([image(0), image(1)], annotations))))
+    records, letters = loaded(source, "all")
+    assert set(records) == {"all/1.jpg"}
+    assert letters == {
+        "all/0.jpg": "its boxes lie within 0..1, and the image has 80 x 60 pixels: boxes are "
+        "expected in pixels, these seem to be shares of the image's sides"
+    }
+
+
+def test_coco_files_in_another_case(photos, tmp_path):
+    files = {"Instances_Train2017": ([image(0)], []), "instances_VAL2017": ([image(1)], [])}
+    coco(photos, tmp_path, **files, Captions_val2017=([], []))
+    (tmp_path / "Train2017").rename(tmp_path / "train2017")
+    source = resolve(str(tmp_path))
+    assert set(loaded(source, "train")[0]) == {"train2017/0.jpg"}
+    assert set(loaded(source, "test")[0]) == {"VAL2017/1.jpg"}
 
 
 # Pairs

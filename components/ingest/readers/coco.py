@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.ingest import images, schemas
+from components.ingest.class_folders import folder_names
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
 from components.ingest.layouts import SourceError, coco_files
@@ -20,14 +21,18 @@ from components.ingest.readers import files
 from components.ingest.schemas import CocoAnnotation, CocoCategory, CocoFile, CocoImage
 from components.ingest.sources import Source
 
+_SHOWN = 8  # classes
+
 
 class CocoReader:
     """Reads BASE/annotations/*.json and the images that it names.
 
     A piece is an image with its annotations, or what is wrong with one, as JSON: so no worker that
-    loads has to read the whole file of annotations. Class numbers are those of the categories in
-    the order of their ids, which leave gaps. An image without annotations is an example without
-    objects, as COCO's protocol counts it; one of whose annotations one is wrong is no example.
+    loads has to read the whole file of annotations. Class numbers are those of the training file's
+    categories in the order of their ids, which leave gaps. Each file's ids are its own: another
+    file's categories are the classes of the same names. An image without annotations is an example
+    without objects, as COCO's protocol counts it; one of whose annotations one is wrong is no
+    example.
     """
 
     piece_records = 1
@@ -39,24 +44,23 @@ class CocoReader:
         root = next(iter(self._files.values()))
         found = _read(source.base, root)
         self._read_already = root
-        names = _names(os.path.join(source.base, root), found.categories)
-        self.labels = list(names.values())
-        self._numbers = {each: number for number, each in enumerate(names)}
+        self.labels = list(_names(os.path.join(source.base, root), found.categories).values())
 
     def roots(self, split: str) -> list[str]:
         root = self._files[split]
         if root != self._read_already:
-            _read(self._base, root)
+            self._numbers(root, _read(self._base, root))
         return [root]
 
     def pieces(self, root: str) -> Iterator[str]:
         found = _read(self._base, root)
+        numbers = self._numbers(root, found)
         objects: dict[int | str | None, list[list[Any]]] = defaultdict(list)
         wrong: dict[int | str | None, list[str]] = defaultdict(list)
         for place, each in enumerate(found.annotations):
             try:
                 annotation = CocoAnnotation.model_validate(each)
-                objects[annotation.image_id].append(self._object(annotation))
+                objects[annotation.image_id].append(_object(annotation, numbers))
             except (ImageError, ValidationError) as error:
                 reason = f"annotations[{place}]: {_reason(error)}"
                 wrong[_id(each, "image_id")].append(reason)
@@ -65,11 +69,25 @@ class CocoReader:
             yield json.dumps({"path": root, "reason": reason})
         yield from self._images(root, found.images, objects, wrong)
 
-    def _object(self, annotation: CocoAnnotation) -> list[Any]:
-        category = annotation.category_id
-        if category not in self._numbers:
-            raise ImageError(f"unknown category {schemas.shown(category)}")
-        return [annotation.bbox, self._numbers[category], int(bool(annotation.iscrowd))]
+    def _numbers(self, root: str, found: CocoFile) -> dict[int | str, int]:
+        """The class numbers by the ids that a file gives its categories.
+
+        Raises:
+          SourceError: it has objects of a category that the training file does not name.
+        """
+        path = os.path.join(self._base, root)
+        names = _names(path, found.categories)
+        numbers = {name: number for number, name in enumerate(self.labels)}
+        if set(names.values()) - set(numbers):
+            used = {_id(each, "category_id") for each in found.annotations}
+            for identifier, name in names.items():
+                if name not in numbers and identifier in used:
+                    raise SourceError(
+                        f"{path}: objects of the category {name!r}, which {self._read_already} "
+                        f"does not have: it has {', '.join(self.labels[:_SHOWN])}"
+                        f"{', ...' * (len(self.labels) > _SHOWN)}"
+                    )
+        return {each: numbers[name] for each, name in names.items() if name in numbers}
 
     def _images(
         self,
@@ -118,6 +136,7 @@ class CocoReader:
                 f"annotated as {found['size'][0]} x {found['size'][1]} pixels, "
                 f"and it has {size[0]} x {size[1]}"
             )
+        files.check_pixels([_corner(each[0]) for each in found["objects"]], *size)
         boxes, labels, crowds = ([each[part] for each in found["objects"]] for part in range(3))
         return {
             "image/encoded": image,
@@ -126,6 +145,19 @@ class CocoReader:
             "objects/label/text": [self.labels[label] for label in labels],
             "objects/difficult": crowds,
         }
+
+
+def _object(annotation: CocoAnnotation, numbers: Mapping[int | str, int]) -> list[Any]:
+    category = annotation.category_id
+    if category not in numbers:
+        raise ImageError(f"unknown category {schemas.shown(category)}")
+    return [annotation.bbox, numbers[category], int(bool(annotation.iscrowd))]
+
+
+def _corner(box: Sequence[float]) -> tuple[float, float]:
+    """The right lower one."""
+    x, y, wide, high = box
+    return x + wide, y + high
 
 
 def _sides(box: Sequence[float], width: int, height: int) -> list[float]:
@@ -157,8 +189,13 @@ def _reason(error: ImageError | ValidationError) -> str:
 def _image_folder(base: str, root: str) -> str:
     """Where the images of an annotation file are: BASE/images/train2017, BASE/train2017, ..."""
     name = os.path.splitext(os.path.basename(root))[0].rpartition("_")[2]
-    choices = [name, os.path.join("images", name), "images", ""]
-    return next(each for each in choices if os.path.isdir(os.path.join(base, each)))
+    for above, wanted in (("", name), ("images", name), ("", "images")):
+        folder = os.path.join(base, above)
+        found = sorted(folder_names(folder)) if os.path.isdir(folder) else []
+        same = [each for each in found if each.lower() == wanted.lower()]
+        if same:
+            return os.path.join(above, wanted if wanted in same else same[0])
+    return ""
 
 
 def _read(base: str, root: str) -> CocoFile:
@@ -175,6 +212,10 @@ def _names(path: str, categories: Sequence[CocoCategory]) -> dict[int | str, str
     names = {each.id: each.name for each in categories}
     if len(names) < len(categories):
         raise SourceError(f"{path}: two categories have one id")
+    number = Counter(names.values())
+    if double := [name for name in number if number[name] > 1]:
+        ids = ", ".join(repr(each) for each, name in names.items() if name == double[0])
+        raise SourceError(f"{path}: the categories {ids} are all called {double[0]!r}")
     if len({type(each) for each in names}) > 1:
         raise SourceError(f"{path}: the ids of the categories are numbers and texts, mixed")
     return {each: names[each] for each in sorted(names)}

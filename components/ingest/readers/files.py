@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from components.ingest import regular_files
 from components.ingest.images import ImageError
@@ -38,6 +39,24 @@ def inside(base: str, path: str) -> str:
             "folder, into it"
         )
     return os.path.join(base, plain)
+
+
+def check_pixels(corners: Sequence[tuple[float, float]], width: int, height: int) -> None:
+    """Checks that the boxes of an image are in pixels, not in shares of its sides.
+
+    Args:
+      corners: x and y of each box's right lower corner, in pixels.
+      width: that of the image, in pixels.
+      height: likewise.
+
+    Raises:
+      ImageError: all boxes lie within the first pixel of an image that has more.
+    """
+    if corners and max(map(max, corners)) <= 1 < min(width, height):
+        raise ImageError(
+            f"its boxes lie within 0..1, and the image has {width} x {height} pixels: boxes are "
+            "expected in pixels, these seem to be shares of the image's sides"
+        )
 
 
 def _is_encodable(path: str) -> bool:

@@ -22,6 +22,8 @@ from components.ingest.walk import is_system
 
 _ANNOTATIONS, _IMAGES, _CLASSES = "Annotations", "JPEGImages", "SegmentationClass"
 _BACKGROUND = "background"
+# VOC's own first; in capitals, as cameras write them.
+_SUFFIXES = (".jpg", *IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES))
 
 
 class VocReader:
@@ -81,6 +83,7 @@ class VocReader:
         width, height = images.opened(image).size
         _check_size(path, root, width, height)
         checked = [_object(path, number, each) for number, each in enumerate(objects)]
+        files.check_pixels([(each.xmax, each.ymax) for each in checked], width, height)
         labels = [self._label(path, each.name) for each in checked]
         return {
             "image/encoded": image,
@@ -96,11 +99,30 @@ class VocReader:
         return self._numbers[name]
 
     def _image_path(self, name: str, named: str = "") -> str:
-        """The file that the annotation names, or the one of the annotation's own name."""
-        choices = [named] if named else []
-        choices += [f"{name}{suffix}" for suffix in (".jpg", *IMAGE_SUFFIXES)]
-        paths = [os.path.join(_IMAGES, choice) for choice in choices]
-        return next((p for p in paths if os.path.exists(os.path.join(self._base, p))), paths[0])
+        """The image of the annotation's own name, as in VOC; else the one that it names.
+
+        Raises:
+          ImageError: both are there, and they are two: which is annotated cannot be told.
+        """
+        # Of a.png and a.jpg the one that it names.
+        first = [named] if os.path.splitext(named)[0] == name else []
+        own = self._first_image([*first, *(f"{name}{suffix}" for suffix in _SUFFIXES)])
+        other = named and self._first_image([named, *(f"{named}{suffix}" for suffix in _SUFFIXES)])
+        if own and other and not self._same(own, other):
+            raise ImageError(
+                f"{_ANNOTATIONS}/{name}.xml names {named}, which is there, and so is {own}: "
+                "correct its filename, or name the annotation as its image is named"
+            )
+        return os.path.join(_IMAGES, own or other or named or f"{name}.jpg")
+
+    def _first_image(self, names: list[str]) -> str:
+        """The first that is there; "" where none is."""
+        folder = os.path.join(self._base, _IMAGES)
+        return next((name for name in names if os.path.isfile(os.path.join(folder, name))), "")
+
+    def _same(self, name: str, other: str) -> bool:
+        paths = (os.path.join(self._base, _IMAGES, each) for each in (name, other))
+        return os.path.samefile(*paths)
 
 
 def _xml(base: str, path: str) -> ElementTree.Element:
