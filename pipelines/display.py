@@ -17,26 +17,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-# TFX' names say which class does it; these say what is done.
-WORK = {
-    "ImageExampleGen": "read the images",
-    "ImageExampleGen-fixed": "read the fixed images",
-    "StatisticsGen": "measure the examples",
-    "SchemaGen": "infer the schema",
-    "PreviousData": "data of the last run",
-    "ExampleValidator": "are the data fit",
-    "Transform": "training set's means",
-    "Tuner": "search hyperparameters",
-    "Trainer": "train",
-    "Baseline": "the served model",
-    "Evaluator": "bless or not",
-    "Evaluator-fixed": "bless on fixed data",
-    "Judge": "set beside the paper",
-    "Probe": "try each layer's features",
-    "Report": "draw the report",
-    "Canary": "try it in the server",
-    "Pusher": "hand to the server",
-}
+from pipelines.stages import WORK
+
 # Data in spans are read by a stage each.
 _OF_A_SPAN = "-span-"
 _WORK_WIDTH = max(map(len, WORK.values()))

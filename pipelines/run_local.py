@@ -24,45 +24,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components import progress, tasks
-from pipelines import finished, process, tuning
+from pipelines import finished, process
 from pipelines.beam import Beam
 from pipelines.paths import Paths, plain
 from pipelines.recipe import Recipe
-
-# In the order in which TFX sorts them.
-STAGES = (
-    "ImageExampleGen",
-    "PreviousData",
-    "StatisticsGen",
-    "SchemaGen",
-    "ExampleValidator",
-    "Transform",
-    "Trainer",
-    "Baseline",
-    "Canary",
-    "Judge",
-    "Evaluator",
-    "Pusher",
-    "Report",
-)
+from pipelines.stages import STAGES, stages
 
 # What ML Metadata says when it has tried for some seconds to write.
 _CONTENTION = "Concurrent writes aborted"
 RESOLVERS = ("PreviousData", "Baseline")
 EVALUATORS = ("Evaluator", "Evaluator-fixed")
-
-
-def stages(recipe: Recipe) -> tuple[str, ...]:
-    """The stages of a recipe's pipeline."""
-    names = list(STAGES)
-    if recipe.transfer is not None:
-        names.insert(names.index("Judge") + 1, "Probe")
-    if tuning.is_on(recipe.tune):
-        names.insert(names.index("Trainer"), "Tuner")
-    if recipe.fixed is not None:
-        names.insert(names.index("ImageExampleGen") + 1, "ImageExampleGen-fixed")
-        names.insert(names.index("Evaluator") + 1, "Evaluator-fixed")
-    return tuple(names)
 
 
 @dataclass
@@ -171,9 +142,9 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     pipeline = create_pipeline(
         run.recipe, source, paths, beam=run.beam, earlier=earlier, fixed=fixed
     )
-    if earlier:
-        names = [component.id for component in pipeline.components]
-        progress.emit({"event": "stages", "stages": names})
+    # The spans before the newest, too.
+    names = [component.id for component in pipeline.components]
+    progress.emit({"event": "stages", "stages": names})
     recovery.recover(paths)
     LocalRunner(_recorder(run), last).run(pipeline)
 

@@ -16,7 +16,7 @@ from pipelines.kubeflow.inputs import Data, several
 from pipelines.kubeflow.resources import of_steps
 from pipelines.paths import Paths, of_cluster
 from pipelines.recipe import Recipe, RecipeError
-from pipelines.run_local import stages
+from pipelines.stages import stages
 
 _IN_THE_STEP = Beam()
 # A resolver, of which Kubeflow has none.

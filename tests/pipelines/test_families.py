@@ -22,7 +22,7 @@ from pipelines import judging, recipes, run_local
 from pipelines.build import create_pipeline
 from pipelines.local_runner import LocalRunner
 from pipelines.paths import Paths
-from pipelines.run_local import STAGES
+from pipelines.stages import STAGES
 
 PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 # Pipelines of one name share what they have cached.

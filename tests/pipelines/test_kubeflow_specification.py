@@ -10,7 +10,7 @@ from pipelines.kubeflow import compiling, resources
 from pipelines.kubeflow.compiling import compile_recipe
 from pipelines.recipe import RecipeError
 from pipelines.recipes import find
-from pipelines.run_local import STAGES
+from pipelines.stages import STAGES
 
 ROOT = "gs://bucket/runs"
 # Kubeflow's driver has no resolvers: the baseline is a container, the data before the validator's.

@@ -14,7 +14,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from pipelines.run_local import STAGES
+from pipelines.stages import STAGES
 
 ONE_EPOCH = ("--set", "epochs=1", "--set", "thresholds.accuracy=0.9")
 RESOLVERS = {"PreviousData", "Baseline"}

@@ -16,7 +16,7 @@ from pipelines import recipes
 from pipelines.build import create_pipeline
 from pipelines.paths import Paths
 from pipelines.recipe import RecipeError
-from pipelines.run_local import STAGES, stages
+from pipelines.stages import STAGES, stages
 
 RECIPE = recipes.find("transfer-cifar-resnet20-mnist")
 BEFORE = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}

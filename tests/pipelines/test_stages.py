@@ -1,0 +1,38 @@
+"""The stages that are shown before TFX is loaded are those of the pipeline."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipelines import display, recipes
+from pipelines.paths import Paths
+from pipelines.stages import STAGES, WORK, stages
+
+LENET = recipes.find("lenet")
+TRANSFER = recipes.find("transfer-cifar-resnet20-mnist")
+RECIPES = {
+    "plain": LENET,
+    "fixed data": replace(LENET, fixed="mnist"),
+    "search": recipes.find("lenet-relu").override(["tune.trials=2"]),
+    "transfer": replace(
+        TRANSFER,
+        transfer={**TRANSFER.transfer, "model_run": "/run", "transform_graph": "/graph"},
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_they_are_those_of_the_pipeline_in_its_order(recipe, tmp_path):
+    from components.ingest.sources import resolve
+    from pipelines.build import create_pipeline
+
+    data = resolve("mnist")
+    fixed = data if recipe.fixed else None
+    pipeline = create_pipeline(recipe, data, Paths(str(tmp_path)), fixed=fixed)
+    assert tuple(component.id for component in pipeline.components) == stages(recipe)
+
+
+def test_every_stage_says_what_it_does():
+    assert {name for recipe in RECIPES.values() for name in stages(recipe)} == WORK.keys()
+    assert stages(LENET) == STAGES
+    assert display.work("ImageExampleGen-span-3") == WORK["ImageExampleGen"]
