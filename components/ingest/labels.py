@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,15 @@ from components.ingest.regular_files import SourceError
 LABELS_FILE = "labels.txt"
 # Kinds of characters, as Unicode calls them. Python has bytes that are no UTF-8 as surrogates.
 _CONTROL, _SURROGATE = "Cc", "Cs"
+# Characters that show nothing: the soft hyphen, spaces of no width, marks and overrides of the
+# direction of writing, the mark of an encoding. Not the joiners (200c, 200d), which Persian,
+# scripts of India and emoji need.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"
+)
+# What may make two names of one that look alike: joiners and selectors of a variant.
+_JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 
 
 def listed_labels(base: str | Path) -> list[str]:
@@ -46,7 +56,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def check(names: Sequence[str], where: str) -> None:
-    """Checks that each class has a name that fits into one line of UTF-8 text.
+    """Checks that each class has a name that fits into one line of UTF-8 text and can be seen.
 
     Args:
       names: of the classes.
@@ -62,6 +72,11 @@ def check(names: Sequence[str], where: str) -> None:
                 f"{where}: the class name {name!r} does not fit into a line of text (UTF-8): "
                 "rename the class"
             )
+        if found := _INVISIBLE.search(name):
+            raise SourceError(
+                f"{where}: the class name {name!a} has a character that nobody sees, "
+                f"{unicodedata.name(found.group(), 'one without a name')}: rename the class"
+            )
 
 
 def check_alike(names: Iterable[str], where: str | Path) -> None:
@@ -70,13 +85,13 @@ def check_alike(names: Iterable[str], where: str | Path) -> None:
     One letter is another class than the same in another case: sets of characters have both.
 
     Raises:
-      SourceError: names that differ in case, in spaces at their ends or in how Unicode writes an
-        accent alone, and that no `labels.txt` lists.
+      SourceError: names that differ in case, in kind, number or place of spaces, in joiners or in
+        how Unicode writes an accent alone, and that no `labels.txt` lists.
     """
     first: dict[str, str] = {}
     listed = set(listed_labels(where))
     for name in names:
-        plain = unicodedata.normalize("NFC", name).strip()
+        plain = " ".join(_JOINERS.sub("", unicodedata.normalize("NFC", name)).split())
         other = first.setdefault(plain if len(plain) == 1 else plain.casefold(), name)
         if other != name and not {name, other} <= listed:
             path = shlex.quote(os.path.join(where, LABELS_FILE))

@@ -15,6 +15,7 @@ from typing import Any
 from components import extras, tasks
 from components.ingest import class_folders, table
 from components.ingest.class_folders import IMAGE_SUFFIXES
+from components.ingest.labels import LABELS_FILE, listed_labels
 from components.ingest.regular_files import SourceError
 from components.ingest.walk import is_system
 
@@ -73,6 +74,7 @@ def recognised(folder: Path) -> tuple[Source, tuple[str, ...]]:
     Raises:
       SourceError: the folder holds none, or one that cannot be used.
     """
+    _check_case(folder)
     for kind, present, patterns, tasks_of in _LAYOUTS:
         if present(folder):
             served = tasks_of(folder)
@@ -81,6 +83,20 @@ def recognised(folder: Path) -> tuple[Source, tuple[str, ...]]:
         f"{folder}: no images; expected a folder per class that holds {', '.join(IMAGE_SUFFIXES)} "
         "files, or another layout of docs/data.md"
     )
+
+
+def _check_case(folder: Path) -> None:
+    """Checks that what is called as a file that we read is that file: Labels.csv is passed over.
+
+    Raises:
+      SourceError: a name in another case.
+    """
+    wanted = {name.lower(): name for name in (CSV_FILE, LABELS_FILE, DESCRIPTION, LFW_LIST)}
+    with os.scandir(folder) as entries:
+        found = {entry.name for entry in entries if entry.name.lower() in wanted}
+    for name in sorted(found):
+        if (right := wanted[name.lower()]) not in found:
+            raise SourceError(f"{folder / name}: not read under this name: call it {right}")
 
 
 # A folder per class.
@@ -93,12 +109,9 @@ def _class_folders(folder: Path) -> tuple[tuple[str, str], ...]:
 
 def _split_folders(folder: Path) -> tuple[tuple[str, str], ...]:
     found = class_folders.splits(folder)
-    classes = (
-        label
-        for name in found["train"]
-        for label in class_folders.with_files(folder / name, IMAGE_SUFFIXES)
-    )
-    class_folders.check_several(folder, classes)
+    for name in (name for each in found.values() for name in each):
+        _check_case(folder / name)
+    class_folders.check_splits(folder, found)
     return class_folders.patterns(found)
 
 
@@ -137,15 +150,23 @@ def _csv_table(folder: Path) -> tuple[tuple[str, str], ...]:
     if not rows:
         first = f"; line {found[0].line}: {found[0].fault}" if found else ""
         raise SourceError(f"{path}: no rows{first}")
-    class_folders.check_several(path, (row["label"] for row in rows if row["label"]))
+    classes = (row["label"] for row in rows if row["label"])
+    class_folders.check_several(path, classes, listed_labels(folder))
     if "split" not in rows[0]:
         return (("all", CSV_FILE),)
     named = {row["split"] for row in rows}
-    if wrong := sorted(named - set(SPLITS)):
-        raise SourceError(f"{path}: the column split may hold train and test, not {wrong[0]!r}")
-    for split in SPLITS:
-        if split not in named:
-            raise SourceError(f"{path}: no row of the split {split}")
+    found = class_folders.split_names(named)
+    for value in sorted(named.difference(*found.values())):
+        if not class_folders.is_split_name(value):
+            raise SourceError(
+                f"{path}: the column split may hold train and test, or what folders of splits may "
+                f"be called, not {value!r}"
+            )
+    if not found:
+        raise SourceError(
+            f"{path}: no row of the split train, or none of test; seen are "
+            f"{', '.join(sorted(named))}"
+        )
     return tuple((split, CSV_FILE) for split in SPLITS)
 
 

@@ -103,7 +103,8 @@ def _fields(line: str | None) -> tuple[list[str], str]:
     if "\0" in line:
         return [], "a zero byte"
     try:
-        return next(csv.reader([line.rstrip("\n")], strict=True), []), ""
+        # A quote after ", " opens a field, too: else it would be a part of the label.
+        return next(csv.reader([line.rstrip("\n")], strict=True, skipinitialspace=True), []), ""
     except csv.Error as error:
         is_open = "unexpected end" in str(error)
         return [], "a quote that is not closed in its line" if is_open else str(error)

@@ -5,26 +5,50 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-# What systems leave in a folder beside the data; in lower case.
+# What systems and their programs leave in a folder beside the data; in lower case.
 _SYSTEM = frozenset(
     {
         "$recycle.bin",
         "#recycle",
-        "@eadir",
+        "#snapshot",
+        "@__thumb",  # QNAP's
+        "@eadir",  # Synology's
+        "@recently-snapshot",
+        "@recycle",
+        "@snapshot",
+        "@tmp",
         "__macosx",
         "desktop.ini",
         "ehthumbs.db",
+        "ehthumbs_vista.db",
         "icon\r",
         "lost+found",
+        "network trash folder",
+        "photothumb.db",
+        "picasa.ini",
+        "recycled",
+        "recycler",
         "system volume information",
+        "temporary items",
         "thumbs.db",
+        "zbthumbnail.info",
     }
+)
+# Of x.png: x.png@SynoEAStream, Thumbs.db:encryptable, x.png:Zone.Identifier.
+_SYSTEM_ENDS = (
+    "@synoeastream",
+    "@synoresource",
+    ":encryptable",
+    ":zone.identifier",
+    ":afp_afpinfo",
+    ":afp_resource",
 )
 
 
 def is_system(name: str) -> bool:
     """Whether a file or folder of this name is hidden, or left there by a system."""
-    return name.startswith(".") or name.lower() in _SYSTEM
+    lower = name.lower()
+    return name.startswith(".") or lower in _SYSTEM or lower.endswith(_SYSTEM_ENDS)
 
 
 def walk(folder: str, everything: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -87,6 +87,60 @@ LAYOUTS = {
             "test": {"test/dog/3.png": "dog"},
         },
     ),
+    "as archives unpack": (
+        (
+            "seg_train/seg_train/cat/1.png",
+            "seg_train/seg_train/dog/2.png",
+            "seg_test/seg_test/dog/3.png",
+        ),
+        {
+            "train": {
+                "seg_train/seg_train/cat/1.png": "cat",
+                "seg_train/seg_train/dog/2.png": "dog",
+            },
+            "test": {"seg_test/seg_test/dog/3.png": "dog"},
+        },
+    ),
+    "splits with a year": (
+        ("train2017/cat/1.png", "train2017/dog/2.png", "val2017/cat/3.png"),
+        {
+            "train": {"train2017/cat/1.png": "cat", "train2017/dog/2.png": "dog"},
+            "test": {"val2017/cat/3.png": "cat"},
+        },
+    ),
+    "classes called after trains and tests": (
+        ("train station/1.png", "bus station/2.png", "test-tube/3.png", "dev/1.txt"),
+        {
+            "all": {
+                "train station/1.png": "train station",
+                "bus station/2.png": "bus station",
+                "test-tube/3.png": "test-tube",
+                "dev/1.txt": "dev",
+            }
+        },
+    ),
+    "classes with folders of one name, and others": (
+        ("cat/images/1.png", "dog/images/2.png", "dog/more/3.png", "emu/other/4.png"),
+        {
+            "all": {
+                "cat/images/1.png": "cat",
+                "dog/images/2.png": "dog",
+                "dog/more/3.png": "dog",
+                "emu/other/4.png": "emu",
+            }
+        },
+    ),
+    "a picture beside the splits": (
+        ("train/cat/1.png", "train/dog/2.png", "test/cat/3.png", "4.png", "5.txt"),
+        {
+            "train": {
+                "train/cat/1.png": "cat",
+                "train/dog/2.png": "dog",
+                "4.png": "no class: it lies beside the folders of the splits",
+            },
+            "test": {"test/cat/3.png": "cat"},
+        },
+    ),
     "train and validation": (
         ("train/cat/1.png", "train/dog/2.png", "Validation/cat/3.png"),
         {
@@ -137,12 +191,45 @@ REFUSED = {
     ),
     "classes below days": (
         ("monday/cat/1.png", "monday/dog/2.png", "sunday/cat/3.png", "sunday/dog/4.png"),
-        r"no pictures in monday, sunday themselves, and in each of them the folders cat, dog: .*"
+        r"most pictures of monday, sunday lie in folders that these share, cat, dog: .*"
         r"If monday, sunday are the classes, say so: printf",
     ),
     "splits below classes": (
         ("cat/train/1.png", "cat/test/2.png", "dog/train/3.png", "dog/test/4.png"),
-        r"in each of them the folders test, train",
+        r"that these share, test, train",
+    ),
+    "splits below classes, one missing": (
+        ("cat/train/1.png", "cat/test/2.png", "dog/train/3.png"),
+        r"that these share, test, train",
+    ),
+    "classes below days, and a picture": (
+        ("1/cat/1.png", "1/dog/2.png", "2/cat/3.png", "2/dog/4.png", "1/cover.png"),
+        r"most pictures of 1, 2 lie in folders that these share, cat, dog: ",
+    ),
+    "classes below days, one missing": (
+        ("1/cat/1.png", "1/dog/2.png", "2/cat/3.png", "2/dog/4.png", "3/cat/5.png"),
+        r"most pictures of 1, 2, 3 lie in folders that these share, cat, dog: ",
+    ),
+    "two folders too many": (
+        ("x/photos/cat/1.png", "x/photos/dog/2.png"),
+        r"one folder only, x/photos, and cat \(pictures\), dog \(pict.*--data \S+/x/photos$",
+    ),
+    "a folder too many in the splits": (
+        ("train/images/cat/1.png", "train/images/dog/2.png", "test/images/cat/3.png"),
+        r"one folder only in train, images, and cat \(pictures\), dog \(pictures\) in it; if these "
+        "are the classes, put them into train itself",
+    ),
+    "splits with an ending, and something else": (
+        ("a_train/cat/1.png", "a_train/dog/2.png", "a_test/cat/3.png", "a_more/4.png"),
+        r"a_test, a_train may be splits or classes: .*--data \S+/a_train reads the classes in it",
+    ),
+    "a test of other files": (
+        ("train/cat/1.png", "train/dog/2.png", "val/cat/3.png", "test/cat/4.webp"),
+        r"/test: no \.png, .* files in it, and others, such as cat/4\.webp: convert them",
+    ),
+    "a test of other files alone": (
+        ("train/cat/1.png", "train/dog/2.png", "Testing/4.gif"),
+        r"/Testing: no \.png, .* such as 4\.gif: convert them",
     ),
     "one class": (("cat/1.png", "cat/2.png"), r"one class only \(cat\)"),
 }
@@ -179,7 +266,11 @@ def test_videos_and_pairs_are_read_in_folders_too(tmp_path):
     assert list(reader(resolve(str(tmp_path / "pairs"))).pieces("")) == ["a/1.png"]
 
 
-SYSTEM = ("Thumbs.db", "desktop.ini", "._1.png", ".DS_Store", "@eaDir/1.png", "__MACOSX/1.png")
+SYSTEM = (
+    *("Thumbs.db", "desktop.ini", "._1.png", ".DS_Store", "@eaDir/1.png", "__MACOSX/1.png"),
+    *("@Recycle/1.png", "@__thumb/1.png", "1.png@SynoEAStream", "Picasa.ini", "RECYCLER/1.png"),
+    "1.png:Zone.Identifier",
+)
 
 
 @pytest.mark.parametrize("place", ["", "cat/", "cat/deep/", "dog/"])

@@ -32,10 +32,33 @@ def test_a_class_name_that_is_no_line_of_text_is_refused_by_its_name(name, tmp_p
         reader(resolve(make(tmp_path, name, "dog")))
 
 
+@pytest.mark.parametrize(
+    ("name", "character"),
+    [
+        ("\u200bcat", "ZERO WIDTH SPACE"),
+        ("\ufeffcat", "ZERO WIDTH NO-BREAK SPACE"),
+        ("cat\u202egpj", "RIGHT-TO-LEFT OVERRIDE"),
+        ("ca\u00adt", "SOFT HYPHEN"),
+    ],
+)
+def test_a_class_name_with_a_character_that_nobody_sees_is_refused(name, character, tmp_path):
+    with pytest.raises(SourceError, match=f"has a character that nobody sees, {character}: ren"):
+        reader(resolve(make(tmp_path, name, "dog")))
+
+
+def test_joiners_that_writing_needs_stay(tmp_path):
+    names = ["\u06a9\u062a\u0627\u0628\u200c\u0647\u0627", "\U0001f468\u200d\U0001f33e"]
+    assert reader(resolve(make(tmp_path, *names))).labels == sorted(names)
+
+
 ALIKE = {
     "case": ("Cat", "cat"),
     "composed and not": ("caf\u00e9", "cafe\u0301"),
     "a space at the end": ("cat", "cat "),
+    "a space that does not break": ("big cat", "big\u00a0cat"),
+    "two spaces": ("big cat", "big  cat"),
+    "a joiner": ("cat", "c\u200dat"),
+    "a variant of a sign": ("\u2764", "\u2764\ufe0f"),
 }
 
 
@@ -77,6 +100,32 @@ def test_a_list_of_labels_beside_class_folders_fixes_their_order(tmp_path):
     (tmp_path / "splits" / "labels.txt").write_text("dog\ncat\n")
     reading = reader(resolve(str(tmp_path / "splits")))
     assert [record.features["label"] for record in reading.load("test/cat/1.png")] == [1]
+
+
+def test_a_list_of_labels_in_the_folder_of_a_split_fixes_their_order_too(tmp_path):
+    for split in ("train", "test"):
+        make(tmp_path / split, "cat", "dog", "emu")
+    (tmp_path / "train" / "labels.txt").write_text("dog\ncat\n")
+    reading = reader(resolve(str(tmp_path)))
+    assert reading.labels == ["dog", "cat"]
+    assert [record.features["label"] for record in reading.load("test/cat/1.png")] == [1]
+    (letter,) = reading.load("test/emu/1.png")
+    assert letter.reason == "unknown label: labels.txt has no 'emu'"
+    (tmp_path / "test" / "labels.txt").write_text("cat\ndog\n")
+    with pytest.raises(SourceError, match=r"labels\.txt in \w+ and \w+ differ: one beside these"):
+        resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize("split", ["", "splits/train/"])
+def test_a_list_of_one_class_is_refused(split, tmp_path):
+    make(tmp_path / "splits" / "test", "cat", "dog")
+    make(tmp_path / "splits" / "train", "cat", "dog")
+    folder = tmp_path / "splits" if split else tmp_path / "splits" / "test"
+    (tmp_path / split if split else folder).joinpath("labels.txt").write_text("dog\n")
+    with pytest.raises(
+        SourceError, match=r"one class only that labels\.txt lists, of 2 .* \(dog\)"
+    ):
+        resolve(str(folder))
 
 
 def test_file_names_that_are_no_utf8_are_read_and_named(tmp_path):

@@ -99,10 +99,11 @@ def test_csv_with_splits(photos, tmp_path):
 def test_csv_rows_that_give_no_example(photos, tmp_path):
     copied(photos, tmp_path, "a.jpg", "b.jpg")
     rows = [("a.jpg", "x"), ("b.jpg", "y"), ("c.jpg", "x"), ("/a.jpg", "x"), ("", "x")]
-    table(tmp_path, *rows, ("b.jpg", ""), ("d.jpg",))
-    (tmp_path / "labels.txt").write_text("x\n")
+    table(tmp_path, *rows, ("b.jpg", ""), ("d.jpg",), ("z.jpg", "z"))
+    (tmp_path / "labels.txt").write_text("x\nz\n")
     records, letters = loaded(resolve(str(tmp_path)), "all")
     assert set(records) == {"a.jpg"}
+    assert letters.pop("z.jpg").startswith("z.jpg cannot be read")
     assert letters == {
         "c.jpg": "c.jpg cannot be read: No such file or directory",
         "/a.jpg": "an absolute path: /a.jpg: paths start at the folder of the data",
@@ -157,10 +158,48 @@ def test_names_that_lead_out_of_the_folder(photos, tmp_path):
 
 
 def test_a_csv_row_with_a_class_that_the_list_does_not_have(photos, tmp_path):
-    copied(photos, tmp_path, "a.jpg", "b.jpg")
-    (tmp_path / "labels.txt").write_text("x\n")
-    _, letters = loaded(resolve(str(table(tmp_path, ("a.jpg", "x"), ("b.jpg", "y")))), "all")
+    copied(photos, tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    (tmp_path / "labels.txt").write_text("x\nz\n")
+    rows = [("a.jpg", "x"), ("b.jpg", "y"), ("c.jpg", "z")]
+    _, letters = loaded(resolve(str(table(tmp_path, *rows))), "all")
     assert letters == {"b.jpg": "unknown label: labels.txt has no 'y'"}
+    (tmp_path / "labels.txt").write_text("x\n")
+    with pytest.raises(SourceError, match=r"one class only .* lists, of 3 that are there, "):
+        resolve(str(tmp_path))
+
+
+def test_a_csv_whose_quotes_follow_a_space(photos, tmp_path):
+    copied(photos, tmp_path, "a, b.jpg", "c.jpg")
+    (tmp_path / "labels.csv").write_text('path, label\n"a, b.jpg", "cat"\nc.jpg, "dog"\n')
+    records, letters = loaded(resolve(str(tmp_path)), "all")
+    found = {name: record["label/text"] for name, record in records.items()}
+    assert (found, letters) == ({"a, b.jpg": "cat", "c.jpg": "dog"}, {})
+
+
+@pytest.mark.parametrize(
+    ("values", "train", "test"),
+    [
+        (("Train", "TEST", "train"), "ac", "b"),
+        (("training", "val", "train"), "ac", "b"),
+        (("train", "valid", "test"), "ab", "c"),
+    ],
+)
+def test_the_splits_of_a_csv_are_called_as_folders_may_be(values, train, test, photos, tmp_path):
+    copied(photos, tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    rows = [(f"{n}.jpg", label, split) for n, label, split in zip("abc", "xyx", values, strict=1)]
+    table(tmp_path, *rows, header=("path", "label", "split"))
+    source = resolve(str(tmp_path))
+    assert set(loaded(source, "train")[0]) == {f"{name}.jpg" for name in train}
+    assert set(loaded(source, "test")[0]) == {f"{name}.jpg" for name in test}
+
+
+@pytest.mark.parametrize("name", ["Labels.csv", "LABELS.TXT", "Dataset.json"])
+def test_a_file_called_in_another_case_is_not_passed_over(name, photos, tmp_path):
+    for folder in ("x", "y"):
+        copied(photos, tmp_path / folder, "a.jpg")
+    (tmp_path / name).write_text("x\ny\n")
+    with pytest.raises(SourceError, match=f"{name}: not read under .* call it {name.lower()}$"):
+        resolve(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -170,8 +209,12 @@ def test_a_csv_row_with_a_class_that_the_list_does_not_have(photos, tmp_path):
         (("path", "class"), [], "no column label; .* has path, class"),
         (("path", "label"), [], "no rows"),
         (("path", "label"), [("a.jpg", "x"), ("b.jpg", "x")], r"images of one class only \(x\)"),
-        (("path", "label", "split"), [("a", "x", "train"), ("b", "y", "val")], "not 'val'"),
-        (("path", "label", "split"), [("a", "x", "train"), ("b", "y", "train")], "of the split t"),
+        (("path", "label", "split"), [("a", "x", "train"), ("b", "y", "2")], "not '2'"),
+        (
+            ("path", "label", "split"),
+            [("a", "x", "train"), ("b", "y", "train")],
+            "or none of test; seen",
+        ),
         (("path", "label", "label"), [("a", "x", "y")], "names a column twice"),
         (("path", "label"), [("a", "x", "y")], "no rows; line 2: 3 fields"),
     ],

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 from components.ingest import table
+from components.ingest.class_folders import split_names
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
 from components.ingest.labels import in_order, listed_labels
@@ -27,9 +28,10 @@ class CsvReader:
         self._base = source.base
         self._table = os.path.join(source.base, CSV_FILE)
         self._first_split = source.patterns[0][0]
-        self.labels = listed_labels(source.base) or in_order(
-            {row.values["label"] for row in table.rows(self._table) if not row.fault} - {""}
-        )
+        rows = [row.values for row in table.rows(self._table) if not row.fault]
+        self.labels = listed_labels(source.base) or in_order({row["label"] for row in rows} - {""})
+        found = split_names({row.get("split", "") for row in rows})
+        self._splits = {value: split for split, values in found.items() for value in values}
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
     def roots(self, split: str) -> list[str]:
@@ -38,8 +40,8 @@ class CsvReader:
     def pieces(self, root: str) -> Iterator[str]:
         for row in table.rows(self._table):
             # Of a line that is no row nobody knows the split.
-            split = self._first_split if row.fault else row.values.get("split", root)
-            if split == root:
+            split = self._first_split if row.fault else row.values.get("split", "")
+            if self._splits.get(split, split) in (root, ""):
                 yield json.dumps([row.line, row.values["path"], row.values["label"], row.fault])
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:

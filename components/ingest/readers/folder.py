@@ -16,7 +16,7 @@ from components.ingest.labels import in_order
 from components.ingest.sources import Source
 from components.ingest.walk import is_folder, is_system, walk
 
-_LOOSE = ""  # The root of what lies beside the class folders.
+LOOSE = ""  # The root of what lies beside the class folders.
 
 
 class FolderReader:
@@ -36,10 +36,10 @@ class FolderReader:
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
     def roots(self, split: str) -> list[str]:
-        return [*self._folders, _LOOSE]
+        return [*self._folders, LOOSE]
 
     def pieces(self, root: str) -> Iterator[str]:
-        if root == _LOOSE:
+        if root == LOOSE:
             yield from self._loose()
         elif self._remote:
             start = f"{self._base}/"
