@@ -122,7 +122,7 @@ COCO = {
     "categories": [{"id": 2, "name": "cat"}, {"id": 1, "name": "dog"}],
 }
 VOC = (
-    '<?xml version="1.0" encoding="utf-8"?><annotation><filename>1.png</filename>'
+    '<?xml version="1.0" encoding="utf-8"?><annotation><filename>%d.png</filename>'
     "<size><width>8</width><height>8</height></size><object><name>cat</name>"
     "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>4</ymax></bndbox></object>"
     "</annotation>"
@@ -145,7 +145,7 @@ def coco(folder: Path) -> None:
 def voc(folder: Path) -> None:
     for number in range(3):
         write(folder / "JPEGImages" / f"{number}.png", photo(number))
-        write(folder / "Annotations" / f"{number}.xml", VOC.encode())
+        write(folder / "Annotations" / f"{number}.xml", (VOC % number).encode())
     for name in ("train", "test"):
         write(folder / "ImageSets" / "Main" / f"{name}.txt", b"0\n1\n2\n")
 
