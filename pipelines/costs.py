@@ -139,6 +139,8 @@ def check(recipe: Recipe) -> None:
 
     with keras.StatelessScope(initialize_variables=False):
         _, classes, model = _network(recipe)
+        if recipe.loss is None and type(model).compute_loss is keras.Model.compute_loss:
+            raise ValueError(f"{recipe.model} computes no loss of its own, and the recipe has none")
         try:
             graph.check(
                 model, tasks.find(recipe.task), classes, recipe.features, recipe.fully_convolutional

@@ -185,7 +185,7 @@ class Recipe:
         share = self.validation_split
         if share is not None and not 0 <= share < 1:
             raise RecipeError(f"validation_split must be 0 or more, and below 1, not {share}")
-        if "divide_on_plateau" in self.optimizer and not self.held_out:
+        if "divide_on_plateau" in (self.optimizer or ()) and not self.held_out:
             raise RecipeError(
                 "optimizer.divide_on_plateau needs images that the training has not seen: set "
                 "validation_split, to 0.05 for instance"

@@ -130,11 +130,11 @@ def test_the_command_line_and_the_recipes_import_nothing_heavy() -> None:
 
 
 # What a network answers is said in `components/tasks`; a stage asks the task for it.
-STAGES = ("train", "tune", "evaluate", "judge", "canary", "report", "push")
+ASKING = ("train", "tune", "evaluate", "judge", "canary", "report", "push")
 ANSWER = re.compile(r"(?<![\w-])(label|accuracy|scores)(?!\w)")
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ASKING)
 def test_no_stage_says_what_a_network_answers(stage: str) -> None:
     files = sorted((ROOT / "components" / stage).rglob("*.py"))
     assert files

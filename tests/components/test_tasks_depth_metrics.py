@@ -7,6 +7,16 @@ from sklearn import metrics as sk
 from components.tasks.depth import metrics
 
 
+def rows(answers, truths, crop=False):
+    maps = (np.asarray(x, np.float32).reshape(np.shape(x)[:3]) for x in (answers, truths))
+    answers, truths = maps
+    return metrics.rows({"depth": answers}, list(truths), {"crop": crop})
+
+
+def figures(table):
+    return metrics.figures(table, {"crop": False})
+
+
 @pytest.fixture
 def maps():
     rng = np.random.default_rng(0)
@@ -18,8 +28,8 @@ def maps():
 
 @pytest.mark.parametrize("crop", [False, True])
 def test_they_are_those_of_scikit_learn(maps, crop):
-    truth, answer = maps
-    found = metrics.figures(metrics.rows(answer, truth, crop))
+    truth, answer = (np.float64(np.float32(x)) for x in maps)
+    found = figures(rows(answer, truth, crop))
     box = (slice(None), *metrics.eigen_crop(48, 64)) if crop else ...
     truth, answer = truth[box], answer[box]
     valid = np.isfinite(truth) & (truth > 0)
@@ -38,24 +48,24 @@ def test_they_are_those_of_scikit_learn(maps, crop):
 
 def test_rows_concatenate(maps):
     truth, answer = maps
-    parts = [metrics.rows(answer[i : i + 1], truth[i : i + 1]) for i in range(4)]
-    np.testing.assert_array_equal(np.concatenate(parts), metrics.rows(answer, truth))
+    parts = [rows(answer[i : i + 1], truth[i : i + 1]) for i in range(4)]
+    np.testing.assert_array_equal(np.concatenate(parts), rows(answer, truth))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 0.0, -1.0])
 def test_an_answer_that_is_no_depth_is_wrong(wrong):
     truth, answer = np.ones((1, 2, 2)), np.ones((1, 2, 2))
     answer[0, 0, 0] = wrong
-    found = metrics.figures(metrics.rows(answer, truth))
+    found = figures(rows(answer, truth))
     assert found["threshold_1.25^3"] == 0.75
     assert found["rms_log"] == found["rms_log_scale_invariant"] == np.inf
     assert found["abs_rel"] > 0
 
 
 def test_without_a_valid_pixel_there_is_no_figure():
-    nothing = metrics.rows(np.ones((2, 3, 4)), np.zeros((2, 3, 4)))
-    assert set(metrics.figures(nothing).values()) == {None}
-    assert set(metrics.figures(nothing[:0]).values()) == {None}
+    nothing = rows(np.ones((2, 3, 4)), np.zeros((2, 3, 4)))
+    assert set(figures(nothing).values()) == {None}
+    assert set(figures(nothing[:0]).values()) == {None}
 
 
 def test_the_crop_is_eigens():
@@ -63,6 +73,18 @@ def test_the_crop_is_eigens():
     assert metrics.eigen_crop(240, 320) == (slice(22, 236), slice(20, 300))
 
 
-def test_maps_of_different_sides_are_refused():
-    with pytest.raises(ValueError, match=r"answers are \(1, 2, 3\)"):
-        metrics.rows(np.ones((1, 2, 3)), np.ones((1, 2, 4)))
+def test_an_answer_of_another_size_is_brought_to_the_truths():
+    # Linear in the column, and so it stays between the places of the answers.
+    answer = np.broadcast_to(np.arange(4.0) + 1.5, (1, 3, 4))
+    truth = np.broadcast_to(np.arange(8.0) / 2 + 1.25, (1, 6, 8))
+    found = rows(answer, truth)
+    inner = rows(truth, truth)
+    assert found[0, metrics.COLUMNS.index("pixels")] == 48
+    assert figures(found)["abs_rel"] == pytest.approx(0.25 * 6 / 48 / 1.25 + 0.25 * 6 / 48 / 4.75)
+    assert figures(inner)["abs_rel"] == 0.0
+
+
+def test_a_constant_answer_is_the_mean_of_what_was_measured():
+    truths = [[np.float32([[1, 2], [0, 4]])], [np.float32([[3, 2], [0, 0]])]]
+    (depth,) = metrics.constant(iter(truths), [], {"crop": False})["depth"]
+    np.testing.assert_array_equal(depth, [[2, 2], [0, 4]])

@@ -238,3 +238,8 @@ def test_what_could_not_be_served_is_refused_before_training(
     with pytest.raises(ValueError) as error:
         costs.check(recipe)
     assert words in str(error.value)
+
+
+def test_a_network_without_a_loss_is_refused():
+    with pytest.raises(ValueError, match="LeNet5 computes no loss of its own"):
+        costs.check(recipes.find("lenet").override(["loss=null"]))

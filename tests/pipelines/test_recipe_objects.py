@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from components import trusted
+from components import tasks, trusted
 from pipelines import optimizers, recipe_objects, recipes, source_code
 from pipelines.recipe import RecipeError
 
@@ -18,6 +18,7 @@ def check(recipe):
         recipe.loss,
         recipe.optimizer,
         is_transfer=recipe.transfer is not None,
+        has_classes=tasks.find(recipe.task).has_classes,
     )
 
 
@@ -129,7 +130,6 @@ def test_what_there_is_may_be_set(setting):
         ("loss=map_criterion", '"keras_models.losses:MAPCriterion"}?'),
         ("loss=crossentropy", '"keras.losses:SparseCategoricalCrossentropy", "from_logits": true}'),
         ("loss=keras.losses:Hinge", 'did you mean {"class": "keras.losses:Hinge"}?'),
-        ("loss=null", 'loss must be {"class": "MODULE:NAME", ...}, not None'),
         ("optimizer=null", 'optimizer must be {"class": "MODULE:NAME", ...}, not None'),
         ('optimizer={"class": "adam"}', "did you mean keras.optimizers:Adam?"),
         ("optimizer.learning_rate.class=CosinDecay", "keras.optimizers.schedules:CosineDecay?"),
