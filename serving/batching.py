@@ -93,7 +93,7 @@ class Scheduler:
         self._together: weakref.WeakKeyDictionary[Callee, dict[str, int]] = (
             weakref.WeakKeyDictionary()
         )
-        # Seconds and rows of the last call of each signature.
+        # Seconds and values of the last call of each signature.
         self._costs: weakref.WeakKeyDictionary[Callee, dict[str, tuple[float, int]]] = (
             weakref.WeakKeyDictionary()
         )
@@ -229,14 +229,15 @@ class Scheduler:
     def _quick(self, batch: _Batch) -> bool:
         """Whether to compute in the event loop: a thread would take longer to wake up.
 
-        Only a lone request, which nobody waits behind, and only of numbers, whose cost is known by
-        their rows; an encoded image may be of any size.
+        Only a lone request, which nobody waits behind, and only of numbers, whose cost grows with
+        how many they are, whatever the shape; an encoded image may be of any size.
         """
         alone = self._free == self._threads - 1 and not self._line and len(batch.tasks) == 1
         if not alone or any(array.dtype.hasobject for array in batch.tasks[0].inputs.values()):
             return False
-        seconds, rows = self._costs.get(batch.callee, {}).get(batch.signature, (math.inf, 1))
-        return seconds * max(1.0, batch.rows / max(rows, 1)) < _QUICK_SECONDS
+        seconds, values = self._costs.get(batch.callee, {}).get(batch.signature, (math.inf, 1))
+        more = _values(batch.tasks[0].inputs) / max(values, 1)
+        return seconds * max(1.0, more) < _QUICK_SECONDS
 
     def _compute(self, batch: _Batch, loop: asyncio.AbstractEventLoop) -> None:
         answers: list[tuple[_Task, dict[str, np.ndarray] | Exception]] = []
@@ -277,7 +278,8 @@ class Scheduler:
                 self._answer(batch, tasks[middle:], answers)
         else:
             seconds = time.perf_counter() - begun
-            self._costs.setdefault(batch.callee, {})[batch.signature] = seconds, rows
+            values = sum(_values(task.inputs) for task in tasks)
+            self._costs.setdefault(batch.callee, {})[batch.signature] = seconds, values
             self._on_call(batch.callee, batch.signature, seconds, rows)
             answers += zip(tasks, parts, strict=True)
 
@@ -346,6 +348,10 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
             "their batches",
         )
     return np.concatenate(parts)
+
+
+def _values(inputs: Arrays) -> int:
+    return sum(array.size for array in inputs.values())
 
 
 def _rows(inputs: Arrays) -> int:

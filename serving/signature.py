@@ -82,6 +82,12 @@ class Signature:
 
     def check_names(self, sent: Mapping[str, object]) -> None:
         """Raises INVALID_ARGUMENT where the names sent are not those of the inputs."""
+        if len(sent) - len(self.inputs) > _MOST_EXTRA:
+            # To name them all would take as long as their sender likes.
+            raise invalid(
+                f"input size does not match signature: {len(sent)}!={len(self.inputs)} "
+                f"len({_names(self.inputs)})."
+            )
         if len(sent) != len(self.inputs):
             wanted = set(self.inputs)
             raise invalid(
@@ -142,6 +148,10 @@ def _input(info: meta_graph_pb2.TensorInfo) -> Input:
     known = not info.tensor_shape.unknown_rank
     shape = tuple(dim.size for dim in info.tensor_shape.dim) if known else None
     return Input(info.name, info.dtype, shape)
+
+
+# Names of a request beyond those of the inputs that a refusal lists.
+_MOST_EXTRA = 100
 
 
 def _names(names: Collection[str]) -> str:

@@ -121,7 +121,7 @@ def test_it_trains_and_is_judged(name, size, changes, photos, ingested, tmp_path
         model_run.history(uris["Trainer", "ModelRun"]),
     )
     check(judged.judgement, recipe)
-    assert np.isfinite(judged.scores).all()
+    assert np.isfinite(judged.answers.kept["scores"]).all()
 
 
 def check(judgement, recipe):

@@ -37,7 +37,7 @@ def test_only_a_model_that_is_as_good_replaces_the_served_one(forge, tmp_path):
         return summary(run)
 
     good = ran("epochs=12")
-    assert good["blessed"] and len(good["why"]) == 3
+    assert good["blessed"] and len(good["why"]) == 5
     # Twelve epochs tell a cat from coffee, and none at a rate of next to nothing do.
     rate = "optimizer.learning_rate"
     useless = (f"{rate}.warmup_target=1e-12", f"{rate}.initial_learning_rate=1e-12")

@@ -349,6 +349,27 @@ def test_a_lone_quick_request_of_numbers_is_computed_in_the_event_loop():
     assert here == [False, True, False, False, False]
 
 
+def test_a_large_request_after_a_small_one_is_computed_in_a_thread():
+    model, threads = Doubling(), []
+    model.go.set()
+    doubling, model.call = model.call, lambda *arguments: (
+        threads.append(threading.current_thread()), doubling(*arguments)
+    )[1]  # fmt: skip
+
+    async def some():
+        scheduler = Scheduler(None, LIMIT)
+        await scheduler.run(model, "", rows(1))
+        for values in (2, 10_000):
+            scheduler._costs[model][""] = 1e-6, 1
+            await scheduler.run(model, "", {"x": np.zeros((1, values))})
+        scheduler.shut_down()
+
+    asyncio.run(some())
+
+    here = [thread is threading.main_thread() for thread in threads]
+    assert here == [False, True, False]
+
+
 def test_without_batching_each_is_computed_alone():
     answers, batches = run(None, rows(1), rows(2))
 

@@ -120,6 +120,12 @@ def test_wrong_input_names(client, pixels, inputs, message):
     assert error.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_more_input_names_than_are_listed(client):
+    with pytest.raises(ServingError, match="1000!=1") as error:
+        client.call("small", {str(n): np.zeros(0) for n in range(1000)}, "predict")
+    assert len(error.value.message) < 200
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
