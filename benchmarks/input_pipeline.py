@@ -23,7 +23,8 @@ from components import examples
 from components.train import data
 from components.train.callbacks import ProgressReport
 from components.train.run import compiled_model
-from pipelines import recipes, runs
+from pipelines import recipes
+from pipelines.history import runs
 
 
 class Clock(keras.callbacks.Callback):

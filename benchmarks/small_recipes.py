@@ -17,7 +17,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import recipes, runs
+from pipelines import recipes
+from pipelines.history import runs
 
 
 def unattended() -> list[str]:

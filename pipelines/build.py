@@ -41,8 +41,9 @@ from components.served import OTHER_CLASSES
 from components.tasks import Metric
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
-from pipelines import judging, revision, tuning
+from pipelines import judging, tuning
 from pipelines.beam import Beam
+from pipelines.history import revision
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe, RecipeError
 

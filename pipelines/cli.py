@@ -32,7 +32,7 @@ def main() -> None:
 @click.command("list")
 def list_recipes() -> None:
     """The recipes."""
-    from pipelines import screens
+    from pipelines.console import screens
 
     console().print(screens.recipes_screen(recipes.all_recipes()))
 
@@ -49,7 +49,7 @@ def list_recipes() -> None:
 )
 def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -> None:
     """A recipe, the published figures that its result is set beside, and what its network costs."""
-    from pipelines import screens
+    from pipelines.console import screens
 
     chosen = recipe_of(recipe, size, settings)
     screen = console()

@@ -21,8 +21,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from pipelines import costs, revision
+from pipelines import costs
 from pipelines.costs import NetworkCost
+from pipelines.history import revision
 from pipelines.recipe import Recipe
 
 _PACKAGE = "keras_models"

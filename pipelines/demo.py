@@ -12,9 +12,10 @@ from typing import Any
 
 from components.answers import of_rest, one_by_one
 from components.tasks import Output
-from pipelines import answers, recipes, screens, served
+from pipelines import recipes, served
 from pipelines.commands.common import DEFAULT_ROOT, console, status
 from pipelines.commands.running import run
+from pipelines.console import answers, screens
 
 RECIPE = "lenet"
 IMAGES = 10

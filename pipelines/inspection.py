@@ -20,7 +20,7 @@ from components.ingest.rooms import settings as rooms
 from components.ingest.sources import Source, SourceError
 from components.settings import near_matches
 from pipelines.beam import Beam
-from pipelines.display import table_of
+from pipelines.console.display import table_of
 from pipelines.recipe import DATA_CHECKS
 
 _CLASSES = 20

@@ -10,7 +10,8 @@ from typing import Any
 
 from components.judge import benchmarks, protocols, results
 from components.preprocess import steps
-from pipelines import recipes, runs
+from pipelines import recipes
+from pipelines.history import runs
 from pipelines.paths import plain
 from pipelines.recipe import Recipe
 

@@ -16,7 +16,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_ru
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.ingest import engine, forking_runner
-from pipelines import revision
+from pipelines.history import revision
 
 # Of an execution: the code that made it.
 CODE = "code"

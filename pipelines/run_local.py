@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components import progress, tasks
-from pipelines import finished, process
+from pipelines import process
 from pipelines.beam import Beam
+from pipelines.history import finished
 from pipelines.paths import Paths, plain
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, stages
@@ -126,8 +127,8 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     costs.check(run.recipe)
     imports.load(*imports.TFX)
     from components.ingest.sources import prepare
-    from pipelines import recovery
     from pipelines.build import create_pipeline
+    from pipelines.history import recovery
     from pipelines.local_runner import LocalRunner
 
     # What is there by now stays: the garbage collector need not go through it again.

@@ -85,7 +85,7 @@ def test_every_file_under_tests_belongs_to_a_target(targets: dict[str, Target]) 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_suite_runs_the_tests_of_its_room(targets: dict[str, Target], room: str) -> None:
-    prefix = f"tests/{room}/test_"
+    prefix = f"tests/{room}/"
     assert sorted(targets[f"{room}_tests"]["tests"]) == sorted(
         name for name, t in targets.items() if t["kind"] == "py_test" and name.startswith(prefix)
     )

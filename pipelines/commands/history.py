@@ -19,7 +19,8 @@ def history(model: str | None, root: Path, as_json: bool) -> None:
     """What made each version of a model: data, code, recipe and figures."""
     with user_errors():
         name = model or served.only_model(root)
-        from pipelines import lineage, version_screens
+        from pipelines.console import version_screens
+        from pipelines.history import lineage
 
         found = lineage.versions(root.absolute(), name)
     if as_json:
@@ -38,7 +39,7 @@ def rollback(model: str, version: int | None, root: Path) -> None:
     What is taken back is kept: to name it later goes forward to it again. The same model is not
     pushed once more, and the next run is measured against what is served now.
     """
-    from pipelines import rollback as rollbacks
+    from pipelines.history import rollback as rollbacks
 
     with user_errors():
         before, now = rollbacks.go_to(root, model, version)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines import bases, served
+from pipelines import served
 from pipelines.beam import Beam, beam_options
 from pipelines.commands.common import (
     DEFAULT_ROOT,
@@ -27,6 +27,7 @@ from pipelines.commands.common import (
     status,
     user_errors,
 )
+from pipelines.history import bases
 from pipelines.recipe import Recipe, RecipeError
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def run(
         network that the recipe is to retrain is not there.
       SystemExit: the user has interrupted the run.
     """
-    from pipelines import display, process, screens
+    from pipelines import process
+    from pipelines.console import display, screens
 
     root = root.absolute()
     try:
@@ -137,7 +139,8 @@ def judge(recipe: str | None, root: Path, models: Sequence[Path], settings: Sequ
 
     With --model, --set protocol=NAME asks them by another protocol.
     """
-    from pipelines import runs, screens
+    from pipelines.console import screens
+    from pipelines.history import runs
 
     known = recipe_of(recipe, "small") if recipe else None
     if settings and not models:
@@ -167,7 +170,8 @@ def papers(words: Sequence[str], root: Path) -> None:
 
     Each WORD leaves only the figures of a data set (cifar10), a paper (krizhevsky) or a net (vgg).
     """
-    from pipelines import runs, screens
+    from pipelines.console import screens
+    from pipelines.history import runs
 
     with user_errors():
         figures = screens.figures_about(words)

@@ -127,7 +127,7 @@ def predict(
     folder: Path | None,
 ) -> None:
     """What a served model answers about images (PNG or JPEG, of any size)."""
-    from pipelines import answers, screens
+    from pipelines.console import answers, screens
 
     screen = console()
     with user_errors(), contextlib.ExitStack() as stack:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from components import trusted
-from pipelines import bases, process
+from pipelines import process
+from pipelines.history import bases
 from pipelines.recipe import RecipeError
 from pipelines.scheduling.definition import Definition
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from components.ingest import identity, spans
 from components.ingest.sources import SourceError
-from pipelines import process, runs, served
+from pipelines import process, served
+from pipelines.history import runs
 from pipelines.recipe import Recipe
 from pipelines.scheduling.definition import Definition
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.display import duration, table_of
+from pipelines.console.display import duration, table_of
 from pipelines.scheduling.store import Attempt, Entry
 
 _STYLES = {

@@ -22,7 +22,8 @@ import tensorflow as tf
 from ml_metadata.metadata_store import metadata_store
 from tfx.dsl.io import fileio
 from components.train import run as training
-from pipelines import build, local_runner, recovery, run_local
+from pipelines import build, local_runner, run_local
+from pipelines.history import recovery
 
 def fill(folder, stage):
     # The disk is full from the moment on at which a stage begins.

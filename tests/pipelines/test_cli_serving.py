@@ -21,7 +21,8 @@ from PIL import Image
 from rich.console import Console
 
 from components import tasks
-from pipelines import answers, cli, demo, screens, served
+from pipelines import cli, demo, served
+from pipelines.console import answers, screens
 from serving.client import Client, ServingError
 
 CLASSIFICATION = tasks.find("classification")

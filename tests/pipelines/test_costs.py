@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from components import trusted
-from pipelines import costs, recipes, screens, source_code
+from pipelines import costs, recipes, source_code
 from pipelines.commands.common import console
+from pipelines.console import screens
 from pipelines.optimizers import OPTIMIZERS
 from pipelines.recipe import Recipe
 

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from pipelines import cli, judging, recipes, screens
+from pipelines import cli, judging, recipes
+from pipelines.console import screens
 
 SHADES = (0, 100, 200)
 

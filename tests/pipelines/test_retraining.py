@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.ingest.sources import prepare, resolve
-from pipelines import judging, lineage, recipes, rollback
+from pipelines import judging, recipes
+from pipelines.history import lineage, rollback
 from tests.odd_names import NAMES
 from tests.pipelines.forge import Forge, new_run, photos
 

@@ -19,7 +19,8 @@ from ml_metadata.proto import metadata_store_pb2 as proto
 
 from components.ingest.sources import SourceError
 from components.validate.verdict import UnfitData
-from pipelines import cli, lineage, process, recipes, recovery
+from pipelines import cli, process, recipes
+from pipelines.history import lineage, recovery
 from pipelines.paths import Paths
 from pipelines.run_local import readable
 from pipelines.scheduling.definition import Definition

@@ -114,7 +114,8 @@ def served(tmp_path):
     from components.ingest import sources
     from components.validate import facts
     from components.validate.verdict import Training
-    from pipelines import inspection, runs
+    from pipelines import inspection
+    from pipelines.history import runs
 
     photos(tmp_path / "span-1")
     examples = tmp_path / "examples"

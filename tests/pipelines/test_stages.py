@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines import display, recipes
+from pipelines import recipes
+from pipelines.console import display
 from pipelines.paths import Paths
 from pipelines.stages import STAGES, WORK, stages
 

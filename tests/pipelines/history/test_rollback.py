@@ -3,7 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
-from pipelines import cli, rollback
+from pipelines import cli
+from pipelines.history import rollback
 
 
 @pytest.fixture

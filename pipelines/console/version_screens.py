@@ -11,8 +11,8 @@ from rich.text import Text
 
 from components import tasks
 from components.tasks import Metric
-from pipelines.display import table_of
-from pipelines.lineage import Data, Version, changes
+from pipelines.console.display import table_of
+from pipelines.history.lineage import Data, Version, changes
 
 _STYLES = {"served": "green", "taken back": "yellow", "gone": "dim"}
 _CHANGES = 8

@@ -14,7 +14,7 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as proto
 
 from components.settings import near_matches
-from pipelines import rollback
+from pipelines.history import rollback
 from pipelines.paths import Paths
 from pipelines.recipe import renamed
 

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pipelines import display
+from pipelines.console import display
 
 STAGES = ["ImageExampleGen", "Trainer", "Pusher"]
 

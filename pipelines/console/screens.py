@@ -19,7 +19,7 @@ from components import tasks
 from components.judge import benchmarks
 from components.judge.results import COUNTS, METRICS, SCALES, figure_text, judged_table, row_text
 from pipelines import paths
-from pipelines.display import duration, table_of, work
+from pipelines.console.display import duration, table_of, work
 from pipelines.recipe import IDENTITY, Recipe
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from components.judge import benchmarks, results
-from pipelines import cli, screens
+from pipelines import cli
+from pipelines.console import screens
 
 CIFAR = {"recipe": "vgg", "size": "small", "dataset": "cifar10", "full_data": True}
 NAMES = ("krizhevsky2012-1cnn-top5", "he2015b-cifar-resnet20")

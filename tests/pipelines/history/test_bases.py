@@ -6,7 +6,8 @@ import zipfile
 import pytest
 from click.testing import CliRunner
 
-from pipelines import bases, cli, recipes
+from pipelines import cli, recipes
+from pipelines.history import bases
 from pipelines.recipe import RecipeError
 
 RECIPE = recipes.find("transfer-cifar-resnet20-mnist")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.settings import near_matches
-from pipelines import runs
+from pipelines.history import runs
 from pipelines.recipe import Recipe, RecipeError
 
 

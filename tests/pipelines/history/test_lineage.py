@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as proto
 
-from pipelines import cli, lineage, rollback
+from pipelines import cli
+from pipelines.history import lineage, rollback
 
 INPUT, OUTPUT = proto.Event.INPUT, proto.Event.OUTPUT
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from components import trusted
-from pipelines import finished, recipes, revision
+from pipelines import recipes
 from pipelines.beam import Beam
 from pipelines.build import _training_config
+from pipelines.history import finished, revision
 from pipelines.paths import Paths
 from tests.pipelines.forge import photos
 

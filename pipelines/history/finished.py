@@ -21,8 +21,8 @@ from typing import Any
 from components.ingest import identity
 from components.ingest.layouts import Source
 from components.ingest.sources import resolve, window
-from pipelines import revision
 from pipelines.beam import Beam
+from pipelines.history import revision
 from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 

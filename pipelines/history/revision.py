@@ -33,7 +33,7 @@ def version() -> str:
     Such as `0.1.0, commit 1a2b3c4d5e6f with changes, sources 6f5e4d3c2b1a`. Sources with the same
     hash are the same, wherever they lie.
     """
-    place = Path(__file__).resolve().parents[1]
+    place = Path(__file__).resolve().parents[2]
     try:
         package = importlib.metadata.version("convnets")
     except importlib.metadata.PackageNotFoundError:

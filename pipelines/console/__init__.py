@@ -1,0 +1,1 @@
+"""What a person sees: tables, a run's progress, answers in words."""
