@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the rooms as found, and data/ as the package convnets_data."""
+"""What pyproject.toml cannot say: the packages as found, and data/ as the package convnets_data."""
 
 from setuptools import find_namespace_packages, setup
 

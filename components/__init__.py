@@ -1,4 +1,4 @@
-"""The stations of the road: ingest, preprocess, train, judge, report, canary."""
+"""The pipeline's stages and what they share: ingest, preprocess, train, judge, report, canary."""
 
 from typing import Any
 

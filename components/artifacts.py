@@ -1,4 +1,4 @@
-"""Artifact types of ours; everything else on the road is of TFX' standard types."""
+"""Artifact types of ours; the others of the pipeline are TFX' standard types."""
 
 from tfx.types.artifact import Artifact
 

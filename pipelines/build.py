@@ -63,7 +63,7 @@ def create_pipeline(
     earlier: Sequence[Source] = (),
     fixed: Source | None = None,
 ) -> Pipeline:
-    """The road from images to a served model.
+    """The pipeline from images to a served model.
 
     Args:
       recipe: what is trained, and how it is judged.

@@ -1,7 +1,7 @@
 """Runs a recipe's pipeline on this machine, in a process of its own.
 
 `python -m pipelines.run_local REQUEST.json` is what the command line starts: TFX is imported here
-and not there. What happens is told line by line in the file named by CONVNETS_EVENTS, and summed
+and not there. What happens is written line by line to the file named by CONVNETS_EVENTS, and summed
 up in ROOT/runs/RUN_ID.json.
 """
 
@@ -88,7 +88,7 @@ def main(request_path: str) -> int:
         if not repeated and not run.error:
             _note(run, paths, summary)
     except OSError as error:
-        # Nothing can be told in a file any more.
+        # Nothing can be written to a file any more.
         return process.DISK_FULL if error.errno == errno.ENOSPC else 1
     return 1 if run.error else 0
 

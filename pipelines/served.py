@@ -186,7 +186,7 @@ def replace_by_tensorflow_serving(
     Args:
       models: folder of versions by name.
       grpc_port, rest_port: where it listens, on every address of this machine.
-      config: the file that it is told the models by; written here.
+      config: the file that lists the models for it; written here.
       batching: its batching parameters; without the file requests are computed one by one.
       ssl_config: its SSLConfig; without the file gRPC is not encrypted.
 

@@ -1,4 +1,4 @@
-"""Imports between the rooms go only the way of the design, and the command line starts light."""
+"""Imports between the packages go only the way of the design, and the command line starts light."""
 
 import ast
 import graphlib

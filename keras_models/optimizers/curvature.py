@@ -5,7 +5,7 @@ network); `at` is that list, of tensors or arrays, and a vector is another of th
 Inside, a network reads the tensors as its weights by `keras.StatelessScope`;
 `keras_models.optimizers.objective` does so.
 
-No other module of the room may know the backend.
+No other module of `keras_models` may know the backend.
 """
 
 from __future__ import annotations

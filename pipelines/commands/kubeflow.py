@@ -115,7 +115,7 @@ def compile_recipe(
 @settings_option
 @click.option("--data", metavar="URI", help="Where the cluster finds the images.")
 @click.option("--root", metavar="URI", help="Another root than the pipeline was compiled with.")
-@click.option("--webhook", metavar="URL", help="Is told how the run ended.")
+@click.option("--webhook", metavar="URL", help="The run's outcome is posted there.")
 @click.option("--cron", metavar="EXPRESSION", help="Run at these times, such as '0 3 * * *'.")
 @click.option("--watch/--no-watch", default=True, help="Wait for the end of the run, or do not.")
 def submit(

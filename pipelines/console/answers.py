@@ -15,7 +15,7 @@ import numpy as np
 from components import tasks
 from components.answers import readable
 
-# An array of more values is told by its shape and its range.
+# An array of more values is shown by its shape and its range.
 _FEW = 6
 
 

@@ -90,7 +90,7 @@ class Board:
         return self._clock() - self._began
 
     def rows(self) -> list[dict[str, Any]]:
-        """`stage`, `state`, `seconds` and `error` of each stage, in the order of the road."""
+        """`stage`, `state`, `seconds` and `error` of each stage, in the pipeline's order."""
         return [
             {"stage": each.name, "state": each.state, "seconds": each.seconds, "error": each.error}
             for each in self.stages.values()

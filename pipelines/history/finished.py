@@ -2,7 +2,7 @@
 
 A run is the same if nothing that could change its outcome has changed: recipe, Beam's arguments,
 code, libraries, the files of the data (`components.ingest.identity`), ML Metadata's file, and the
-files of all artifacts and pushed versions. Whatever cannot be told from here, a bucket for
+files of all artifacts and pushed versions. Whatever cannot be known from here, a bucket for
 instance, counts as changed: TFX then decides stage by stage.
 """
 
@@ -44,7 +44,7 @@ def sources(recipe: Recipe) -> list[Source]:
 def inputs(
     recipe: Recipe, beam: Beam, wanted: Sequence[Source], folders: Sequence[str]
 ) -> str | None:
-    """A digest of all that a run is made from; None where that cannot be told.
+    """A digest of all that a run is made from; None where that cannot be known.
 
     Args:
       recipe, beam: of the run.

@@ -161,7 +161,7 @@ def _run_parameters(recipe: Recipe, paths: Paths) -> dict[str, Spec]:
         "overrides": _optional("LIST", [], 'changes of the recipe, such as ["epochs=3"]'),
         "data": _optional("STRING", recipe.dataset, "where the cluster finds the images"),
         "root": _optional("STRING", paths.root, "folder of checkpoints and pushed models"),
-        "webhook": _optional("STRING", "", "URL that is told how the run ended"),
+        "webhook": _optional("STRING", "", "URL to which the run's outcome is posted"),
     }
 
 

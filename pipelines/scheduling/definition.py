@@ -1,4 +1,4 @@
-"""What a schedule is: a recipe on data, when it is trained anew, and who is told."""
+"""What a schedule is: a recipe on data, when it is trained anew, and where alerts go."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Definition:
       retries, backoff: how often a failed run is tried again, the first time after `backoff`
         seconds, and twice as long each time after it.
       timeout: seconds that a run may take.
-      webhook, command: who is told, and
+      webhook, command: where alerts go, and
       alert_on: of what, see `ALERTS`.
     """
 

@@ -28,8 +28,8 @@ _OPTIONS = {
     "timeout": ("--timeout", "a run takes as long as it takes"),
     "retries": ("--retries", "a failed run is not tried again"),
     "backoff": ("--backoff", "a failed run is not tried again"),
-    "command": ("--alert-command", "--alert-webhook is told how a run ended"),
-    "alert_on": ("--alert-on", "--alert-webhook is told how every run ended"),
+    "command": ("--alert-command", "--alert-webhook gets a run's outcome"),
+    "alert_on": ("--alert-on", "--alert-webhook gets every run's outcome"),
 }
 _UNIT = """\
 # {path}; one unit works on all schedules of the root.

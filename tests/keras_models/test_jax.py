@@ -1,4 +1,4 @@
-"""The room on the JAX backend: the same numbers as on TensorFlow, and a training step."""
+"""The package on the JAX backend: the same numbers as on TensorFlow, and a training step."""
 
 import json
 import os

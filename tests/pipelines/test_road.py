@@ -1,4 +1,4 @@
-"""The whole road on real images, as a user runs it."""
+"""The whole pipeline on real images, as a user runs it."""
 
 import importlib.resources
 import json

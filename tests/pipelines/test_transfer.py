@@ -1,4 +1,4 @@
-"""A network trained on some photographs, and its top learnt anew on others: the whole road."""
+"""A network trained on some photographs, and its top learnt anew on others: the whole pipeline."""
 
 import json
 import subprocess
