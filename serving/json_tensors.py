@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from serving.tensors import array_dtype_name
 
 Inputs = Mapping[str, meta_graph_pb2.TensorInfo]
 _NAMED_ROWS = 1000
+_PIECE = 1 << 14  # values that are written at once
 
 
 def read_inputs(document: Mapping[str, Any], wanted: Inputs) -> tuple[dict[str, np.ndarray], bool]:
@@ -48,9 +49,9 @@ def answer_json(outputs: Mapping[str, np.ndarray], by_row: bool) -> str:
 
     outputs: arrays by name; in rows all of them need the same first dimension.
     """
-    columns = {name: _plain(name, array) for name, array in outputs.items()}
     if not by_row:
-        return json.dumps({"outputs": _unnamed(columns)})
+        whole = {name: _whole(name, array) for name, array in outputs.items()}
+        return f'{{"outputs": {_unnamed(whole)}}}'
     sizes = {name: array.shape[0] if array.ndim else None for name, array in outputs.items()}
     for name, size in sizes.items():
         if size is None:
@@ -60,9 +61,11 @@ def answer_json(outputs: Mapping[str, np.ndarray], by_row: bool) -> str:
                 f"Tensor name: {name} has inconsistent batch size: {size} "
                 f"expecting: {next(iter(sizes.values()))}"
             )
-    rows = zip(*columns.values(), strict=True)
-    predictions = [_unnamed(dict(zip(columns, row, strict=True))) for row in rows]
-    return json.dumps({"predictions": predictions})
+    if len(outputs) == 1:
+        return f'{{"predictions": {_whole(*next(iter(outputs.items())))}}}'
+    rows = zip(*(_rows(name, array) for name, array in outputs.items()), strict=True)
+    predictions = [_unnamed(dict(zip(outputs, row, strict=True))) for row in rows]
+    return f'{{"predictions": [{", ".join(predictions)}]}}'
 
 
 def _malformed(document: Mapping[str, Any], why: str) -> ServingError:
@@ -136,6 +139,28 @@ def _stack(values: list[Any], key: str, dtype: int) -> np.ndarray:
         raise
 
 
+def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
+    """The array in parts. Written at once, a large one would let no other thread run meanwhile."""
+    rows = max(_PIECE // max(array[:1].size, 1), 1)
+    return (array[start : start + rows] for start in range(0, len(array), rows))
+
+
+def _whole(name: str, array: np.ndarray) -> str:
+    """Its JSON."""
+    if array.size <= _PIECE or not array.ndim:
+        return json.dumps(_plain(name, array))
+    if array[0].size > _PIECE:
+        return f"[{', '.join(_rows(name, array))}]"
+    return f"[{', '.join(json.dumps(_plain(name, piece))[1:-1] for piece in _pieces(array))}]"
+
+
+def _rows(name: str, array: np.ndarray) -> list[str]:
+    """The JSON of each row."""
+    if array[:1].size > _PIECE:
+        return [_whole(name, row) for row in array]
+    return [json.dumps(row) for piece in _pieces(array) for row in _plain(name, piece)]
+
+
 def _plain(name: str, array: np.ndarray) -> Any:
     if array.dtype.hasobject:
         as_bytes = name.endswith("_bytes")
@@ -158,8 +183,10 @@ def _text(value: bytes, as_bytes: bool) -> Any:
     return value.decode(errors="replace")
 
 
-def _unnamed(values: dict[str, Any]) -> Any:
-    return values if len(values) > 1 else next(iter(values.values()))
+def _unnamed(texts: dict[str, str]) -> str:
+    if len(texts) == 1:
+        return next(iter(texts.values()))
+    return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in texts.items())}}}"
 
 
 def _difference(wanted: np.ndarray, got: np.ndarray) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import re
 import socket
 import time
@@ -18,6 +17,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from google.protobuf import json_format
 
+from serving import json_text
 from serving.errors import ServingError, invalid, translated
 from serving.json_examples import classification_json, read_examples, regression_json
 from serving.json_tensors import answer_json, read_inputs
@@ -59,8 +59,6 @@ _CORS = {
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_HALF_OF_A_PAIR = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
-_LARGE_NUMBER = re.compile(r"[eE]\+?0*\d{3}|\d{300}")
 # zlib's names of a header and a window.
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 # Of a version; more take Python long.
@@ -157,7 +155,8 @@ class RestServer:
         }
         begun, status = time.perf_counter(), "OK"
         try:
-            document = await self._models.in_thread(_parse, body)
+            limit = self._models.max_message_bytes
+            document = await self._models.in_thread(json_text.parse, body, limit)
             signature = document.get("signature_name", "")
             if not isinstance(signature, str):
                 raise invalid(
@@ -306,44 +305,6 @@ def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
     if not unpacker.eof:
         raise invalid(f"the body is no {encoding}: it is cut off")
     return content
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    if not body:
-        raise invalid("JSON Parse error: The document is empty")
-    try:
-        # As RapidJSON has it: UTF-8 alone, of a key that is there twice the first counts, and a
-        # number too large for a double is none.
-        text = body.decode()
-        numbers = (
-            {"parse_float": _finite, "parse_int": _whole} if _LARGE_NUMBER.search(text) else {}
-        )
-        document = json.loads(text, object_pairs_hook=_first_of_each, **numbers)
-        if _HALF_OF_A_PAIR.search(text):
-            # Most often both halves are there, and Python has put them together.
-            json.dumps(document, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"JSON Parse error: {error}") from error
-    if not isinstance(document, dict):
-        raise invalid(f"JSON Value: {shown(document)} Is not object")
-    return document
-
-
-def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else dict(reversed(pairs))
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"Number too big to be stored in double: {text[:_MOST_DIGITS]}")
-    return number
-
-
-def _whole(text: str) -> int:
-    _finite(text)
-    return int(text)
 
 
 def _spec(name: str, version: str | None, label: str | None) -> model_pb2.ModelSpec:

@@ -373,6 +373,19 @@ def test_floats_are_written_with_the_fewest_digits_that_give_them_back():
     assert text == '{"predictions": [0.2, 1e-20, 3.0, 16777216.0, NaN, Infinity]}'
 
 
+@pytest.mark.parametrize("shape", [(50_000,), (3, 30_000), (20_000, 3), (2, 4, 20_000, 1), (2, 0)])
+@pytest.mark.parametrize("by_row", [True, False])
+def test_answers_are_written_piece_by_piece(shape, by_row):
+    x = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
+    one, two = (answer_json(outputs, by_row) for outputs in ({"x": x}, {"x": x, "y": x}))
+    if by_row:
+        both = [{"x": row, "y": row} for row in x.tolist()]
+        expected = {"predictions": x.tolist()}, {"predictions": both}
+    else:
+        expected = {"outputs": x.tolist()}, {"outputs": {"x": x.tolist(), "y": x.tolist()}}
+    assert (one, two) == tuple(map(json.dumps, expected))
+
+
 def test_outputs_called_bytes_are_base64():
     values = np.array([b"\xff", b"a"], object)
 
