@@ -29,9 +29,11 @@ def _print_version(context: click.Context, option: click.Parameter, value: bool)
 
 @click.command()
 @flags.others
-@click.option("--port", default=8500, show_default=True, help="gRPC port; 0 leaves gRPC out.")
+@click.option(
+    "--port", default=8500, type=flags.PORT, show_default=True, help="gRPC port; 0 leaves gRPC out."
+)
 @click.option("--grpc_socket_path", help="UNIX socket on which gRPC is answered, too.")
-@click.option("--rest_api_port", default=0, help="REST port; 0 leaves REST out.")
+@click.option("--rest_api_port", default=0, type=flags.PORT, help="REST port; 0 leaves REST out.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--model_name", default="default", show_default=True, help="Name of the model.")
 @click.option("--model_base_path", help="Directory that holds its numbered versions.")
@@ -43,12 +45,14 @@ def _print_version(context: click.Context, option: click.Parameter, value: bool)
 @click.option(
     "--model_config_file_poll_wait_seconds",
     default=0.0,
+    type=flags.Seconds(),
     show_default=True,
     help="Time between two looks for changes of --model_config_file; 0: it is read once.",
 )
 @click.option(
     "--file_system_poll_wait_seconds",
     default=1.0,
+    type=flags.Seconds(),
     show_default=True,
     help="Time between two looks for newer versions; 0: none but the first.",
 )
@@ -69,23 +73,35 @@ def _print_version(context: click.Context, option: click.Parameter, value: bool)
 @click.option(
     "--rest_api_timeout_in_ms",
     default=int(REST_TIMEOUT * 1000),
+    type=click.IntRange(1, (1 << 31) - 1),
     show_default=True,
     help="Time that a REST request may take.",
 )
 @flags.boolean("rest_api_enable_cors_support", help="Let scripts of any web page ask over REST.")
-@click.option("--tensorflow_intra_op_parallelism", default=0, help="Threads of an operation.")
-@click.option("--tensorflow_inter_op_parallelism", default=0, help="Operations at once.")
-@click.option("--tensorflow_session_parallelism", default=0, help="Both of these.")
+@click.option(
+    "--tensorflow_intra_op_parallelism",
+    default=0,
+    type=flags.THREADS,
+    help="Threads of an operation.",
+)
+@click.option(
+    "--tensorflow_inter_op_parallelism", default=0, type=flags.THREADS, help="Operations at once."
+)
+@click.option(
+    "--tensorflow_session_parallelism", default=0, type=flags.THREADS, help="Both of these."
+)
 @click.option("--grpc_channel_arguments", default="", help="gRPC's own: NAME=VALUE,NAME=VALUE.")
 @click.option(
     "--max_message_bytes",
     default=MAX_MESSAGE_BYTES,
+    type=flags.MESSAGE_BYTES,
     show_default=True,
     help="Largest request that is read.",
 )
 @click.option(
     "--max_image_pixels",
     default=MAX_IMAGE_PIXELS,
+    type=click.IntRange(1),
     show_default=True,
     help="Width times height of the largest image that is decoded.",
 )

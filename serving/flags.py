@@ -6,8 +6,10 @@ As of tensorflow_serving/model_servers/main.cc in July 2026.
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import re
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -31,6 +33,31 @@ WITHOUT_EFFECT = (
     "xla_gpu_compilation_enabled",
 )  # fmt: skip
 _GIVEN = f"{__name__}.given"
+_INT32 = range(-(1 << 31), 1 << 31)
+
+PORT = click.IntRange(0, 65535)
+# More than a machine has; TensorFlow makes all that it is told.
+THREADS = click.IntRange(0, 10_000)
+# Protobuf takes no larger message.
+MESSAGE_BYTES = click.IntRange(1, (1 << 31) - 1)
+
+
+class Seconds(click.FloatRange):
+    """A time that can be waited for, from `min` on. NaN is none."""
+
+    name = "seconds"
+
+    def __init__(self, min: float = 0.0) -> None:
+        super().__init__(min, threading.TIMEOUT_MAX)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Fails for what is no such time."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is no time.", param, ctx)
+        return seconds
 
 
 def boolean(name: str, help: str) -> Callable[[_Command], _Command]:
@@ -91,6 +118,8 @@ def channel_arguments(text: str) -> dict[str, int | str]:
         if not (name and equals):
             raise ValueError(f"{argument!r} in --grpc_channel_arguments is not NAME=VALUE")
         found[name] = int(value) if re.fullmatch(r"-?\d{1,10}", value) else value
+        if isinstance(found[name], int) and found[name] not in _INT32:
+            raise ValueError(f"{argument} in --grpc_channel_arguments is not in the range of int32")
     return found
 
 

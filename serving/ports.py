@@ -7,9 +7,12 @@ import errno
 import socket
 from collections.abc import Iterable
 
+_MOST = 65535
+
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises OSError that names the port where it cannot be had."""
+    check_number(host, port)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -21,6 +24,13 @@ def listen(host: str, port: int) -> socket.socket:
         why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
         raise OSError(error.errno, f"cannot listen on {host}, port {port}: {why}") from error
     return listener
+
+
+def check_number(host: str, port: int) -> None:
+    """Raises OSError for a number that no port has; gRPC takes its last 16 bits."""
+    if not 0 <= port <= _MOST:
+        why = f"ports are from 0 to {_MOST}"
+        raise OSError(errno.EINVAL, f"cannot listen on {host}, port {port}: {why}")
 
 
 def check(host: str, ports: Iterable[int]) -> None:

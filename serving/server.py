@@ -16,7 +16,7 @@ from serving.grpc_api import GrpcServer
 from serving.images import MAX_IMAGE_PIXELS
 from serving.model_config import ModelConfig, by_path
 from serving.models import Models
-from serving.ports import listen
+from serving.ports import check_number, listen
 from serving.rest import RestServer
 from serving.settings import (
     MAX_MESSAGE_BYTES,
@@ -146,6 +146,7 @@ class Server:
         server = GrpcServer(self._models, self._models.max_message_bytes, self._grpc_options)
         try:
             if self.grpc_port is not None:
+                check_number(self.host, self.grpc_port)
                 address = f"{_bracketed(self.host)}:{self.grpc_port}"
                 if not (bound := self._bind(server, address)):
                     listen(self.host, self.grpc_port).close()  # says why

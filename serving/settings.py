@@ -11,6 +11,7 @@ import dataclasses
 import os
 import re
 import ssl
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,8 +24,9 @@ METRICS_PATH = "/monitoring/prometheus/metrics"
 MAX_MESSAGE_BYTES = 256 << 20
 REST_TIMEOUT = 30.0  # TensorFlow Serving's default
 _PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----")
+# Of TensorFlow, too: each is a thread of the system.
+_MOST_THREADS = 10_000
 _POSITIVE = ("max_batch_size", "num_batch_threads", "max_enqueued_batches")
-_CERTIFICATE_END = "-----END CERTIFICATE-----"
 
 _Field = descriptor_pb2.FieldDescriptorProto
 # Message: field: type, or the name of a message; a list is repeated.
@@ -93,6 +95,10 @@ class BatchingParameters:
         for name, value in {**positive, "max_execution_batch_size": self.rows}.items():
             if value < 1:
                 raise ValueError(f"{name} must be positive; was {value}")
+        if self.num_batch_threads > _MOST_THREADS:
+            raise ValueError(
+                f"num_batch_threads must be at most {_MOST_THREADS}; was {self.num_batch_threads}"
+            )
         if self.rows > self.max_batch_size:
             raise ValueError(
                 "max_batch_size must be greater than or equal to max_execution_batch_size; were "
@@ -164,18 +170,32 @@ def read_tls_settings(path: str | os.PathLike[str]) -> TlsSettings:
     for name in ("server_cert", "custom_ca"):
         if getattr(message, name) and not _is_certificate(getattr(message, name)):
             raise ValueError(f"{path}: {name} is no certificate in PEM")
+    _check_pair(path, message.server_key, message.server_cert)
     return TlsSettings(
         message.server_key, message.server_cert, message.custom_ca, message.client_verify
     )
 
 
+def _check_pair(path: str | os.PathLike[str], key: str, certificate: str) -> None:
+    # Only files are read by it; the key stays readable for nobody else.
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(f"{key}\n{certificate}\n")
+        file.flush()
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file.name, password=str)
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                raise ValueError(f"{path}: server_key does not belong to server_cert") from None
+            why = error.reason or "they cannot be read, or the key has a password"
+            raise ValueError(f"{path}: server_key and server_cert: {why}") from None
+
+
 def _is_certificate(text: str) -> bool:
     try:
-        return bool(
-            ssl.PEM_cert_to_DER_cert(text.strip().partition(_CERTIFICATE_END)[0] + _CERTIFICATE_END)
-        )
-    except ValueError:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError):
         return False
+    return True
 
 
 def read_metrics_path(path: str | os.PathLike[str]) -> str | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
 
+_PORT = click.IntRange(0, 65535)
 _images_argument = click.argument(
     "images",
     nargs=-1,
@@ -36,8 +37,16 @@ _model_option = click.option(
 @click.command("serve")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @root_option
-@click.option("--port", default=GRPC_PORT, show_default=True, help="gRPC port; 0: a free one.")
-@click.option("--rest-port", default=REST_PORT, show_default=True, help="REST port; 0: a free one.")
+@click.option(
+    "--port", default=GRPC_PORT, type=_PORT, show_default=True, help="gRPC port; 0: a free one."
+)
+@click.option(
+    "--rest-port",
+    default=REST_PORT,
+    type=_PORT,
+    show_default=True,
+    help="REST port; 0: a free one.",
+)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option(
     "--engine",
@@ -172,7 +181,11 @@ def predict(
     "--batch-size", default=1, show_default=True, type=click.IntRange(1), help="Of a request."
 )
 @click.option(
-    "--timeout", default=60.0, show_default=True, help="Deadline of a request in seconds."
+    "--timeout",
+    default=60.0,
+    type=click.FloatRange(0.001),
+    show_default=True,
+    help="Deadline of a request in seconds.",
 )
 @click.option(
     "--retries",

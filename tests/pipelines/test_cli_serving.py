@@ -378,6 +378,12 @@ def test_an_unknown_model_names_the_nearest(root, convnets):
     assert text == f"Error: no model 'shad' in {root}: did you mean shade?\n"
 
 
+@pytest.mark.parametrize("flag", ["--port", "--rest-port"])
+def test_a_port_that_is_none_is_named(convnets, flag):
+    for port in (99999, -1):
+        assert f"Invalid value for '{flag}'" in convnets("serve", flag, port, code=2)
+
+
 @pytest.mark.parametrize("taken", ["--port", "--rest-port"])
 def test_a_port_in_use_is_named(root, convnets, monkeypatch, taken):
     monkeypatch.setitem(sys.modules, "serving.server", None)  # before TensorFlow is loaded

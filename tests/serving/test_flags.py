@@ -76,6 +76,7 @@ def test_every_flag_is_known(told, caplog, tmp_path):
         ("--use_alts_credentials", "--use_alts_credentials is not supported"),
         ("--use_alts_credentials=true", "--use_alts_credentials is not supported"),
         ("--no_such_flag=1", "No such option"),
+        ("--grpc_channel_arguments=a=9999999999", "a=9999999999 in --grpc_channel_arguments"),
         ("--grpc_channel_arguments=a", "'a' in --grpc_channel_arguments is not NAME=VALUE"),
         ("--version", f"TensorFlow Library: {__import__('tensorflow').__version__}"),
     ],
@@ -85,6 +86,39 @@ def test_values_of_flags(told, tmp_path, flag, expected):
     file.touch()
     more = [f"--batching_parameters_file={file}"] if "batching" in flag else []
     assert expected in told(*more, flag)
+
+
+@pytest.mark.parametrize("flag", ["port", "rest_api_port"])
+@pytest.mark.parametrize("value", ["99999", "-1", "1.5"])
+def test_a_port_that_is_none(flag, value):
+    output = CliRunner().invoke(main, ["--model_base_path=/nowhere", f"--{flag}={value}"]).output
+    assert f"Invalid value for '--{flag}'" in output
+
+
+@pytest.mark.parametrize(
+    ("flag", "values"),
+    [
+        ("model_config_file_poll_wait_seconds", ["-1", "nan", "inf", "1e300"]),
+        ("file_system_poll_wait_seconds", ["-1", "nan", "inf", "1e300"]),
+        ("rest_api_timeout_in_ms", ["-5", "0", "99999999999"]),
+        ("tensorflow_intra_op_parallelism", ["-1", "99999999999"]),
+        ("tensorflow_inter_op_parallelism", ["-1", "99999999999"]),
+        ("tensorflow_session_parallelism", ["-1", "99999999999"]),
+        ("max_message_bytes", ["-1", "0", "99999999999"]),
+        ("max_image_pixels", ["-1", "0"]),
+    ],
+)
+def test_numbers_that_make_no_sense(told, flag, values):
+    for value in values:
+        assert f"Invalid value for '--{flag}'" in told(f"--{flag}={value}")
+
+
+def test_numbers_that_do_make_sense(told):
+    """Each flag with a number has a type that knows its range."""
+    numbers = [option for option in main.params if "_RANGE" in option.type.name.upper()
+               or option.type.name.upper() in ("INTEGER", "FLOAT", "SECONDS")]  # fmt: skip
+    assert {option.name for option in numbers if option.type.name in ("integer", "float")} == set()
+    assert "in use" in told(*(f"--{option.name}={option.default}" for option in numbers))
 
 
 def test_threads_of_tensorflow(monkeypatch):
@@ -123,3 +157,10 @@ def test_a_socket_that_cannot_be_had(tmp_path):
     path = tmp_path / "no folder" / "socket"
     with pytest.raises(OSError, match="no folder"), Server({}, grpc_socket_path=str(path)):
         pass
+
+
+@pytest.mark.parametrize("port", [99999, -1])
+def test_a_server_on_a_port_that_is_none(port):
+    for ports in ((port, None), (None, port)):
+        with pytest.raises(OSError, match="ports are from 0 to 65535"), Server({}, *ports):
+            pass

@@ -1,6 +1,9 @@
 """tensorflow_model_server's settings files."""
 
+import json
+
 import pytest
+import trustme
 
 from serving.settings import (
     METRICS_PATH,
@@ -60,6 +63,7 @@ def test_what_is_not_given_is_tensorflow_servings_default(file):
         ("max_batch { value: 3 }", 'no field named "max_batch"'),
         ("max_batch_size { value: 0 }", "max_batch_size must be positive; was 0"),
         ("num_batch_threads { value: -1 }", "num_batch_threads must be positive"),
+        ("num_batch_threads { value: 99999999999 }", "must be at most 10000; was 99999999999"),
         ("batch_timeout_micros { value: -1 }", "batch_timeout_micros must be non-negative"),
         ("max_batch_size { value: 8 } allowed_batch_sizes: 4", "last entry was 4; expected 8"),
         (f"{SPLITTING} max_execution_batch_size {{ value: 9 }}", "than or equal .* 8 and 9"),
@@ -74,7 +78,6 @@ def test_wrong_batching_parameters(file, text, message):
 
 
 KEY = "-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----\\n"
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n"
 
 
 def test_where_the_metrics_are(file):
@@ -95,12 +98,31 @@ def test_where_the_metrics_are(file):
             "settings: server_key is no private key in PEM",
         ),
         (f'server_key: "{KEY}" server_cert: "c"', "server_cert is no certificate in PEM"),
-        (
-            f'server_key: "{KEY}" server_cert: "{CERTIFICATE}" custom_ca: "c"',
-            "custom_ca is no certificate in PEM",
-        ),
     ],
 )
 def test_wrong_tls_settings(file, text, message):
     with pytest.raises(ValueError, match=message):
         read_tls_settings(file(text))
+
+
+def test_a_key_of_another_certificate(file):
+    """gRPC says no more of it than that it cannot listen."""
+    one, other = (trustme.CA().issue_cert("localhost") for _ in range(2))
+    key, another = (each.private_key_pem.bytes().decode() for each in (one, other))
+    certificate = one.cert_chain_pems[0].bytes().decode()
+    broken = f"{certificate[:60]}AAAA-----END CERTIFICATE-----\n"
+
+    def settings(key, certificate, authority=""):
+        texts = {"server_key": key, "server_cert": certificate, "custom_ca": authority}
+        return read_tls_settings(file("".join(f"{n}: {json.dumps(t)} " for n, t in texts.items())))
+
+    assert settings(key, certificate, certificate).server_key == key
+    for texts, message in (
+        ((another, certificate), "server_key does not belong to server_cert"),
+        ((KEY.replace("\\n", "\n"), certificate), "server_key and server_cert: they cannot"),
+        ((key, broken), "server_cert is no certificate in PEM"),
+        ((key, certificate, broken), "custom_ca is no certificate in PEM"),
+        ((key, certificate, "c"), "custom_ca is no certificate in PEM"),
+    ):
+        with pytest.raises(ValueError, match=f"settings: {message}"):
+            settings(*texts)
