@@ -44,7 +44,6 @@ class GrpcServer:
         }
         self._server = grpc.aio.server(options=list(options.items()))
         self._health = health.aio.HealthServicer()
-        self._served: set[str] = set()
         self._whole = False
         services = _Services(self._server)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
@@ -65,17 +64,17 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Starts to answer."""
-        await self.set_health({})
+        await self.set_health({}, [])
         await self._server.start()
 
     async def stop(self, grace: float | None) -> None:
         """Lets the requests in flight end for `grace` seconds."""
         await self._server.stop(grace)
 
-    async def set_health(self, available: dict[str, bool]) -> None:
-        """Serving as a whole once every model is, and while those go on; each by its name, too."""
-        self._served |= {name for name, serving in available.items() if serving}
-        before = [available[name] for name in self._served & available.keys()]
+    async def set_health(self, available: dict[str, bool], served: Sequence[str]) -> None:
+        """Serving as a whole once every model is, and while those go on that have `served`; each by
+        its name, too."""
+        before = [available[name] for name in served]
         whole = self._whole and bool(before) and all(before)
         self._whole = whole = whole or (bool(available) and all(available.values()))
         services = {"": whole, _PREDICTION: whole, _MODEL: True, **available}

@@ -46,9 +46,9 @@ _Result = TypeVar("_Result")
 class Models:
     """Names to models. Requests and answers are TensorFlow Serving's messages.
 
-    Coroutines run in the server's event loop. `wake` is set when there is something for the
-    watcher to do. A request's tensor may not claim more than `max_message_bytes`, an image in it no
-    more than `max_image_pixels`.
+    Coroutines run in the server's event loop. `on_new` is called with each model that a reload
+    adds: it polls it until it is cancelled, and closes it then. A request's tensor may not claim
+    more than `max_message_bytes`, an image in it no more than `max_image_pixels`.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Models:
         batching: BatchingParameters | None = None,
         max_image_pixels: int = MAX_IMAGE_PIXELS,
         settle_seconds: float = SETTLE_SECONDS,
+        on_new: Callable[[ModelVersions], None] = lambda _: None,
     ) -> None:
+        self._on_new = on_new
         self._settle_seconds = settle_seconds
-        self.wake = threading.Event()
         self.max_message_bytes = max_message_bytes
         self.metrics = Metrics()
         self.versions = {config.name: self._new(config) for config in configs}
-        self.removed: list[ModelVersions] = []
         self._max_image_pixels = max_image_pixels
         self._scheduler = Scheduler(batching, max_message_bytes, self._called)
         self._pool = futures.ThreadPoolExecutor(_TAKING_APART, thread_name_prefix="messages")
@@ -72,14 +72,14 @@ class Models:
 
     def cancel(self) -> None:
         """Ends all waiting for models."""
-        for versions in [*self.versions.values(), *self.removed]:
+        for versions in self.versions.values():
             versions.cancel(ServingError(grpc.StatusCode.UNAVAILABLE, "the server is stopping"))
 
     def close(self) -> None:
         """Ends the threads and unloads the models. Waits for the requests still running."""
         self._scheduler.shut_down()
         self._pool.shutdown()
-        for versions in [*self.versions.values(), *self.removed]:
+        for versions in self.versions.values():
             versions.close()
 
     def lend(self, spec: model_pb2.ModelSpec) -> LoadedVersion:
@@ -260,12 +260,12 @@ class Models:
                 # Labels come last: they may only be of versions that serve.
                 old.configure(config, labels[config.name])
                 kept[config.name] = old
-        gone = [old for old in self.versions.values() if kept.get(old.name) is not old]
+        self.versions, before = kept, self.versions
+        gone = [old for old in before.values() if kept.get(old.name) is not old]
         for old in gone:
             old.cancel(ServingError(grpc.StatusCode.ABORTED, "another reload took it away"))
-        self.versions = kept
-        self.removed += gone
-        self.wake.set()
+        for versions in added:
+            self._on_new(versions)
         return added
 
     def _wait_for(self, added: Sequence[ModelVersions], deadline: float) -> None:
@@ -283,7 +283,7 @@ class Models:
             )
 
     def _new(self, config: ModelConfig) -> ModelVersions:
-        return ModelVersions(config, self.wake.set, self._settle_seconds)
+        return ModelVersions(config, self._settle_seconds)
 
     def _called(self, lent: LoadedVersion, signature: str, seconds: float, rows: int) -> None:
         self.metrics.call(lent.name, signature or DEFAULT_SIGNATURE, seconds, rows)

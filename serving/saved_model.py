@@ -143,8 +143,10 @@ class SavedModel:
         self.check(name, inputs)
         return self.call(name, inputs)
 
-    def warm_up(self) -> None:
+    def warm_up(self, before_each: Callable[[], None] = lambda: None) -> None:
         """Calls the model with the requests that lie beside it, or with made-up ones.
+
+        `before_each` is called before each; what it raises ends the warm-up.
 
         The first call builds and optimises the graph; no request should wait for that.
 
@@ -152,12 +154,13 @@ class SavedModel:
         NaN. Of the made-up ones variables that were not restored are errors, and NaN in answers to
         numbers: of a string a signature does not say what it should be.
         """
-        if not warmup.replay(self.path, self.predict):
-            self._call_with_made_up_images()
+        if not warmup.replay(self.path, self.predict, before_each):
+            self._call_with_made_up_images(before_each)
 
-    def _call_with_made_up_images(self) -> None:
+    def _call_with_made_up_images(self, before_each: Callable[[], None]) -> None:
         """Calls every signature whose inputs allow it once."""
         for name, signature in self._signatures.items():
+            before_each()
             try:
                 inputs = {alias: _example(each) for alias, each in signature.inputs.items()}
                 outputs = self.predict(name, inputs)

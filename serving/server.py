@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
 import signal
 import threading
@@ -26,13 +25,10 @@ from serving.settings import (
     TlsSettings,
 )
 from serving.versions import SETTLE_SECONDS
+from serving.watching import Watchers
 
 # Requests still running at the stop have this long to end.
 _GRACE_SECONDS = 10.0
-# A version that is being copied is looked at this often, however rare the polls are.
-_PENDING_SECONDS = 0.25
-
-_log = logging.getLogger(__name__)
 
 
 class Server:
@@ -84,15 +80,19 @@ class Server:
         self.rest_port = rest_port
         self.grpc_socket_path = grpc_socket_path
         self._grpc_options = grpc_options or {}
-        self._poll_seconds = poll_seconds
         self._tls = tls
         configs = by_path(models) if isinstance(models, Mapping) else models
+        self._watchers = Watchers(poll_seconds, self._tell_health)
         self._models = Models(
-            configs, max_message_bytes, batching, max_image_pixels, settle_seconds
+            configs,
+            max_message_bytes,
+            batching,
+            max_image_pixels,
+            settle_seconds,
+            self._watchers.start,
         )
         self._rest = RestServer(self._models, metrics_path, rest_timeout, rest_cors)
         self._grpc: GrpcServer | None = None
-        self._stopping = False
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Server:
@@ -109,14 +109,13 @@ class Server:
             if self.grpc_port is not None or self.grpc_socket_path:
                 self._grpc = loop.run(self._bind_grpc())
                 stack.callback(self._stop_grpc)
-            watcher = threading.Thread(target=self._watch, name="model-versions", daemon=True)
-            stack.callback(self._stop_watching, watcher)
             if self._grpc:
                 loop.run(self._grpc.start())
             if self.rest_port is not None:
                 loop.run(self._rest.start(listener, _GRACE_SECONDS))
-            watcher.start()
-            stack.callback(self._models.cancel)
+            stack.callback(self._watchers.stop, self._models.cancel)
+            for versions in self._models.versions.values():
+                self._watchers.start(versions)
             self._stack = stack.pop_all()
         return self
 
@@ -169,31 +168,14 @@ class Server:
         # The end of the interpreter is too late for gRPC to take its server apart.
         self._grpc = None
 
-    def _watch(self) -> None:
-        while not self._stopping:
-            self._models.wake.clear()
-            models = list(self._models.versions.values())
-            for versions in models:
-                try:
-                    versions.poll()
-                except Exception:  # nothing on a disk may end the watching
-                    _log.exception("looking for versions of %s failed", versions.name)
-            while self._models.removed:
-                self._models.removed.pop().close()
-            if self._grpc:
-                loop.run(self._grpc.set_health({each.name: each.available for each in models}))
-            pending = any(versions.pending for versions in models)
-            seconds = self._poll_seconds if self._poll_seconds > 0 else None
-            if pending:
-                seconds = min(seconds or _PENDING_SECONDS, _PENDING_SECONDS)
-            if not self._stopping:
-                self._models.wake.wait(seconds)
+    def _tell_health(self) -> None:
+        if self._grpc:
+            loop.run(self._set_health(self._grpc))
 
-    def _stop_watching(self, watcher: threading.Thread) -> None:
-        self._stopping = True
-        self._models.wake.set()
-        if watcher.ident is not None:
-            watcher.join()
+    async def _set_health(self, server: GrpcServer) -> None:
+        models = self._models.versions.values()
+        available = {each.name: each.available for each in models}
+        await server.set_health(available, [each.name for each in models if each.has_served])
 
 
 def _bracketed(host: str) -> str:

@@ -92,25 +92,25 @@ class LoadedVersion:
 class ModelVersions:
     """Keeps the versions of a model that its policy wants loaded, and lends them to requests.
 
-    `poll` is called by one thread, everything else by any. A version is whole when every file that
-    its saved_model.pb needs is there, nothing has changed for a while, and nothing changed while
-    it was loaded. A version that could not be loaded, or whose answers are NaN, is tried again only
-    when its files change; the next older one takes its place.
+    `poll` is called by one thread, everything else by any. `wake` is set when there is a reason to
+    poll at once. A version is whole when every file that its saved_model.pb needs is there, nothing
+    has changed for a while, and nothing changed while it was loaded. A version that could not be
+    loaded, or whose answers are NaN, is tried again only when its files change; the next older one
+    takes its place.
     """
 
     def __init__(
         self,
         config: ModelConfig,
-        on_idle: Callable[[], None] = lambda: None,
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
-        """`on_idle` is called when the last request on a replaced version has ended: poll then."""
         self.name = config.name
         self.config = config
         self.problem = ""
         self._polls = 0
+        self._has_served = False
         self._cancelled: ServingError | None = None
-        self._on_idle = on_idle
+        self.wake = threading.Event()
         self._settle_seconds = settle_seconds
         self._changed = threading.Condition()
         self._statuses: dict[int, VersionStatus] = {}
@@ -167,7 +167,7 @@ class ModelVersions:
                         grpc.StatusCode.FAILED_PRECONDITION,
                         f"model {self.name} cannot be served. {_reasons(failed)}",
                     )
-                if must_be_there and self._polls >= enough and not self._statuses:
+                if must_be_there and self._looked(enough) and not self._statuses:
                     raise ServingError(grpc.StatusCode.NOT_FOUND, self.problem)
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -190,20 +190,32 @@ class ModelVersions:
             def decided() -> bool:
                 if version in self._statuses:
                     return self._statuses[version].state in (AVAILABLE, UNLOADING, END)
-                return self._polls >= enough
+                return self._looked(enough)
 
             self._changed.wait_for(lambda: self._cancelled is not None or decided(), timeout)
             self._check_waiting()
             return version in self._serving
 
+    def _looked(self, polls: int) -> bool:
+        """Whether there have been so many polls; asks for one where there have not."""
+        if self._polls < polls:
+            self.wake.set()
+        return self._polls >= polls
+
     def configure(self, config: ModelConfig, labels: Mapping[str, int]) -> None:
         """From the next poll on, another policy; from now on, these labels."""
         self.config = dataclasses.replace(config, labels=labels)
+        self.wake.set()
 
     @property
     def available(self) -> bool:
         """Whether a version is being served."""
         return bool(self._serving)
+
+    @property
+    def has_served(self) -> bool:
+        """Whether a version is, or has been, served."""
+        return self._has_served
 
     @property
     def pending(self) -> bool:
@@ -235,7 +247,7 @@ class ModelVersions:
         for version, path in found:
             if self.config.specific and version not in self.config.specific:
                 continue
-            if len(wanted) == self.config.latest:
+            if self.cancelled or len(wanted) == self.config.latest:
                 break
             tried.add(version)
             if version in self._serving or self._take(version, path):
@@ -252,10 +264,16 @@ class ModelVersions:
         self.problem = problem
 
     def cancel(self, reason: ServingError) -> None:
-        """Ends all waiting, now and from now on, with this error."""
+        """Ends all waiting, and all loading at its next request, now and from now on."""
         with self._changed:
             self._cancelled = reason
             self._changed.notify_all()
+        self.wake.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` has been called."""
+        return self._cancelled is not None
 
     def _check_waiting(self) -> None:
         if self._cancelled:
@@ -311,13 +329,15 @@ class ModelVersions:
         model = None
         try:
             model = SavedModel(path)
-            model.warm_up()
+            model.warm_up(self._check_waiting)
+            self._check_waiting()
             if listing(path) == files:
                 return model
             self._set(VersionStatus(version, START, message="waiting: changed while it was loaded"))
         except Exception as error:  # whatever is wrong with it, the version served now goes on
             code, message = _explain(error)
-            _log.error("version %d of %s cannot be loaded: %s", version, self.name, message)
+            if error is not self._cancelled:
+                _log.error("version %d of %s cannot be loaded: %s", version, self.name, message)
             self._failed[version] = files
             self._set(VersionStatus(version, END, code, message))
         if model is not None:
@@ -328,6 +348,7 @@ class ModelVersions:
         """From now on; the versions that it takes the place of go on for a moment."""
         with self._changed:
             self._serving[new.version] = new
+            self._has_served = True
             self._statuses[new.version] = VersionStatus(new.version, AVAILABLE)
             self._changed.notify_all()
         _log.info("model %s: serving version %d", self.name, new.version)
@@ -335,14 +356,14 @@ class ModelVersions:
     def _retire(self, versions: set[int]) -> None:
         """Lends these versions no more."""
         with self._changed:
-            for version in versions:
+            for version in versions & self._serving.keys():
                 self._retired.append(self._serving.pop(version))
                 self._statuses[version] = VersionStatus(version, UNLOADING)
             self._changed.notify_all()
 
     def _released(self, loaded: LoadedVersion) -> None:
         if loaded in self._retired:
-            self._on_idle()
+            self.wake.set()
 
     def _unload_idle(self) -> None:
         with self._changed:

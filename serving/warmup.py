@@ -26,8 +26,10 @@ _MAX_TENSOR_BYTES = 2 << 30  # protobuf's own limit for a message
 Predict = Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
-def replay(path: str, predict: Predict) -> int:
+def replay(path: str, predict: Predict, before_each: Callable[[], None] = lambda: None) -> int:
     """Makes each request that lies beside the model in folder `path`; how many there were.
+
+    `before_each` is called before each; what it raises ends this.
 
     Raises ServingError: what the model or the file is refused for. Its message names the record.
     """
@@ -37,6 +39,7 @@ def replay(path: str, predict: Predict) -> int:
             raise invalid(
                 f"Number of warmup records exceeds the maximum ({_MAX_RECORDS}) at {path}"
             )
+        before_each()
         try:
             _replay(record, predict)
         except ServingError as error:

@@ -2,12 +2,16 @@
 
 import contextlib
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import numpy as np
 import pytest
+import tensorflow as tf
 from google.protobuf import text_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.client import Client, ServingError
@@ -20,6 +24,7 @@ from serving.model_config import (
     to_proto,
 )
 from serving.server import Server
+from serving.tensors import to_proto as tensor
 from serving.versions import ModelVersions
 
 from .test_versions import states
@@ -322,6 +327,56 @@ def test_a_reload_that_waits_holds_up_neither_others_nor_the_end(exports, base_p
         assert whole_health(server) == health_pb2.HealthCheckResponse.SERVING
         server.__exit__()
         assert "the server is stopping" in last.result()[1]
+
+
+def write_slow_warm_up(version):
+    """Two minutes of requests, none of them long."""
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.model_spec.signature_name = "spin"
+    log.predict_log.request.inputs["steps"].CopyFrom(tensor(np.array([2000])))
+    (version / "assets.extra").mkdir()
+    with tf.io.TFRecordWriter(str(version / "assets.extra" / "tf_serving_warmup_requests")) as file:
+        for _ in range(1000):
+            file.write(log.SerializeToString())
+
+
+def test_a_model_that_takes_long_to_load_holds_up_neither_others_nor_the_end(
+    exports, base_path, tmp_path, pixels
+):
+    shutil.copytree(exports[0], tmp_path / "slow" / "1")
+    write_slow_warm_up(tmp_path / "slow" / "1")
+    both = two_models(base_path, tmp_path / "slow")
+    all_three = two_models(base_path, tmp_path / "slow")
+    all_three.model_config_list.config.add(
+        name="third", base_path=str(base_path), model_platform="tensorflow"
+    )
+    with (
+        ThreadPoolExecutor(1) as pool,
+        Server({"small": base_path}, poll_seconds=0, settle_seconds=0) as server,
+        Client(f"127.0.0.1:{server.grpc_port}", timeout=100, retries=0) as waiting,
+        Client(f"127.0.0.1:{server.grpc_port}", timeout=60) as client,
+    ):
+        server.wait_until_available("small")
+        first = pool.submit(code_and_message, waiting.reload, both)
+        while state(client, "other") != "LOADING":
+            assert not first.done()
+        client.reload(all_three)
+        assert client.predict("third", list(pixels))
+        assert state(client, "other") == "LOADING"
+        server.__exit__()
+        assert "the server is stopping" in first.result()[1]
+        assert not [each.name for each in threading.enumerate() if each.name == "versions-of-other"]
+
+
+def test_without_polls_a_reload_is_looked_after_all_the_same(base_path, tmp_path, pixels):
+    with (
+        Server({"small": base_path}, poll_seconds=0, settle_seconds=0) as server,
+        Client(f"127.0.0.1:{server.grpc_port}", timeout=60) as client,
+    ):
+        server.wait_until_available("small")
+        assert code_and_message(client.reload, two_models(base_path, tmp_path))[0] == "UNKNOWN"
+        wrong = one_model(base_path, 'version_labels { key: "old" value: 7 }')
+        assert code_and_message(client.reload, wrong)[0] == "FAILED_PRECONDITION"
 
 
 @pytest.mark.parametrize("text", ["", 'model_config_list { config { name: "../x" } }'])

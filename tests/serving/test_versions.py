@@ -125,16 +125,15 @@ def test_the_memory_of_an_unloaded_version_is_given_back(small, exports, base_pa
 
 
 def test_the_last_request_on_an_old_version_asks_for_the_unloading(base_path, exports):
-    asked = threading.Event()
-    small = ModelVersions(ModelConfig("small", str(base_path)), on_idle=asked.set, settle_seconds=0)
+    small = ModelVersions(ModelConfig("small", str(base_path)), settle_seconds=0)
     small.poll()
     with small.lend(None):
         push(exports[1], base_path, 2)
         small.poll()
         with small.lend(None):
             pass
-        assert not asked.is_set()
-    assert asked.is_set()
+        assert not small.wake.is_set()
+    assert small.wake.is_set()
     small.close()
 
 
@@ -196,8 +195,8 @@ def test_a_version_that_changes_while_it_is_loaded_is_not_served(small, exports,
     changes = iter(["a\nb\nc\nd\n"])
 
     class Changing(versions.SavedModel):
-        def warm_up(self):
-            super().warm_up()
+        def warm_up(self, before_each):
+            super().warm_up(before_each)
             for text in changes:
                 labels.write_text(text)
 
