@@ -227,7 +227,7 @@ def test_reloading(three, pixels, tmp_path):
     images = list(pixels)
     both = "model_version_policy { specific { versions: 1 versions: 2 } }"
     with (
-        Server(from_proto(one_model(three)), poll_seconds=0.05) as server,
+        Server(from_proto(one_model(three)), poll_seconds=0.05, settle_seconds=0) as server,
         Client(f"127.0.0.1:{server.grpc_port}") as client,
     ):
         server.wait_until_available("small")
