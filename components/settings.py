@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -81,10 +82,15 @@ def check_choice(what: str, value: str, allowed: Iterable[str]) -> None:
 def parse(text: str) -> Any:
     """The value that a text stands for: JSON, or the text itself where it is none."""
     try:
-        # NaN and Infinity are no JSON, and no value of a recipe.
-        return json.loads(text, parse_constant=str)
+        # NaN and Infinity are no JSON, and no value of a recipe; nor is what a float cannot hold.
+        return json.loads(text, parse_constant=str, parse_float=_finite)
     except json.JSONDecodeError:
         return {"True": True, "False": False}.get(text, text)
+
+
+def _finite(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def assign(values: dict[str, Any], path: str, value: Any) -> None:
@@ -147,9 +153,10 @@ def _converted(path: str, value: Any, old: Any) -> Any:
         fits = isinstance(value, list)
     elif isinstance(old, str):
         fits = isinstance(value, (str, int, float))
-        value = str(value)
+        value = str(value) if fits else value
     else:
         fits = True
     if not fits:
-        raise RecipeError(f"{path} takes a value such as {json.dumps(old)}, not {value!r}")
+        given = "null" if value is None else repr(value)
+        raise RecipeError(f"{path} takes a value such as {json.dumps(old)}, not {given}")
     return value

@@ -18,14 +18,12 @@ from components import tasks
 from components.judge.benchmarks import all_benchmarks
 from components.preprocess import steps
 from components.settings import RecipeError, assign, check_choice, parse
-from pipelines import recipe_objects, tuning
+from pipelines import recipe_bounds, recipe_objects, tuning
 from pipelines.optimizers import named
+from pipelines.recipe_bounds import SIZES
 
 __all__ = ["SIZES", "Recipe", "RecipeError"]
 
-SIZES = ("small", "paper")
-STRATEGIES = ("one_device", "mirrored", "multi_worker")
-_HIGHEST_SEED = 2**32 - 1  # of NumPy's
 DATA_CHECKS = {
     "missing_classes": 0,
     "other_classes": 0,
@@ -33,11 +31,6 @@ DATA_CHECKS = {
     "drift": 0.1,
     "image_drift": 0.3,
     "anomalies": 0,
-}
-_PREPROCESS_CHOICES = {
-    "channels": (1, 3),
-    "fit": ("pad", "stretch", "crop"),
-    "mean": ("none", "per_pixel", "per_channel"),
 }
 
 
@@ -149,8 +142,7 @@ class Recipe:
     tune: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        check_choice("size", self.size, SIZES)
-        check_choice("strategy", self.strategy, STRATEGIES)
+        recipe_bounds.check({key: getattr(self, key) for key in recipe_bounds.KEYS})
         task = tasks.find(self.task)
         check_choice("protocol", self.protocol, task.protocols)
         whole = self.preprocess["fit"] == "stretch" and not self.preprocess.get("resize")
@@ -159,39 +151,24 @@ class Recipe:
                 f"{task.name} is answered about whole pictures: preprocess.fit must be stretch, "
                 "and preprocess.resize null"
             )
-        for key in self.task_args:
-            known = [f"task_args.{name}" for name in task.arguments]
-            check_choice("key", f"task_args.{key}", known)
-        object.__setattr__(self, "task_args", {**task.arguments, **self.task_args})
-        object.__setattr__(self, "thresholds", _checked_thresholds(self.thresholds, task))
+        filled = {
+            "task_args": recipe_bounds.task_args(self.task_args, task),
+            "thresholds": recipe_bounds.thresholds(self.thresholds, task),
+            "preprocess": {"resize": None, **self.preprocess},
+            "ingest": {**_INGEST, **self.ingest},
+            "data_checks": {**DATA_CHECKS, **self.data_checks},
+        }
+        if isinstance(self.optimizer, str):
+            filled["optimizer"] = named(self.optimizer)
+        for key, value in filled.items():
+            object.__setattr__(self, key, value)
         for benchmark in self.benchmarks:
             check_choice("benchmark", benchmark, all_benchmarks())
-        if isinstance(self.optimizer, str):
-            object.__setattr__(self, "optimizer", named(self.optimizer))
-        object.__setattr__(self, "preprocess", {"resize": None, **self.preprocess})
-        for key, allowed in _PREPROCESS_CHOICES.items():
-            if self.preprocess[key] not in allowed:
-                choices = " or ".join(map(str, allowed))
-                raise RecipeError(
-                    f"preprocess.{key} must be {choices}, not {self.preprocess[key]!r}"
-                )
-        _check_resize(self.preprocess)
-        object.__setattr__(self, "ingest", _checked_ingest(self.ingest))
-        for key in ("epochs", "batch_size", "steps_per_execution", "window"):
-            if getattr(self, key) < 1:
-                raise RecipeError(f"{key} must be 1 or more, not {getattr(self, key)}")
-        if not 0 <= self.seed <= _HIGHEST_SEED:
-            raise RecipeError(f"seed must be 0 to {_HIGHEST_SEED}, not {self.seed}")
-        share = self.validation_split
-        if share is not None and not 0 <= share < 1:
-            raise RecipeError(f"validation_split must be 0 or more, and below 1, not {share}")
         if "divide_on_plateau" in (self.optimizer or ()) and not self.held_out:
             raise RecipeError(
                 "optimizer.divide_on_plateau needs images that the training has not seen: set "
                 "validation_split, to 0.05 for instance"
             )
-        if self.distorted_copies < 0:
-            raise RecipeError(f"distorted_copies must be 0 or more, not {self.distorted_copies}")
         for key in ("augment", "benchmarks", "features"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
         steps.check(self.augment, self.preprocess, self.distorted_copies)
@@ -324,10 +301,6 @@ _STAGES_OF = {
 _RENAMED = {"dense": "fully_convolutional", "validation": "data_checks"}
 _KEYS = (*(entry.name for entry in dataclasses.fields(Recipe)), *_RENAMED)
 _INGEST = {"shorter_side": None, "format": "keep", "quality": 95}
-_FORMATS = ("keep", "png", "jpeg")
-_TRANSFER_KEYS = (
-    *("from", "layers", "examples_per_class", "benchmarks", "model_run", "transform_graph"),
-)
 _OTHERS_NETWORK = re.compile(r'\s*model\s*=(?!\s*"?keras_models\.)')
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
@@ -345,57 +318,14 @@ def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {_RENAMED.get(key, key): value for key, value in values.items()}
 
 
-def _checked_thresholds(
-    thresholds: Mapping[str, float | None], task: tasks.Task
-) -> dict[str, float | None]:
-    first = task.blessing[0]
-    # An accuracy of 0 is reached by any model, and no error is.
-    values = {first.name: None if first.less_is_better else 0.0, tasks.CHANGE: 0.002, **thresholds}
-    for key in values:
-        known = [f"thresholds.{name}" for name in (first.name, tasks.CHANGE)]
-        check_choice("key", f"thresholds.{key}", known)
-    return values
-
-
-def _check_resize(preprocess: Mapping[str, Any]) -> None:
-    resize = preprocess["resize"]
-    if resize is not None and not (isinstance(resize, int) and resize >= max(preprocess["size"])):
-        raise RecipeError(
-            f"preprocess.resize must be a number of pixels that covers preprocess.size "
-            f"{preprocess['size']}, or null, not {resize!r}"
-        )
-
-
-def _checked_ingest(ingest: Mapping[str, Any]) -> dict[str, Any]:
-    values = {**_INGEST, **ingest}
-    for key in values:
-        check_choice("key", f"ingest.{key}", [f"ingest.{known}" for known in _INGEST])
-    side, quality = values["shorter_side"], values["quality"]
-    if side is not None and (type(side) is not int or side < 1):
-        raise RecipeError(f"ingest.shorter_side must be a number of pixels, or null, not {side!r}")
-    if values["format"] not in _FORMATS:
-        choices = " or ".join(_FORMATS)
-        raise RecipeError(f"ingest.format must be {choices}, not {values['format']!r}")
-    if type(quality) is not int or not 1 <= quality <= 95:
-        raise RecipeError(f"ingest.quality must be 1 to 95, not {quality!r}")
-    return values
-
-
 def _checked_transfer(transfer: Mapping[str, Any]) -> dict[str, Any]:
     values = {"benchmarks": {}, "model_run": None, "transform_graph": None, **transfer}
-    for key in values:
-        check_choice("key", f"transfer.{key}", [f"transfer.{known}" for known in _TRANSFER_KEYS])
-    missing = [key for key in _TRANSFER_KEYS if key not in values]
-    if missing:
-        raise RecipeError(f"transfer needs {' and '.join(missing)}")
     values |= {key: list(values[key]) for key in ("layers", "examples_per_class")}
     for figures in values["benchmarks"].values():
         for benchmark in figures.values():
             check_choice("benchmark", benchmark, all_benchmarks())
     numbers = values["examples_per_class"]
-    if not values["layers"]:
-        raise RecipeError("transfer.layers must name one layer or more")
-    if not numbers or numbers != sorted(set(numbers)) or numbers[0] < 1:
+    if numbers != sorted(set(numbers)):
         raise RecipeError(
             f"transfer.examples_per_class must be ascending numbers from 1 on, not {numbers}"
         )

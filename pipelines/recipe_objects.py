@@ -11,14 +11,18 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components import trusted
+from components import bounds, trusted
+from components.bounds import Bound
 from components.settings import RecipeError, check_choice, near_matches
 from components.train.objects import ARGUMENTS, KINDS, OF_THE_RUN
 from pipelines import near_objects, source_code
+from pipelines.recipe_bounds import OPTIMIZER
 from pipelines.source_code import Arguments
 
 # Of an optimizer, what goes to a callback of this class instead.
 _CALLBACKS = {"divide_on_plateau": "keras_models.optimizers:DivideOnPlateau"}
+# Whose arguments have the meaning that their names have there.
+_LIBRARIES = ("keras", "keras_models")
 _TYPES: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "int": (int,),
@@ -94,8 +98,20 @@ def _check_spec(where: str, spec: Any, kind: str) -> None:
     values = {key: value for key, value in spec.items() if key != "class"}
     for key, value in values.items():
         _check_inner(f"{where}.{key}", value, ARGUMENTS[kind])
+        if "optimizer" in kind and key in OPTIMIZER and _is_of_a_library(spec["class"]):
+            _check_bound(f"{where}.{key}", value, OPTIMIZER[key])
     if found is not None:
         _check_values(where, values, found)
+
+
+def _is_of_a_library(path: str) -> bool:
+    return path.partition(":")[0].partition(".")[0] in _LIBRARIES
+
+
+def _check_bound(where: str, value: Any, bound: Bound) -> None:
+    """Of a plain value; an object, or what stands for a number of the run, is found when built."""
+    if not (isinstance(value, Mapping) or (isinstance(value, str) and value.startswith("$"))):
+        bounds.check(where, value, bound)
 
 
 def _check_inner(where: str, value: Any, kind: str) -> None:

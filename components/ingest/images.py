@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from components.bounds import MAX_PIXELS
 from components.ingest import structure
 
-# A small file can claim any size; decoding it would take the memory that it claims. 100 million
-# pixels is more than any camera in use gives.
-MAX_PIXELS = 100_000_000
 _PLAIN_MODES = ("L", "RGB")
 _FORMATS = ("PNG", "JPEG")
 TURNED = "turned upright"
@@ -93,6 +91,7 @@ def _opened(data: bytes) -> tuple[Image.Image, int]:
         raise ImageError("empty file")
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        # A small file can claim any size; decoding it would take the memory that it claims.
         if image.width * image.height > MAX_PIXELS:
             raise ImageError(
                 f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,} in all"

@@ -7,7 +7,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from components.ingest.images import MAX_PIXELS, TURNED, ImageError, decoded
+from components.bounds import MAX_PIXELS
+from components.ingest.images import TURNED, ImageError, decoded
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

@@ -74,7 +74,7 @@ def test_layers_of_the_recipes_own_network_are_not_asked_of_another(tmp_path, mo
         assert own.features == ()
         # As many classes as the data have: on these nobody knows yet, nor has the network its own.
         costs.check(own.on_data("photos/"))
-        assert recipe.override(["features=[5]", 'model="othernets:Net"']).features == (5,)
+        assert recipe.override(['features=["5"]', 'model="othernets:Net"']).features == ("5",)
     assert recipe.override([f"model={recipe.model}"]).features == recipe.features
 
 

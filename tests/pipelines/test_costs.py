@@ -23,7 +23,7 @@ NET = Recipe(
     optimizer={},
     epochs=1,
     batch_size=1,
-    preprocess={"size": [64, 64], "channels": 3, "fit": "pad", "mean": "none"},
+    preprocess={"size": [64, 64], "channels": 3, "fit": "pad", "range": [0, 1], "mean": "none"},
 )
 
 

@@ -3,13 +3,13 @@ import csv
 import importlib.util
 import itertools
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from components import tasks
-from pipelines import recipes
+from pipelines import recipe_bounds, recipes
 from pipelines.optimizers import OPTIMIZERS, named
 from pipelines.recipe import SIZES, Recipe, RecipeError
 
@@ -217,15 +217,15 @@ def test_the_last_assignment_holds():
         ("dataset=photos", ["dataset", "--data"]),
         ("full_data=true", ["full_data", "cannot be set"]),
         ("augment=flip", ["augment", "'flip'"]),
-        ("ingest.format=gif", ["ingest.format", "keep or png or jpeg", "'gif'"]),
+        ("ingest.format=gif", ["ingest.format", "keep or png or jpeg", '"gif"']),
         ("ingest.shorter_side=0", ["ingest.shorter_side", "0"]),
-        ("ingest.shorter_side=big", ["ingest.shorter_side", "'big'"]),
+        ("ingest.shorter_side=big", ["ingest.shorter_side", '"big"']),
         ("ingest.quality=100", ["ingest.quality", "1 to 95", "100"]),
         ("ingest.side=256", ["'ingest.side'", "ingest.shorter_side"]),
-        ("preprocess.fit=zoom", ["preprocess.fit", "pad or stretch or crop", "'zoom'"]),
+        ("preprocess.fit=zoom", ["preprocess.fit", "pad or stretch or crop", '"zoom"']),
         ("preprocess.resize=16", ["preprocess.resize", "[32, 32]", "16"]),
         ("distorted_copies=-1", ["distorted_copies", "0 or more", "-1"]),
-        ("seed=-1", ["seed must be 0 to 4294967295, not -1"]),
+        ("seed=-1", ["seed must be a whole number from 0 to 4294967295, not -1"]),
         ("weight_decay=NaN", ["weight_decay takes a value such as 0.0, not 'NaN'"]),
         ("features=conv1", ["features takes a value such as [", "not 'conv1'"]),
         ("preprocess.channels=2", ["preprocess.channels", "1 or 3"]),
@@ -247,6 +247,89 @@ def test_set_refuses_what_does_not_fit(assignment, words):
         LENET.override([assignment])
     for word in words:
         assert word in str(error.value)
+
+
+# What null or a value out of its range would have made fail late, or not at all.
+OUT_OF_BOUNDS = {
+    "data_checks=null": "data_checks must be values by name, {...}, not null",
+    "thresholds=null": "thresholds must be values by name, {...}, not null",
+    "preprocess=null": "preprocess must be values by name, {...}, not null",
+    "ingest=null": "ingest must be values by name, {...}, not null",
+    "optimizer=null": 'optimizer must be {"class": "MODULE:NAME", ...}, not null',
+    "model_args=null": "model_args must be values by name, {...}, not null",
+    "task_args=null": "task_args must be values by name, {...}, not null",
+    "loss=7": 'loss must be {"class": "MODULE:NAME", ...}, or null, not 7',
+    "tune=7": "tune must be values by name, {...}, or null, not 7",
+    "fixed=7": "fixed must be a text, or null, not 7",
+    "features=[7]": "features must be a list, each a text, not [7]",
+    "augment=[[]]": "augment must be a list, each values by name",
+    "preprocess.range=[0, 0]": "preprocess.range must be [lowest, highest], each a number",
+    "preprocess.range=[1, 0]": "the lowest below the highest, not [1, 0]",
+    "preprocess.range=[0, 1e999]": "preprocess.range must be",
+    "preprocess.range=[0]": "preprocess.range must be",
+    "preprocess.range=null": "preprocess.range takes a value such as [-0.1, 1.175], not null",
+    "preprocess.size=[0, 0]": "preprocess.size must be [height, width] in pixels, not [0, 0]",
+    "preprocess.size=[32]": "preprocess.size must be [height, width] in pixels, not [32]",
+    "preprocess.size=[32, 32.5]": "preprocess.size must be [height, width] in pixels",
+    "preprocess.size=[1000000, 1000000]": "preprocess.size makes pictures of 1000000 x 1000000",
+    "preprocess.resize=20000": "preprocess.resize makes pictures of 20000 x 20000",
+    "preprocess.channels=true": "preprocess.channels",
+    'preprocess={"size": [32, 32]}': "preprocess needs channels and fit and range and mean",
+    "ingest.shorter_side=1000000": "ingest.shorter_side makes pictures of 1000000 x 1000000",
+    "ingest.quality=null": "ingest.quality",
+    "thresholds.accuracy=2": "thresholds.accuracy must be a number from 0 to 1, or null, not 2",
+    "thresholds.accuracy=-0.1": "thresholds.accuracy must be a number from 0 to 1",
+    "thresholds.change=2": "thresholds.change must be a number from -1 to 1, not 2",
+    "data_checks.drift=-1": "data_checks.drift must be a number of 0 or more, not -1",
+    'data_checks={"drift": null}': "data_checks.drift must be a number of 0 or more, not null",
+    "data_checks.anomalies=-1": "data_checks.anomalies must be a whole number of 0 or more",
+    "batch_size=99999999999999999999": "batch_size must be a whole number of 1 or more",
+    "epochs=99999999999999999999": "epochs must be a whole number of 1 or more",
+    "steps_per_execution=0": "steps_per_execution must be a whole number of 1 or more",
+    "window=0": "window must be a whole number of 1 or more",
+    "weight_decay=-1": "weight_decay must be a number from 0",
+    "weight_decay=1e999": "weight_decay takes a value such as 0.0, not '1e999'",
+    "auxiliary_weight=-1": "auxiliary_weight must be a number from 0",
+    "validation_split=1": "validation_split must be 0 or more, and below 1, or null, not 1",
+    "optimizer.learning_rate=0": "optimizer.learning_rate must be a number above 0, not 0",
+    "optimizer.learning_rate=-1": "optimizer.learning_rate must be a number above 0, not -1",
+    "optimizer.learning_rate=null": "optimizer.learning_rate must be a number above 0, not null",
+    "optimizer.learning_rate=fast": 'optimizer.learning_rate must be a number above 0, not "fast"',
+    "optimizer.learning_rate.warmup_target=-1": "learning_rate.warmup_target must be a number of 0",
+    "optimizer.beta_1=2": "optimizer.beta_1 must be a number from 0 to 1, not 2",
+    "optimizer.clipnorm=0": "optimizer.clipnorm must be a number above 0, or null, not 0",
+}
+
+
+@pytest.mark.parametrize("assignment", OUT_OF_BOUNDS)
+def test_values_that_cannot_work_are_refused(assignment):
+    with pytest.raises(RecipeError) as error:
+        LENET.override([assignment])
+    assert OUT_OF_BOUNDS[assignment] in str(error.value)
+
+
+def test_each_key_has_its_bound():
+    keys = {entry.name for entry in fields(Recipe)}
+    assert keys == recipe_bounds.KEYS.keys()
+    for key, (known, _) in recipe_bounds.PARTS.items():
+        value = getattr(TRANSFER, key)
+        assert value.keys() == known.keys()
+    # Where a key is null by its own default, it may be.
+    for entry in fields(Recipe):
+        assert entry.default is not None or recipe_bounds.KEYS[entry.name].takes(None), entry.name
+
+
+def test_errors_in_a_unit_have_no_highest_threshold():
+    depth = recipes.find("eigen-depth")
+    assert depth.override(["thresholds.abs_rel=2"]).thresholds["abs_rel"] == 2
+    with pytest.raises(RecipeError, match=r"abs_rel must be a number from 0 to .*, or null"):
+        depth.override(["thresholds.abs_rel=-1"])
+
+
+def test_parts_that_are_left_out_have_their_defaults():
+    changed = LENET.override(['data_checks={"drift": 0.5}', 'ingest={"quality": 80}'])
+    assert changed.data_checks == {**LENET.data_checks, "drift": 0.5}
+    assert changed.ingest == {**LENET.ingest, "quality": 80}
 
 
 def test_json_with_an_unknown_key_is_refused():
@@ -346,11 +429,13 @@ def test_transfer_can_be_set_part_by_part():
     ("assignment", "words"),
     [
         ("transfer.layer=[]", ["'transfer.layer'", "transfer.layers?"]),
-        ("transfer.layers=[]", ["transfer.layers", "one layer"]),
+        ("transfer.layers=[]", ["transfer.layers must be a list of 1 or more, each a text"]),
         ("transfer.layers=pool5", ["transfer.layers", "'pool5'"]),
         ("transfer.examples_per_class=[5, 1]", ["ascending", "[5, 1]"]),
-        ("transfer.examples_per_class=[0, 1]", ["from 1 on", "[0, 1]"]),
+        ("transfer.examples_per_class=[0, 1]", ["each a whole number of 1 or more", "[0, 1]"]),
         ("transfer.examples_per_class=[]", ["examples_per_class"]),
+        ("transfer.from=null", ["transfer.from", "not null"]),
+        ('transfer.benchmarks={"a": "b"}', ["transfer.benchmarks must be values by name"]),
     ],
 )
 def test_transfer_refuses_what_does_not_fit(assignment, words):

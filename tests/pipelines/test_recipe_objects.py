@@ -130,7 +130,7 @@ def test_what_there_is_may_be_set(setting):
         ("loss=map_criterion", '"keras_models.losses:MAPCriterion"}?'),
         ("loss=crossentropy", '"keras.losses:SparseCategoricalCrossentropy", "from_logits": true}'),
         ("loss=keras.losses:Hinge", 'did you mean {"class": "keras.losses:Hinge"}?'),
-        ("optimizer=null", 'optimizer must be {"class": "MODULE:NAME", ...}, not None'),
+        ("optimizer=null", 'optimizer must be {"class": "MODULE:NAME", ...}, not null'),
         ('optimizer={"class": "adam"}', "did you mean keras.optimizers:Adam?"),
         ("optimizer.learning_rate.class=CosinDecay", "keras.optimizers.schedules:CosineDecay?"),
         ("optimizer=adm", "did you mean adam or adamw"),

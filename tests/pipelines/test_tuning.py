@@ -54,7 +54,7 @@ def test_a_block_of_ones_own():
             {"trials": 1, "space": {"batch_size": [64, "many"]}},
             "batch_size takes a value such as 128",
         ),
-        ({"trials": 1, "space": {"batch_size": [64, 0]}}, "batch_size must be 1 or more"),
+        ({"trials": 1, "space": {"batch_size": [64, 0]}}, "batch_size must be a whole number"),
         ({"space": {"batch_size": 64}}, "a list of values or"),
         ({"space": {"batch_size": []}}, "a list of values or"),
         ({"space": {"weight_decay": {"low": 1, "high": 0.1}}}, "numbers low < high"),
