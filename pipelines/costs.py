@@ -124,29 +124,36 @@ def _counted(recipe: Recipe) -> Recipe:
     return replace(base, dataset=recipe.dataset)
 
 
-def check(recipe: Recipe) -> None:
-    """Builds the recipe's network, without values for its weights. Imports Keras.
+def check(recipe: Recipe, is_here: bool = True) -> None:
+    """Builds a recipe's network, without values for its weights, and tries its loss. Imports Keras.
+
+    Args:
+      recipe: what is to be run.
+      is_here: whether this machine trains it, and has to have the memory.
 
     Raises:
-      ValueError: an argument that it does not have or refuses, too small an input, or a network
-        that could not be served once it is trained, with its `features` for instance.
+      ValueError: an argument that it does not have or refuses, too small an input, a network that
+        could not be served once it is trained, with its `features` for instance, or that cannot be
+        trained with this optimizer and this loss.
     """
-    if recipe.transfer:
-        return  # The other recipe's run has built it.
     import keras
 
-    from components.train import graph
+    from components.train import checks, graph
 
+    task, plain = tasks.find(recipe.task), recipe.for_stage("train")
+    checks.check_optimizer(plain)
     with keras.StatelessScope(initialize_variables=False):
-        _, classes, model = _network(recipe)
+        _, classes, model = _network(_counted(recipe))
         if recipe.loss is None and type(model).compute_loss is keras.Model.compute_loss:
             raise ValueError(f"{recipe.model} computes no loss of its own, and the recipe has none")
-        try:
-            graph.check(
-                model, tasks.find(recipe.task), classes, recipe.features, recipe.fully_convolutional
-            )
-        except ValueError as error:
-            raise ValueError(f"{recipe.model}: {error}") from error
+        if not recipe.transfer:  # The other recipe's run has tried it.
+            try:
+                graph.check(model, task, classes, recipe.features, recipe.fully_convolutional)
+            except ValueError as error:
+                raise ValueError(f"{recipe.model}: {error}") from error
+        if is_here:
+            checks.check_memory(model)
+        checks.check_losses(model, plain, classes)
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
 

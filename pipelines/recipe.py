@@ -169,6 +169,11 @@ class Recipe:
                 "optimizer.divide_on_plateau needs images that the training has not seen: set "
                 "validation_split, to 0.05 for instance"
             )
+        if "divide_on_plateau" in (self.optimizer or ()) and self.strategy == "multi_worker":
+            raise RecipeError(
+                "optimizer.divide_on_plateau needs the history of all epochs, which one of several "
+                "workers alone has: give them the rates by steps"
+            )
         for key in ("augment", "benchmarks", "features"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
         steps.check(self.augment, self.preprocess, self.distorted_copies)

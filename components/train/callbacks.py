@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from components import progress, tasks
+from components import progress
 from components.train import state
-from components.train.network import PLATEAU
-from keras_models.optimizers import DivideOnPlateau
 
 STAGE = "Trainer"
 _STATE = "state"
@@ -103,17 +101,6 @@ def _saved_epochs(folder: str) -> list[int]:
 
 def _plain(epoch: int, logs: dict[str, Any] | None) -> dict[str, float]:
     return {"epoch": epoch + 1} | {key: float(value) for key, value in (logs or {}).items()}
-
-
-def plateau(recipe: Mapping[str, Any], checkpoint: EpochCheckpoint) -> list[DivideOnPlateau]:
-    """What divides the recipe's rate, to be called before the checkpoint, which then holds it."""
-    arguments = recipe["optimizer"].get(PLATEAU)
-    if arguments is None:
-        return []
-    task = tasks.find(recipe["task"])
-    mode = "min" if task.monitor_less_is_better else "max"
-    watched = {} if "monitor" in arguments else {"monitor": task.monitor, "mode": mode}
-    return [DivideOnPlateau(checkpoint.history, **watched, **arguments)]
 
 
 class EpochFacts(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from components.tasks import Task
 from keras_models.classification.building import recursion
 from keras_models.classification.fully_convolutional import fully_convolutional as at_every_position
 
+# What TensorFlow adds to its messages: where it was.
+_TENSORFLOWS = re.compile(r"\{\{.*?\}\} | \[Op:\w+\].*")
+_MOST_SHOWN = 300  # characters of a message
 # Their layers can be saved.
 _LIBRARIES = ("keras", "keras_models")
 
@@ -125,10 +129,12 @@ def _check_saving(layer: keras.Layer) -> None:
         name = type(layer).__name__
         raise ValueError(
             f"{name} cannot be saved: give it a get_config() that returns the arguments of "
-            f"{name}.__init__(), and pass **kwargs on to super().__init__() ({_first_line(error)})"
+            f"{name}.__init__(), pass **kwargs on to super().__init__(), and put "
+            f"@keras.saving.register_keras_serializable() above it ({first_line(error)})"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def first_line(error: Exception) -> str:
+    """Of what an error says, the first line; the name of its class where it says nothing."""
+    lines = _TENSORFLOWS.sub("", str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[0] if len(lines[0]) <= _MOST_SHOWN else f"{lines[0][:_MOST_SHOWN]}..."

@@ -10,14 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components import tasks
 from components.train import data
 from components.train.graph import functional
-from components.train.objects import build, build_network
+from components.train.learning import losses, optimizer_of
+from components.train.objects import build_network
 from keras_models.optimizers import CurvatureOptimizer, with_curvature
-
-# Of an optimizer's arguments, the one that a callback takes.
-PLATEAU = "divide_on_plateau"
 
 
 def compiled_model(
@@ -34,13 +31,10 @@ def compiled_model(
     model = build_network(recipe["model"], input_shape, classes, recipe["model_args"])
     model = functional(model, input_shape)
     _penalize(model, recipe["weight_decay"])
-    epoch = data.steps_per_epoch(train, recipe)
-    arguments = {key: value for key, value in recipe["optimizer"].items() if key != PLATEAU}
-    steps = {"steps": epoch * recipe["epochs"], "steps_per_epoch": epoch}
-    optimizer = build(arguments, "optimizer", **steps)
+    optimizer = optimizer_of(recipe, data.steps_per_epoch(train, recipe))
     model.compile(
         optimizer=optimizer,
-        **_losses(model, recipe),
+        **losses(model, recipe),
         jit_compile=recipe["jit_compile"],
         steps_per_execution=recipe["steps_per_execution"],
     )
@@ -48,24 +42,6 @@ def compiled_model(
     model.optimizer.build(model.trainable_variables)
     # In 16 bits the model's optimizer is Keras' that scales the loss, which is refused.
     return with_curvature(model) if isinstance(optimizer, CurvatureOptimizer) else model
-
-
-def _losses(model: keras.Model, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Losses, their weights and metrics, as `Model.compile` takes them."""
-    watched = list(tasks.find(recipe["task"]).watched)
-    if recipe["loss"] is None:
-        return {"loss": None, "metrics": watched or None}
-    if "class" not in recipe["loss"]:
-        # By the names of the outputs, which are those of the targets.
-        return {"loss": {name: build(loss, "loss") for name, loss in recipe["loss"].items()}}
-    auxiliary = len(model.outputs) - 1
-    if not auxiliary:
-        return {"loss": build(recipe["loss"], "loss"), "metrics": watched or None}
-    return {
-        "loss": [build(recipe["loss"], "loss") for _ in model.outputs],
-        "loss_weights": [1.0] + [recipe["auxiliary_weight"]] * auxiliary,
-        "metrics": [watched] + [[]] * auxiliary,
-    }
 
 
 def _penalize(model: keras.Model, weight_decay: float) -> None:

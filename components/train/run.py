@@ -18,8 +18,9 @@ from components.examples import label_names
 from components.preprocess.transform import centre
 from components.settings import applied
 from components.train import data, fitting, warmup, workers
-from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport, plateau
-from components.train.network import PLATEAU, compiled_model, for_outputs, precision
+from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
+from components.train.learning import plateau
+from components.train.network import compiled_model, for_outputs, precision
 from components.train.signatures import ServingModule
 from components.train.strategy import is_chief, strategy
 from keras_models.optimizers import StopOnDivergence
@@ -96,12 +97,7 @@ def _fit(model, recipe, train, validation, checkpoint, first_epoch, model_run_di
     watched = tasks.find(recipe["task"]).watched
     report = ProgressReport(recipe["epochs"], steps, watched)
     callbacks = [StopOnDivergence(), EpochFacts(watched), report]
-    if PLATEAU in recipe["optimizer"] and recipe["strategy"] == "multi_worker":
-        raise ValueError(
-            f"optimizer.{PLATEAU} needs the history of all epochs, which the chief alone has: "
-            "give the rates by steps to several workers"
-        )
-    callbacks += plateau(recipe, checkpoint)
+    callbacks += plateau(recipe, checkpoint.history)
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]

@@ -21,8 +21,9 @@ from components import tasks
 from components.examples import label_names
 from components.settings import applied
 from components.train import data
-from components.train.callbacks import EpochCheckpoint, EpochFacts, plateau
+from components.train.callbacks import EpochCheckpoint, EpochFacts
 from components.train.fitting import fit
+from components.train.learning import plateau
 from components.train.network import compiled_model, for_outputs, precision
 from components.train.strategy import strategy
 from components.tune.orders import Order, SearchFacts
@@ -99,7 +100,12 @@ def _train(
             validation_data=for_outputs(
                 model, data.validation_batches(held_out, recipe), train.targets
             ),
-            callbacks=[EpochFacts(watched), _Finite(), *plateau(recipe, checkpoint), checkpoint],
+            callbacks=[
+                EpochFacts(watched),
+                _Finite(),
+                *plateau(recipe, checkpoint.history),
+                checkpoint,
+            ],
             verbose=2,
         )
     return {**checkpoint.history[-1], "seconds": time.monotonic() - started}

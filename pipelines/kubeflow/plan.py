@@ -52,6 +52,7 @@ def plan(parameters: Mapping[str, Any], expected: Collection[str]) -> dict[str, 
 
     Raises:
       RecipeError: an override that no recipe takes, or one that changes which steps there are.
+      ValueError: a network, an optimizer or a loss that could not be trained with.
       SourceError: data that cannot be trained on.
     """
     recipe = Recipe.from_json(parameters["recipe"])
@@ -60,8 +61,10 @@ def plan(parameters: Mapping[str, Any], expected: Collection[str]) -> dict[str, 
     recipe = recipe.override(parameters["overrides"])
     paths = of_cluster(parameters["root"])
     _keep_downloads(paths)
+    from pipelines import costs
     from pipelines.kubeflow.compiling import tfx_specification
 
+    costs.check(recipe, is_here=False)
     data, steps = _data(recipe)
     beam = Beam.from_plain(json.loads(parameters["beam"]))
     made = values(tfx_specification(recipe, data, paths, "", beam))

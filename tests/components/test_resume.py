@@ -13,8 +13,9 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import examples, tasks, trusted
 from components.train import data, fitting, run, state
-from components.train.callbacks import EpochCheckpoint, plateau
-from components.train.network import PLATEAU, compiled_model, precision
+from components.train.callbacks import EpochCheckpoint
+from components.train.learning import PLATEAU, plateau
+from components.train.network import compiled_model, precision
 from components.train.objects import build
 from components.train.strategy import strategy
 from keras_models import layers
@@ -101,7 +102,7 @@ def train(images, recipe, folder: Path, epochs: int | None = None):
     with precision(recipe["mixed_precision"]), strategy("one_device").scope():
         model = compiled_model(recipe, images, 10)
         first = checkpoint.restore(model)
-    callbacks = [*plateau(recipe, checkpoint), checkpoint, Cut(epochs)]
+    callbacks = [*plateau(recipe, checkpoint.history), checkpoint, Cut(epochs)]
     batches = data.training_batches(images, recipe, first)
     steps = data.steps_per_epoch(images, recipe)
     epochs_left = range(first, recipe["epochs"])

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from components import tasks
@@ -23,6 +24,7 @@ PARTS = {
         "placed": ("parsed", "settings"),
         "trained": ("parsed", "placed"),
         "fitted": ("targets", "model"),
+        "sample": ("count", "size", "classes"),
         "truths": ("features",),
     },
     "answers": {
@@ -101,6 +103,40 @@ def test_it_has_the_functions_that_stages_call(task):
             for wanted, parameter in zip(parameters, given, strict=True):
                 assert wanted in ("_", parameter), f"{module}.{name}"
             assert getattr(part, name).__doc__, f"{module}.{name}"
+
+
+@every_task
+def test_a_sample_of_its_targets_is_what_a_training_has(task):
+    found = task.part("targets").sample(4, (6, 8), len(NAMES) if task.has_classes else None)
+    assert len(found) == 4
+    parsed = tf.io.parse_example(_stored(task), task.part("targets").FEATURES)
+    settings = {"size": [6, 8], "fit": "stretch"}
+    if task.part("targets").MOVES:
+        parsed = {name: value[0] for name, value in parsed.items()}
+        one = task.part("targets").trained(parsed, task.part("targets").placed(parsed, settings))
+        assert (found.dtype, found.shape[1:]) == (one.dtype, one.shape)
+        return
+    several = task.part("targets").trained(parsed, {})
+    assert (found.dtype, found.shape) == (several.dtype, several.shape)
+
+
+def _stored(task):
+    """The task's stored truths as serialised examples."""
+
+    def feature(value):
+        if isinstance(value, bytes):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+    columns = STORED[task.name]
+    return [
+        tf.train.Example(
+            features=tf.train.Features(feature={key: feature(value) for key, value in row.items()})
+        ).SerializeToString()
+        for row in (
+            dict(zip(columns, each, strict=True)) for each in zip(*columns.values(), strict=True)
+        )
+    ]
 
 
 @every_task

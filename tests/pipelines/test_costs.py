@@ -241,6 +241,125 @@ def test_what_could_not_be_served_is_refused_before_training(
     assert words in str(error.value)
 
 
+LEARNING = """
+import keras
+
+
+def Softmax(input_shape, classes):
+    layers = keras.layers
+    return keras.Sequential([layers.Flatten(), layers.Dense(classes, activation="softmax")])
+
+
+def Nested(input_shape, classes):
+    return keras.Sequential([Softmax(input_shape, classes), keras.layers.Reshape((classes,))])
+
+
+def Operation(input_shape, classes):
+    image = keras.Input(input_shape)
+    scores = keras.layers.Dense(classes)(keras.layers.Flatten()(image))
+    return keras.Model(image, keras.ops.sigmoid(scores))
+
+
+@keras.saving.register_keras_serializable()
+class Called(keras.Model):
+    def __init__(self, input_shape=None, classes=None, **kwargs):
+        super().__init__(**kwargs)
+        self.classes, self.flat = classes, keras.layers.Flatten()
+        self.scores = keras.layers.Dense(classes)
+
+    def call(self, images):
+        return self.scores(self.flat(images))
+
+    def get_config(self):
+        return {**super().get_config(), "classes": self.classes}
+
+
+@keras.saving.register_keras_serializable()
+class CalledSoftmax(Called):
+    def call(self, images):
+        return keras.ops.softmax(super().call(images))
+
+
+class Unsaved(keras.losses.Loss):
+    def call(self, truths, answers):
+        return keras.ops.mean(answers, -1)
+
+    def get_config(self):
+        raise NotImplementedError("no config")
+
+
+class NoNumber(keras.losses.Loss):
+    def call(self, truths, answers):
+        return keras.ops.log(-1.0 - keras.ops.square(answers[:, 0]))
+"""
+SGD = '{"class": "keras.optimizers:SGD", "learning_rate": 0.1%s}'
+STEPS = (
+    '{"class": "keras.optimizers.schedules:PiecewiseConstantDecay", "boundaries": [3], '
+    '"values": %s}'
+)
+LOSS = 'loss={"class": "%s"}'
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("model=learning:Called", None),
+        ("model=learning:Softmax", "the network ends in softmax, and gives probabilities"),
+        ("model=learning:Nested", "ends in softmax"),
+        ("model=learning:Operation", "ends in sigmoid"),
+        ("model=learning:CalledSoftmax", "ends in softmax"),
+        ("loss.from_logits=false", "loss.from_logits must be true: networks give logits"),
+        (LOSS % "keras.losses:SparseCategoricalCrossentropy", "loss.from_logits must be true"),
+        (LOSS % "keras.losses:MeanSquaredError", "(None, 10), and what classification data say"),
+        ('loss={"class": "keras.losses:CategoricalCrossentropy", "from_logits": true}', "(None,)"),
+        (LOSS % "keras_models.losses:LogDepthLoss", "cannot take what the network gives"),
+        (LOSS % "keras_models.losses:MAPCriterion", None),
+        (LOSS % "learning:Unsaved", "Unsaved cannot be saved: its get_config() fails (no config)"),
+        (LOSS % "learning:NoNumber", "it is nan"),
+        ("optimizer.learning_rate=" + STEPS % "[0, 0]", "learning_rate gives the rates 0, 0,"),
+        ("optimizer.learning_rate=" + STEPS % "[1]", "length of boundaries should be 1 less"),
+        ("optimizer=" + SGD % ', "divide_on_plateau": {}', None),
+        ("optimizer=" + SGD % ', "divide_on_plateau": {"patience": 0}', "patience must be 1"),
+        (
+            "optimizer=" + SGD % ', "divide_on_plateau": {"monitor": "val_acuracy"}',
+            "divide_on_plateau.monitor 'val_acuracy': did you mean val_accuracy",
+        ),
+        ('optimizer.divide_on_plateau={"patience": 2}', "and learning_rate is a schedule"),
+        ("preprocess.size=[9999, 9999]", "needs more than"),
+    ],
+)
+def test_what_could_not_learn_is_refused_before_training(setting, words, tmp_path, monkeypatch):
+    (tmp_path / "learning.py").write_text(LEARNING)
+    monkeypatch.setenv(trusted.VARIABLE, "learning")
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = recipes.find("lenet-relu").override([setting])
+    if words is None:
+        costs.check(recipe)
+        return
+    with pytest.raises(ValueError) as error:
+        costs.check(recipe)
+    assert words in str(error.value)
+    assert "function_node" not in str(error.value)
+
+
+def test_losses_of_several_outputs_and_of_maps_are_tried():
+    depth = recipes.find("eigen-depth")
+    costs.check(depth.override([LOSS % "keras.losses:MeanSquaredError"]))
+    logits = '{"class": "keras.losses:%s", "from_logits": true}'
+    for name, loss in (("eigen-depth", "Sparse%s"), ("googlenet", "%s")):
+        recipe = recipes.find(name).override(
+            [f"loss={logits % (loss % 'CategoricalCrossentropy')}"]
+        )
+        with pytest.raises(ValueError, match="cannot take what the network gives"):
+            costs.check(recipe)
+
+
+def test_a_transfers_own_loss_is_tried():
+    transfer = recipes.find("transfer-cifar-resnet20-mnist")
+    with pytest.raises(ValueError, match=r"loss\.from_logits must be true"):
+        costs.check(transfer.override(["loss.from_logits=false"]))
+
+
 def test_a_network_without_a_loss_is_refused():
     with pytest.raises(ValueError, match="LeNet5 computes no loss of its own"):
         costs.check(recipes.find("lenet").override(["loss=null"]))

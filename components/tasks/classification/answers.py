@@ -9,11 +9,13 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from components.activations import of_probabilities
+
 _CLASSIFY, _REGRESS = "classify", "regress"
 
 
 def check(model: keras.Model, classes: int | None) -> None:
-    """Whether each output of a network is a score for each class.
+    """Whether each output of a network is a logit for each class.
 
     Raises:
       ValueError: it is not.
@@ -23,6 +25,11 @@ def check(model: keras.Model, classes: int | None) -> None:
             raise ValueError(
                 f"the network gives {tuple(output.shape)}; wanted is a score for each class, "
                 f"{(None, classes)}"
+            )
+        if (name := of_probabilities(output)) is not None:
+            raise ValueError(
+                f"the network ends in {name}, and gives probabilities; wanted are the logits "
+                "before it: the served model makes probabilities of them, and the loss takes logits"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -29,6 +29,12 @@ def fitted(targets: tf.Tensor, model: keras.Model) -> Any:
     """The numbers once for each output: auxiliary classifiers learn them too."""
     outputs = len(model.outputs)
     return targets if outputs == 1 else (targets,) * outputs
+
+
+def sample(count: int, size: Sequence[int], classes: int | None) -> tf.Tensor:
+    """Numbers of classes as a training has them, int64 [count], to try a loss with."""
+    del size
+    return tf.range(count, dtype=tf.int64) % classes
 
 
 def truths(features: Mapping[str, np.ndarray]) -> np.ndarray:

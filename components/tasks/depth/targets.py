@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -50,6 +50,12 @@ def fitted(targets: tf.Tensor, model: keras.Model) -> Any:
         return found
 
     return keras.tree.map_structure(at_answers, model.output)
+
+
+def sample(count: int, size: Sequence[int], classes: int | None) -> tf.Tensor:
+    """Depths as a training has them, float32 [count, height, width, 1], to try a loss with."""
+    del classes
+    return tf.random.stateless_uniform([count, *size, 1], [0, 0], 0.5, 8.0)
 
 
 def truths(features: Mapping[str, np.ndarray]) -> list[np.ndarray]:
