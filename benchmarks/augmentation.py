@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from tfx_bsl.public import tfxio
 
-from components import examples
+from components import examples, tasks
 from components.preprocess.transform import preprocessing_fn
 from components.train import data
 from components.train.network import compiled_model
@@ -77,7 +77,8 @@ def analysed(folder: Path, recipe: dict) -> data.Images:
         found = read | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, config))
         _ = found | tft_beam.WriteTransformFn(graph)
         _ = metadata | tft_beam.WriteMetadata(f"{graph}/metadata", pipeline)
-    return data.Images([str(folder / "*.gz")], tft.TFTransformOutput(graph))
+    task = tasks.find(recipe["task"])
+    return data.Images([str(folder / "*.gz")], tft.TFTransformOutput(graph), task)
 
 
 def bare(images: data.Images, batch_size: int, antialias: bool) -> tf.data.Dataset:

@@ -19,7 +19,7 @@ import tensorflow_transform as tft
 from rich.console import Console
 from rich.table import Table
 
-from components import examples
+from components import examples, tasks
 from components.train import data
 from components.train.callbacks import ProgressReport
 from components.train.run import compiled_model
@@ -58,10 +58,10 @@ def main() -> None:
     last = next((run for run in reversed(summaries) if run["transform_graph"]), None)
     if last is None:
         parser.error(f"{arguments.root} holds no run of {arguments.recipe}; do one first")
-    images = data.Images(
-        [f"{last['examples']}/Split-train/*"], tft.TFTransformOutput(last["transform_graph"])
-    )
     recipe = json.loads(recipes.find(arguments.recipe).to_json())
+    task = tasks.find(recipe["task"])
+    graph = tft.TFTransformOutput(last["transform_graph"])
+    images = data.Images([f"{last['examples']}/Split-train/*"], graph, task)
     if arguments.no_augment:
         recipe |= {"augment": [], "distorted_copies": 0}
     epochs, steps = recipe["epochs"], data.steps_per_epoch(images, recipe)
