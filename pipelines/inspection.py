@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from components.ingest import sources
+from components.ingest import features, sources
 from components.ingest.rooms import settings as rooms
 from components.ingest.sources import Source, SourceError
 from components.settings import near_matches
@@ -25,7 +25,6 @@ from pipelines.recipe import DATA_CHECKS
 
 _CLASSES = 20
 _SHOWN = 10
-_SEVERAL_CLASSES = ("detection", "segmentation")
 _MNIST_LICENCE = "CC BY-SA 3.0"
 _PREPARED_NOW = "TFDS compares a download with the checksum that it has on record"
 _PREPARED_BEFORE = (
@@ -196,7 +195,7 @@ def screen(found: Inspection) -> Group:
 def _counts(found: Inspection) -> Table:
     splits = found.verdict.splits
     # An image holds one class, or as many as its objects and pixels are of.
-    several = found.source.task in _SEVERAL_CLASSES
+    several = "label" not in features.needed(found.source.task)
     table = table_of("class, images that hold it" if several else "class", *splits)
     for column in table.columns[1:]:
         column.justify = "right"

@@ -6,14 +6,24 @@
 | `image/sha256`, `image/id` | hash of the content as it was found; the name in the source | all |
 | `label`, `label/text` | number and name of the class | classification, video |
 | `objects/bbox` | ymin, xmin, ymax, xmax of each object in 0..1, one after the other | detection |
-| `objects/label`, `objects/label/text`, `objects/difficult` | one of each an object | detection |
+| `objects/label`, `objects/label/text` | number and name of the class of each object | detection |
+| `objects/difficult`, `objects/crowd` | whether (1) an object is marked so; see below | detection |
+| `objects/area` | pixels of each object, in the image as it was annotated | detection |
+| `objects/mask` | a PNG of the image's size for each object: 255 in it, 0 around it | detection |
 | `depth/encoded` | 16-bit PNG, millimetres; 0: not measured | depth |
 | `normals/encoded` | PNG, 255 (n + 1) / 2; x to the right, y down, z into the scene | normals |
 | `segmentation/encoded` | 8-bit PNG of class numbers | segmentation |
 | `target/encoded` | the image that the network is to make of the image | restoration |
 | `frames/encoded` | the frames in their order; `image/encoded` is the first | video |
 | `keypoints` | y, x of each point in 0..1 | pose |
+| `keypoints/visible` | of each point 0: not marked, 1: hidden, 2: seen | pose |
+| `torso` | ymin, xmin, ymax, xmax of the person's torso in 0..1 | pose |
 | `pair/encoded`, `same` | the other image, and whether (1) both show the same | verification |
+| `text` | what is written in the image | transcription |
+
+VOC's difficult objects are not counted, found or not. COCO's crowds are boxes around many objects,
+which any number of answers may match. An area stays that of the original where an image is resized,
+because COCO's protocol counts small and large objects by it. A point that is not marked is at 0, 0.
 """
 
 from __future__ import annotations
@@ -31,16 +41,11 @@ from PIL import Image
 # TFDS' copies of tf.train.Example and its parts: a worker that ingests starts without TensorFlow.
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
-from components.ingest import features, images
+from components.ingest import feature_checks, features, images
 from components.ingest.features import FEATURES
 from components.ingest.images import ImageError
 
 FORMATS = ("keep", "png", "jpeg")
-# A feature that says where something is in the image, so that the image must not be turned.
-_PLACES = ("objects/bbox", "keypoints", "depth/encoded", "normals/encoded", "segmentation/encoded")
-# Of the same size as the image, and resized to the nearest pixel: a mean of two classes, of two
-# depths on both sides of an edge or of two normals is none that the scene has.
-_MAPS = ("depth/encoded", "normals/encoded", "segmentation/encoded")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MILLIMETRES = 1000.0
 # What 16 bits hold.
@@ -56,7 +61,8 @@ class Record:
       identifier: names the example in its source.
       features: by the names of `FEATURES`. An image is the bytes of a PNG or JPEG file, or pixels:
         uint8 [H, W], [H, W, 1] or [H, W, 3]. A depth is a 16-bit PNG of millimetres, or an array
-        [H, W] or [H, W, 1] of floats in metres or integers in millimetres. `image/height`,
+        [H, W] or [H, W, 1] of floats in metres or integers in millimetres. A mask is a PNG, or
+        pixels bool [H, W]. `image/height`,
         `image/width` and `image/id` are filled in; so is `image/sha256`, unless the reader knows
         the hash of what the example was made of.
     """
@@ -145,13 +151,13 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
     if unknown := set(record.features) - set(FEATURES):
         raise ValueError(f"the example contract has no {', '.join(sorted(unknown))}")
     given = dict(record.features)
-    features.check_kinds(given)
+    feature_checks.check_kinds(given)
     found = _shown(given)
-    if found.converted == images.TURNED and any(name in given for name in _PLACES):
+    if found.converted == images.TURNED and features.names_where(given, "is_place"):
         raise ImageError("turned by its EXIF data: what is annotated may lie elsewhere")
     size = found.image.size
-    given |= features.checked_objects(given, *size) | features.checked_points(given, *size)
-    features.check_numbers(given)
+    given |= feature_checks.checked_places(given, *size)
+    feature_checks.check_numbers(given)
 
     contents = [given["image/encoded"]] if "image/encoded" in given else [*given["frames/encoded"]]
     # Pairs that share one photograph are not the same pair.
@@ -165,8 +171,10 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
     given["image/width"], given["image/height"] = new
     if "frames/encoded" in given:
         given["frames/encoded"] = _frames(given["frames/encoded"], new, encoding)
-    for name in _MAPS:
-        if name in given:
+    for name in features.names_where(given, "is_map"):
+        if FEATURES[name].several:
+            given[name] = [_map(name, each, size, new) for each in given[name]]
+        else:
             given[name] = _map(name, given[name], size, new)
     if "target/encoded" in given:
         target = _decoded(given["target/encoded"], "target")
@@ -186,7 +194,7 @@ def as_example(features: Mapping[str, Any]) -> tf_example_pb2.Example:
     example = tf_example_pb2.Example()
     made = example.features.feature
     for name, value in features.items():
-        _fill(made[name], FEATURES[name], value)
+        _fill(made[name], FEATURES[name].kind, value)
     return example
 
 
@@ -305,11 +313,13 @@ def _check_target(target: tuple[int, int], size: tuple[int, int]) -> None:
 def _map(
     name: str, value: bytes | np.ndarray, size: tuple[int, int], new: tuple[int, int]
 ) -> bytes:
-    what = name.partition("/")[0]
+    what = name.removesuffix("/encoded")
     if name == "depth/encoded":
         pixels = _millimetres(value)
     elif name == "segmentation/encoded":
         pixels = _class_numbers(value)
+    elif name == "objects/mask":
+        pixels = _mask(value)
     else:
         pixels = np.asarray(_decoded(value, what).image)
     height, width = pixels.shape[:2]
@@ -356,6 +366,24 @@ def _class_numbers(value: bytes | np.ndarray) -> np.ndarray:
             f"{image.format} of mode {image.mode}"
         )
     return np.asarray(image)
+
+
+def _mask(value: bytes | np.ndarray) -> np.ndarray:
+    """uint8 [H, W], 0 and 255."""
+    if isinstance(value, np.ndarray):
+        pixels = value
+    else:
+        image = _opened(value, "objects/mask")
+        pixels = np.asarray(image)
+        if image.format != "PNG" or image.mode not in ("1", "L") or not _is_binary(pixels):
+            raise ImageError("objects/mask: a PNG of two values, 0 and 255, is needed")
+    if pixels.ndim != 2 or not pixels.size:
+        raise ImageError(f"objects/mask: {pixels.dtype} {list(pixels.shape)} are no mask")
+    return np.where(pixels, 255, 0).astype(np.uint8)
+
+
+def _is_binary(pixels: np.ndarray) -> bool:
+    return pixels.dtype == bool or bool(((pixels == 0) | (pixels == 255)).all())
 
 
 def _opened(data: bytes, what: str) -> Image.Image:

@@ -1,128 +1,136 @@
-"""The features of the example contract, and whether the values of one example fit them."""
+"""The features of the example contract as data, and which tasks they serve. Imports nothing heavy.
+
+What each feature holds is the table at the head of `components.ingest.contract`. A new feature is a
+row there and a row of `FEATURES`; a kind of data that no task answers yet is a row of `TRUTHS`.
+"""
 
 from __future__ import annotations
 
-import math
-import reprlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from components.ingest.images import ImageError
+from components import tasks
 
 BYTES, INTEGERS, FLOATS = "bytes", "integers", "floats"
-FEATURES: Mapping[str, str] = {
-    "image/encoded": BYTES,
-    "image/height": INTEGERS,
-    "image/width": INTEGERS,
-    "image/sha256": BYTES,
-    "image/id": BYTES,
-    "label": INTEGERS,
-    "label/text": BYTES,
-    "objects/bbox": FLOATS,
-    "objects/label": INTEGERS,
-    "objects/label/text": BYTES,
-    "objects/difficult": INTEGERS,
-    "depth/encoded": BYTES,
-    "normals/encoded": BYTES,
-    "segmentation/encoded": BYTES,
-    "target/encoded": BYTES,
-    "frames/encoded": BYTES,
-    "keypoints": FLOATS,
-    "pair/encoded": BYTES,
-    "same": INTEGERS,
+BOXES, POINTS = "objects/bbox", "keypoints"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What the values of a feature are.
+
+    Attributes:
+      kind: `BYTES`, `INTEGERS` or `FLOATS`.
+      several: whether an example has any number of values, and not one.
+      of: of which feature's boxes or points there is one value each.
+      is_text: whether the bytes are UTF-8.
+      is_place: whether it says where something is in the image, which must then not be turned.
+      is_map: whether it is a picture of the image's size that is resized to the nearest pixel: a
+        mean of two classes, of two depths on both sides of an edge or of two normals is none that
+        the scene has.
+      is_input: whether it is a picture beside the image, so that a task which does not look at it
+        is not served by such examples.
+      may_lack: whether a task that reads it takes examples without it.
+    """
+
+    kind: str
+    several: bool = False
+    of: str = ""
+    is_text: bool = False
+    is_place: bool = False
+    is_map: bool = False
+    is_input: bool = False
+    may_lack: bool = False
+
+
+def _of_objects(kind: str, **more: bool) -> Feature:
+    return Feature(kind, several=True, of=BOXES, **more)
+
+
+_MAP = Feature(BYTES, is_place=True, is_map=True)
+FEATURES: Mapping[str, Feature] = {
+    "image/encoded": Feature(BYTES),
+    "image/height": Feature(INTEGERS),
+    "image/width": Feature(INTEGERS),
+    "image/sha256": Feature(BYTES, is_text=True),
+    "image/id": Feature(BYTES, is_text=True),
+    "label": Feature(INTEGERS),
+    "label/text": Feature(BYTES, is_text=True, may_lack=True),
+    BOXES: Feature(FLOATS, several=True, is_place=True),
+    "objects/label": _of_objects(INTEGERS),
+    "objects/label/text": _of_objects(BYTES, is_text=True, may_lack=True),
+    "objects/difficult": _of_objects(INTEGERS, may_lack=True),
+    "objects/crowd": _of_objects(INTEGERS, may_lack=True),
+    "objects/area": _of_objects(FLOATS, may_lack=True),
+    "objects/mask": _of_objects(BYTES, is_place=True, is_map=True),
+    "depth/encoded": _MAP,
+    "normals/encoded": _MAP,
+    "segmentation/encoded": _MAP,
+    "target/encoded": Feature(BYTES),
+    "frames/encoded": Feature(BYTES, several=True, is_input=True),
+    POINTS: Feature(FLOATS, several=True, is_place=True),
+    "keypoints/visible": Feature(INTEGERS, several=True, of=POINTS, may_lack=True),
+    "torso": Feature(FLOATS, several=True, is_place=True, may_lack=True),
+    "pair/encoded": Feature(BYTES, is_input=True),
+    "same": Feature(INTEGERS),
+    "text": Feature(BYTES, is_text=True),
 }
-_PER_OBJECT = ("objects/label", "objects/label/text", "objects/difficult")
-_SEVERAL = ("objects/", "frames/", "keypoints")  # Of the others there is one value.
-_TEXTS = ("image/id", "image/sha256", "label/text", "objects/label/text")
-# Annotators count pixels from 0 or from 1: a box may end this far outside, and is cut there.
-_SLACK_PIXELS = 1.0
-_MOST_TEXT = 200  # of a reason that shows a value
+# By what data are for, the features without which they are not. Tasks say their own.
+TRUTHS: Mapping[str, tuple[str, ...]] = {
+    "classification": ("label",),
+    "detection": (BOXES, "objects/label"),
+    "segmentation": ("segmentation/encoded",),
+    "depth": ("depth/encoded",),
+    "normals": ("normals/encoded",),
+    "video": ("frames/encoded", "label"),
+    "restoration": ("target/encoded",),
+    "verification": ("pair/encoded", "same"),
+    "pose": (POINTS,),
+    "transcription": ("text",),
+}
 
 
-def check_kinds(given: Mapping[str, Any]) -> None:
-    """Whether the values are of the kind that the contract has them as."""
-    for name, value in given.items():
-        fits = _are_bytes if FEATURES[name] == BYTES else _are_numbers
-        if not fits(name, value):
-            kind = "text in UTF-8" if name in _TEXTS else FEATURES[name]
-            shown = reprlib.repr(value)[:_MOST_TEXT]
-            raise ImageError(f"{name} should be {kind}, not {shown}")
+def known_tasks() -> tuple[str, ...]:
+    """What examples may be for: the tasks, and what is read though no task answers it yet."""
+    return tuple(dict.fromkeys((*tasks.names(), *TRUTHS)))
 
 
-def _are_bytes(name: str, value: Any) -> bool:
-    several = name.startswith(_SEVERAL) and not isinstance(value, (str, bytes))
-    values = value if several else [value]
-    if name in _TEXTS:
-        return all(isinstance(each, (str, bytes)) and _is_utf8(each) for each in values)
-    return all(isinstance(each, (bytes, np.ndarray)) for each in values)
+def needed(task: str) -> tuple[str, ...]:
+    """The features without which an example is of no use to one of `known_tasks`."""
+    if task not in tasks.names():
+        return TRUTHS[task]
+    found = tasks.find(task)
+    looked_at = (each.feature for each in found.inputs if each.feature in _INPUTS)
+    named = dict.fromkeys((*looked_at, *found.features))
+    return tuple(name for name in named if not FEATURES[name].may_lack)
 
 
-def _is_utf8(value: str | bytes) -> bool:
-    try:
-        _ = value.decode() if isinstance(value, bytes) else value.encode()
-    except UnicodeError:
-        return False
-    return True
+def served(*given: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that examples serve.
+
+    Args:
+      *given: the features that they have, what they were made for first; several where a source can
+        be read in several ways.
+    """
+    found: dict[str, None] = {}
+    for features in given:
+        places = {name: _places(needed(name), features) for name in known_tasks()}
+        fitting = [name for name, place in places.items() if place is not None]
+        found |= dict.fromkeys(sorted(fitting, key=lambda name: places[name]))
+    return tuple(found)
 
 
-def _are_numbers(name: str, value: Any) -> bool:
-    try:
-        numbers = np.asarray(value)
-    except ValueError:  # Lists of several lengths.
-        return False
-    several = name.startswith(_SEVERAL)
-    if several != (numbers.ndim > 0) or (name in _PER_OBJECT and numbers.ndim != 1):
-        return False
-    if FEATURES[name] == FLOATS:
-        return not numbers.size or numbers.dtype.kind in "iubf"
-    is_whole = numbers.dtype.kind in "iub"
-    return not numbers.size or (is_whole and numbers.max() <= np.iinfo(np.int64).max)
+def _places(wanted: Sequence[str], given: Sequence[str]) -> list[int] | None:
+    """Where in `given` the wanted features are; None where examples do not serve."""
+    passed_over = _INPUTS & {*given} - {*wanted}
+    if passed_over or not {*wanted} <= {*given}:
+        return None
+    return sorted(map(given.index, wanted))
 
 
-def checked_objects(given: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
-    """The boxes, cut at the image's sides."""
-    if "objects/bbox" not in given:
-        return {}
-    boxes = np.asarray(given["objects/bbox"], np.float64).reshape(-1)
-    if len(boxes) % 4:
-        raise ImageError(f"objects/bbox: {len(boxes)} numbers are no boxes of four")
-    boxes = boxes.reshape(-1, 4)
-    for name in _PER_OBJECT:
-        if name in given and len(given[name]) != len(boxes):
-            raise ImageError(f"{len(boxes)} boxes and {len(given[name])} of {name}")
-    slack = _SLACK_PIXELS / np.array([height, width, height, width], np.float64)
-    for number, box in enumerate(boxes):
-        text = "(" + ", ".join(f"{each:.4g}" for each in box) + ")"
-        if not np.isfinite(box).all() or (box < -slack).any() or (box > 1 + slack).any():
-            raise ImageError(f"box {number} {text} lies outside the image")
-        ymin, xmin, ymax, xmax = np.clip(box, 0, 1)
-        if ymax <= ymin or xmax <= xmin:
-            raise ImageError(f"box {number} {text} is empty: ymin, xmin, ymax, xmax are expected")
-    return {"objects/bbox": np.clip(boxes, 0, 1).reshape(-1).tolist()}
+def names_where(features: Collection[str], flag: str) -> list[str]:
+    """Those of the features that have a flag of `Feature`."""
+    return [name for name in features if getattr(FEATURES[name], flag)]
 
 
-def checked_points(given: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
-    if "keypoints" not in given:
-        return {}
-    points = np.asarray(given["keypoints"], np.float64).reshape(-1)
-    if len(points) % 2:
-        raise ImageError(f"keypoints: {len(points)} numbers are no points of two")
-    points = points.reshape(-1, 2)
-    slack = _SLACK_PIXELS / np.array([height, width], np.float64)
-    for number, (y, x) in enumerate(points):
-        if not (math.isfinite(y) and math.isfinite(x)):
-            raise ImageError(f"keypoint {number} is NaN or infinite")
-        if (points[number] < -slack).any() or (points[number] > 1 + slack).any():
-            raise ImageError(f"keypoint {number} ({y:.4g}, {x:.4g}) lies outside the image")
-    return {"keypoints": np.clip(points, 0, 1).reshape(-1).tolist()}
-
-
-def check_numbers(given: Mapping[str, Any]) -> None:
-    """Some sets give their unlabelled images the number -1."""
-    labels = [given["label"]] if "label" in given else []
-    if any(label < 0 for label in (*labels, *given.get("objects/label", ()))):
-        raise ImageError("unknown label")
-    if given.get("same", 0) not in (0, 1):
-        raise ImageError(f"same must be 0 or 1, not {given['same']}")
+_INPUTS = {name for name, feature in FEATURES.items() if feature.is_input}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import extras, tasks
-from components.ingest import class_folders, table
+from components import extras
+from components.ingest import class_folders, features, table
 from components.ingest.class_folders import IMAGE_SUFFIXES
 from components.ingest.labels import LABELS_FILE, listed_labels
 from components.ingest.regular_files import SourceError
@@ -21,16 +21,6 @@ from components.ingest.walk import is_system
 
 VIDEO_SUFFIXES = (".avi", ".mkv", ".mov", ".mp4", ".mpg", ".webm")
 SPLITS = ("train", "test")
-# What examples may be for: the tasks, and what is read though no network of ours answers it yet.
-TASKS = tuple(
-    dict.fromkeys(
-        (
-            *tasks.names(),
-            *("detection", "segmentation", "normals", "video", "restoration", "verification"),
-            "pose",
-        )
-    )
-)
 # The names under which the MNIST site published its files; Fashion-MNIST and others keep them.
 IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
 CSV_FILE = "labels.csv"
@@ -54,7 +44,8 @@ class Source:
         `prepare` has run.
       patterns: file pattern below `base` by split; one pattern called `all` is split by content.
       name: the TFDS name.
-      task: what its examples are for, one of `TASKS`; empty for a TFDS name until `prepare`.
+      task: what its examples are for, one of `features.known_tasks()`;
+        empty for a TFDS name until `prepare`.
       pattern: of one span of many, the path with {SPAN} and its like; `base` is the span's folder.
       span: its number; None for the newest there is when the pipeline runs.
     """
@@ -223,8 +214,9 @@ def _tfrecord_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
     for split, pattern in values.files.items():
         if not tfrecord_files(folder, pattern):
             raise SourceError(f"{path}: no file of {split} matches {pattern}")
-    if values.task not in TASKS:
-        raise SourceError(f"{path}: unknown task {values.task!r}; allowed are {', '.join(TASKS)}")
+    known = features.known_tasks()
+    if values.task not in known:
+        raise SourceError(f"{path}: unknown task {values.task!r}; allowed are {', '.join(known)}")
     return tuple(
         (split, values.files[split]) for split in ("all", *SPLITS) if split in values.files
     )
@@ -254,12 +246,22 @@ def _tfrecord_tasks(folder: Path) -> tuple[str, ...]:
 # VOC, COCO, pairs.
 
 
+# What VOC's folders give, read in one of two ways.
+_VOC_OBJECTS = ("objects/bbox", "objects/label")
+_VOC_CLASS_MAPS = ("segmentation/encoded",)
+
+
+def has_class_maps(task: str) -> bool:
+    """Whether a task needs VOC's pictures of classes, and not its objects."""
+    return set(_VOC_CLASS_MAPS) <= {*features.needed(task)}
+
+
 def voc_lists(folder: Path | str, task: str) -> dict[str, str]:
     """The list of image names of each split, as paths below the folder; none where none is there.
 
     Training is on `trainval` where a labelled `test` is there, as in the papers on VOC 2007.
     """
-    lists = os.path.join("ImageSets", "Segmentation" if task == "segmentation" else "Main")
+    lists = os.path.join("ImageSets", "Segmentation" if has_class_maps(task) else "Main")
     for names in _VOC_LISTS:
         paths = [os.path.join(lists, f"{name}.txt") for name in names]
         if all((Path(folder) / path).is_file() for path in paths):
@@ -279,7 +281,7 @@ def _voc_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
 
 def _voc_tasks(folder: Path) -> tuple[str, ...]:
     has_classes = (folder / "SegmentationClass").is_dir()
-    return ("detection", "segmentation") if has_classes else ("detection",)
+    return features.served(_VOC_OBJECTS, *[_VOC_CLASS_MAPS] * has_classes)
 
 
 def coco_files(folder: Path) -> dict[str, str]:
@@ -328,45 +330,51 @@ def _pair_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
     return (("all", "*/*"),)
 
 
-def _serves(task: str) -> Callable[[Path], tuple[str, ...]]:
-    return lambda folder: (task,)
+def _gives(*names: str) -> Callable[[Path], tuple[str, ...]]:
+    """The tasks that examples with these features serve, whatever the folder."""
+    return lambda folder: features.served(names)
 
 
 # Kind; whether a folder is of it; its patterns, checked; what it is for. The first that fits.
 _LAYOUTS: tuple[tuple[str, Callable, Callable, Callable], ...] = (
-    ("idx", lambda f: any(f.glob(IDX_PATTERNS["train"])), idx_patterns, _serves("classification")),
+    ("idx", lambda f: any(f.glob(IDX_PATTERNS["train"])), idx_patterns, _gives("label")),
     ("tfrecord", _is_tfrecord, _tfrecord_patterns, _tfrecord_tasks),
-    ("csv", lambda f: (f / CSV_FILE).is_file(), _csv_table, _serves("classification")),
+    ("csv", lambda f: (f / CSV_FILE).is_file(), _csv_table, _gives("label")),
     ("voc", lambda f: any(f.glob("Annotations/*.xml")), _voc_patterns, _voc_tasks),
-    ("coco", lambda f: any(f.glob("annotations/*.json")), _coco_patterns, _serves("detection")),
+    (
+        "coco",
+        lambda f: any(f.glob("annotations/*.json")),
+        _coco_patterns,
+        _gives("objects/bbox", "objects/label", "objects/mask"),
+    ),
     (
         "pairs",
         lambda f: (f / "input").is_dir() and (f / "target").is_dir(),
         _pair_patterns,
-        _serves("restoration"),
+        _gives("target/encoded"),
     ),
     (
         "lfw",
         lambda f: any((f / name).is_file() for name in (LFW_LIST, *_LFW_LISTS)),
         _lfw_patterns,
-        _serves("verification"),
+        _gives("pair/encoded", "same"),
     ),
     (
         "splits",
         lambda f: bool(class_folders.splits(f)),
         _split_folders,
-        _serves("classification"),
+        _gives("label"),
     ),
     (
         "folder",
         lambda f: class_folders.holds(f, IMAGE_SUFFIXES),
         _class_folders,
-        _serves("classification"),
+        _gives("label"),
     ),
     (
         "video",
         lambda f: class_folders.holds(f, VIDEO_SUFFIXES),
         _video_folders,
-        _serves("video"),
+        _gives("frames/encoded", "label"),
     ),
 )

@@ -111,12 +111,14 @@ class CocoImage(BaseModel):
 
 
 class CocoAnnotation(BaseModel):
-    """An object: x, y, width and height in pixels."""
+    """An object: x, y, width and height in pixels; polygons, or run lengths; pixels."""
 
     image_id: _Id
     category_id: _Id
     bbox: Annotated[list[_Number], Field(min_length=4, max_length=4)]
     iscrowd: bool | None = None
+    segmentation: list[list[_Number]] | dict[str, Any] | None = None
+    area: _Number | None = None
 
 
 class CocoFile(BaseModel):

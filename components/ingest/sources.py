@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from components.ingest import class_folders, spans
+from components.ingest import class_folders, features, spans
 from components.ingest.layouts import (
     CSV_FILE,
     SPLITS,
@@ -81,8 +81,8 @@ def resolve(dataset: str, task: str | None = None) -> Source:
       dataset: `"mnist"` (in the box), `"rooms"` and `"rooms:KEY=VALUE,..."` (rendered),
         `"cifar10"`, `"tfds:NAME"`, or a folder in one of the layouts of docs/data.md; with {SPAN}
         and its like (`components.ingest.spans`), the newest span.
-      task: what the examples are wanted for (`layouts.TASKS`); by default the first that the data
-        serve.
+      task: what the examples are wanted for (`features.known_tasks()`); by default the first that
+        the data serve.
 
     Raises:
       SourceError: no such folder, no images in it, images of one class only, rooms with a value
@@ -95,18 +95,19 @@ def resolve(dataset: str, task: str | None = None) -> Source:
     if dataset.startswith("tfds:"):
         name = dataset.removeprefix("tfds:")
         known = _TFDS_TASKS.get(without_version(name).partition("/")[0], "")
-        return for_task(Source("tfds", "", (), name, task=known), task, (known,) if known else ())
+        served = features.served(features.TRUTHS[known]) if known else ()
+        return for_task(Source("tfds", "", (), name, task=known), task, served)
     if dataset == "mnist":
         folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
         source, served = recognised(folder)
     elif rooms.is_named(dataset):
         # TFX wants a pattern for each split.
         patterns = tuple((split, split) for split in SPLITS)
-        source, served = Source("rooms", rooms.parse(dataset).name, patterns), rooms.TASKS
-        source = replace(source, task=served[0])
+        served = features.served(rooms.FEATURES)
+        source = Source("rooms", rooms.parse(dataset).name, patterns, task=served[0])
     elif "://" in dataset:
-        source, served = Source("folder", dataset.rstrip("/"), (("all", "*/*"),)), ()
-        served = (source.task,)
+        source = Source("folder", dataset.rstrip("/"), (("all", "*/*"),))
+        served = features.served(features.TRUTHS[source.task])
     else:
         folder = Path(dataset).expanduser()
         if not folder.is_dir():

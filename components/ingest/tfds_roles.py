@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tensorflow_datasets.core import features as kinds
 
+from components.ingest.features import served
 from components.ingest.layouts import SourceError
 
 # Where the kinds leave a choice, or none, by the builder's name without its configuration.
@@ -21,8 +22,9 @@ _NAMED: Mapping[str, Mapping[str, str]] = {
     "scene_parse150": {"segmentation": "annotation"},
 }
 _CLASSES_OF_PIXELS = ("segmentation", "mask", "annotation", "label")
-# Objects that a paper's protocol does not count.
-_NOT_COUNTED = ("is_difficult", "is_crowd")
+# As VOC and COCO have them inside the sequence of the objects, and FLIC beside the image.
+_OF_OBJECTS = {"difficult": "is_difficult", "crowd": "is_crowd", "area": "area"}
+_POINTS = ("xcoords", "ycoords")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ class Roles:
 
     Attributes:
       image, label, depth, segmentation, target, video: features of that name.
-      objects: the sequence of the objects; `box`, `object_label`, `not_counted` are inside it.
+      objects: the sequence of the objects; `box`, `object_label`, `difficult`, `crowd` and `area`
+        are inside it.
+      columns, rows: the places of points, in pixels; NaN where one is not marked.
+      torso: the box of the person's torso.
     """
 
     image: str = ""
@@ -39,27 +44,38 @@ class Roles:
     objects: str = ""
     box: str = ""
     object_label: str = ""
-    not_counted: str = ""
+    difficult: str = ""
+    crowd: str = ""
+    area: str = ""
     depth: str = ""
     segmentation: str = ""
     target: str = ""
     video: str = ""
+    columns: str = ""
+    rows: str = ""
+    torso: str = ""
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """What the examples serve, the first what they were made for."""
         if self.video:
-            return ("video",) if self.label else ()
+            return served((*_GIVEN["video"], *_GIVEN["label"])) if self.label else ()
         if not self.image:
             return ()
-        found = {
-            "detection": self.objects,
-            "depth": self.depth,
-            "restoration": self.target,
-            "classification": self.label,
-            "segmentation": self.segmentation,
-        }
-        return tuple(task for task, name in found.items() if name)
+        given = [names for role, names in _GIVEN.items() if role != "video" and getattr(self, role)]
+        return served([name for names in given for name in names])
+
+
+# What an example has by the role of a builder's feature, what it was made for first.
+_GIVEN: Mapping[str, tuple[str, ...]] = {
+    "video": ("frames/encoded",),
+    "objects": ("objects/bbox", "objects/label"),
+    "depth": ("depth/encoded",),
+    "target": ("target/encoded",),
+    "columns": ("keypoints",),
+    "label": ("label",),
+    "segmentation": ("segmentation/encoded",),
+}
 
 
 def roles(name: str, info: Any) -> Roles:
@@ -80,6 +96,7 @@ def roles(name: str, info: Any) -> Roles:
         "depth": _first(features, _is_depth),
         "segmentation": _first(features, _is_classes_of_pixels),
         **_objects(features, given),
+        **_pose(features),
     }
     found |= {key: value for key, value in given.items() if key in _FIELDS}
     taken = set(found.values())
@@ -94,8 +111,9 @@ def roles(name: str, info: Any) -> Roles:
     if not made.tasks:
         listed = "; ".join(f"{key}: {kind!r}" for key, kind in features.items())
         raise SourceError(
-            f"tfds:{name} has no images with labels, boxes, depths, classes of pixels or targets, "
-            f"and no labelled videos, that could be told by their kinds; its features are {listed}"
+            f"tfds:{name} has no images with labels, boxes, depths, classes of pixels, points or "
+            "targets, and no labelled videos, that could be told by their kinds; its features are "
+            f"{listed}"
         )
     return made
 
@@ -160,9 +178,17 @@ def _objects(features: Mapping[str, Any], given: Mapping[str, str]) -> dict[str,
             "objects": key,
             "box": box,
             "object_label": _preferred(labels, wanted),
-            "not_counted": _first(inner, lambda name, _: name in _NOT_COUNTED),
+            **{role: name for role, name in _OF_OBJECTS.items() if name in inner},
         }
     return {}
+
+
+def _pose(features: Mapping[str, Any]) -> dict[str, str]:
+    """The places of a person's points, and the torso."""
+    if not {*_POINTS} <= {*features}:
+        return {}
+    torso = _first(features, lambda _, kind: isinstance(kind, kinds.BBoxFeature))
+    return dict(zip(("columns", "rows", "torso"), (*_POINTS, torso), strict=True))
 
 
 def _sequences(features: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

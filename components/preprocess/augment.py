@@ -24,7 +24,7 @@ _RASTERS = {
     "normals": ("NEAREST", 0.0),
 }
 _POINTS, _BOXES, _NORMALS, _DEPTH = "keypoints", "objects/bbox", "normals", "depth"
-_TARGET, _FRAMES = "target", "frames"
+_TARGET, _FRAMES, _MASKS = "target", "frames", "objects/mask"
 _OF_BOXES = "objects/"
 
 
@@ -188,20 +188,20 @@ def augment_example(
         `segmentation` [H, W, 1], `depth` [H, W, 1] and `normals` [H, W, 3] as (x, y, z) with x to
         the right and y down, `frames` [F, H, W, C] of a video, and `target` [k H, k W, C], k a
         whole number, in 0..255; `keypoints` [K, 2] as (y, x) and `objects/bbox` [B, 4] as (ymin,
-        xmin, ymax, xmax), all in 0..1 of the image's sides; `objects/...` [B] of the boxes.
-        Anything else stays as it is.
+        xmin, ymax, xmax), all in 0..1 of the image's sides; `objects/mask` [B, H, W, 1] and
+        others `objects/...` [B] of the boxes. Anything else stays as it is.
       steps: as of `augment`, sampling steps too.
       seed: int64 [2].
       size: height and width of the result; cut at random out of what the steps leave.
       axes: of `pca_colour`.
 
     Returns:
-      The same features. Masks are moved by nearest neighbours, and hold 255 where nothing is known;
-      depth and normals hold 0 there. An image that is enlarged by s shows what is s times as near:
-      depths are divided by s (Eigen, Puhrsch, Fergus 2014, section 3.4). Keypoints outside of the
-      image have places outside of 0..1; boxes end at its borders, and are left out where nothing of
-      them is inside. Colours change in all frames alike, and in the target, to which no noise is
-      added.
+      The same features. Maps are moved by nearest neighbours. A segmentation holds 255 where
+      nothing is known; masks of objects, depth and normals hold 0 there. An image that is enlarged
+      by s shows what is s times as near: depths are divided by s (Eigen, Puhrsch, Fergus 2014,
+      section 3.4). Keypoints outside of the image have places outside of 0..1; boxes end at its
+      borders, and are left out where nothing of them is inside. Colours change in all frames alike,
+      and in the target, to which no noise is added.
 
     Raises:
       ValueError: an unknown step.
@@ -335,6 +335,10 @@ def _move(features: Mapping[str, tf.Tensor], motion: Motion) -> dict[str, tf.Ten
         frames = features[_FRAMES]
         together = geometry.resample(_stacked(frames)[None], motion)[0]
         moved[_FRAMES] = _unstacked(together, frames)
+    if _MASKS in features:
+        masks = features[_MASKS]
+        together = geometry.resample(_stacked(masks)[None], motion, "NEAREST")[0]
+        moved[_MASKS] = _unstacked(together, masks)
     if _TARGET in features:
         larger = geometry.scaled(motion, _target_factor(features))
         moved[_TARGET] = geometry.resample(features[_TARGET][None], larger)[0]

@@ -8,13 +8,14 @@ import json
 import pkgutil
 
 from components.settings import check_choice
-from components.tasks.task import CHANGE, NAMES_ASSET, TASK_ASSET, Metric, Output, Task
+from components.tasks.task import CHANGE, NAMES_ASSET, TASK_ASSET, Input, Metric, Output, Task
 
 __all__ = [
     "CHANGE",
     "EARLIEST",
     "NAMES_ASSET",
     "TASK_ASSET",
+    "Input",
     "Metric",
     "Output",
     "Task",

@@ -52,6 +52,9 @@ CHANGE = "change"
 # Of a served model's assets: what it answers, and the names of its classes.
 TASK_ASSET = "task.json"
 NAMES_ASSET = "labels.txt"
+# Of a served model: what is asked about encoded pictures; of several inputs, about tf.Examples.
+DEFAULT_SIGNATURE = "serving_default"
+EXAMPLES_SIGNATURE = "examples"
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,35 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Input:
+    """One picture, or one stack of pictures, that a network is shown.
+
+    Attributes:
+      name: of the network's input, and of the served model's.
+      feature: of the example contract, which holds the encoded picture or pictures.
+      frames: of a stack, the name of the argument among `task_args` that says how many pictures it
+        has: so many of the feature's, evenly spread. "" for one picture.
+    """
+
+    name: str
+    feature: str
+    frames: str = ""
+
+
+_IMAGE = Input("image", "image/encoded")
+
+
+@dataclass(frozen=True)
 class Task:
     """A kind of answer.
 
     Attributes:
       name: as recipes and ingestion call it.
       features: of the example contract, those that hold the truth.
+      inputs: what a network is shown. Of one picture it is the picture itself, [N, H, W, C]; of
+        others a mapping, by name, of [N, H, W, C] and of stacks [N, F, H, W, C].
+      alike: whether all inputs of an example are cropped, mirrored and distorted by one draw, as
+        views of one scene have to be; else each has a draw of its own.
       outputs: what is served. Those of floats are averaged where several models, or several views
         of a picture, are asked.
       metrics: the figures that are judged, and shown.
@@ -138,12 +164,24 @@ class Task:
     has_classes: bool = False
     whole_picture: bool = False
     kept: int | None = None
+    inputs: tuple[Input, ...] = (_IMAGE,)
+    alike: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def averaged(self) -> tuple[str, ...]:
         """The names of the outputs that are averaged over models and views."""
         return tuple(each.name for each in self.outputs if each.dtype.startswith("float"))
+
+    @property
+    def one_picture(self) -> bool:
+        """Whether a network is shown one picture, and no mapping."""
+        return self.inputs == (_IMAGE,)
+
+    @property
+    def examples_signature(self) -> str:
+        """The signature of a served model that takes serialised tf.Examples."""
+        return DEFAULT_SIGNATURE if self.one_picture else EXAMPLES_SIGNATURE
 
     def part(self, module: str) -> ModuleType:
         """One of the task's modules, imported when it is asked for."""
@@ -152,4 +190,7 @@ class Task:
     def served_facts(self) -> dict[str, Any]:
         """What `assets/task.json` of a served model says: plain data."""
         outputs = [dataclasses.asdict(each) for each in self.outputs]
-        return {"task": self.name, "outputs": outputs}
+        facts = {"task": self.name, "outputs": outputs}
+        if self.one_picture:
+            return facts
+        return {**facts, "inputs": [dataclasses.asdict(each) for each in self.inputs]}

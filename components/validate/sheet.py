@@ -86,6 +86,8 @@ def _tile(features: Features, side: int) -> Image.Image:
     image = _scaled(_rgb(features["image/encoded"][0]), side)
     if mask := features.get("segmentation/encoded"):
         image = _under_mask(image, _opened(mask[0]))
+    if masks := features.get("objects/mask"):
+        image = _under_mask(image, _numbered(masks))
     _draw_objects(image, features)
     _draw_points(image, features.get("keypoints", ()))
     beside = [_map(name, features[name][0]) for name in _BESIDE if features.get(name)]
@@ -123,6 +125,16 @@ def _under_mask(image: Image.Image, mask: Image.Image) -> Image.Image:
     colours = (255 * np.array(_COLOURS(classes % _COLOURS.N))[..., :3]).astype(np.uint8)
     mixed = Image.blend(image, Image.fromarray(colours), _MASK_SHARE)
     return Image.composite(mixed, image, Image.fromarray(255 * (classes > 0).astype(np.uint8)))
+
+
+def _numbered(masks: Sequence[bytes]) -> Image.Image:
+    """Masks of objects as one: the number of the last object that a pixel is in, from 1 on."""
+    inside = [np.asarray(_opened(mask)) > 0 for mask in masks]
+    numbers = np.zeros(inside[0].shape, np.uint8)
+    for number, mask in enumerate(inside):
+        # 0 is the background.
+        numbers[mask] = number % 255 + 1
+    return Image.fromarray(numbers)
 
 
 def _draw_objects(image: Image.Image, features: Features) -> None:

@@ -428,6 +428,32 @@ def test_a_mirror_negates_x_and_a_turn_turns():
     np.testing.assert_allclose(np.arctan2(*(end - start)), np.arctan2(y, x), atol=1e-4)
 
 
+def test_masks_of_objects_move_with_the_picture_and_leave_with_their_boxes():
+    sides = np.float32([40, 60, 40, 60])
+    boxes = np.float32([[4, 6, 12, 18], [20, 30, 40, 60], [0, 50, 10, 60]])
+    masks = np.zeros((3, 40, 60, 1), np.uint8)
+    for mask, (top, left, bottom, right) in zip(masks, boxes.astype(int), strict=True):
+        mask[top:bottom, left:right] = 255
+    features = {
+        "image": tf.zeros([40, 60, 3]),
+        "objects/bbox": tf.constant(boxes / sides),
+        "objects/mask": tf.constant(masks),
+    }
+    left_out = 0
+    for number in range(8):
+        seed = tf.constant([5, number], tf.int64)
+        after = augment_example(features, [{"step": "flip"}], seed, (24, 32))
+        found = after["objects/mask"].numpy()
+        assert found.shape[1:] == (24, 32, 1) and found.dtype == np.uint8
+        left_out += 3 - len(found)
+        for mask, box in zip(found, after["objects/bbox"].numpy(), strict=True):
+            top, left, bottom, right = np.rint(box * [24, 32, 24, 32]).astype(int)
+            wanted = np.zeros((24, 32, 1), np.uint8)
+            wanted[top:bottom, left:right] = 255
+            np.testing.assert_array_equal(mask, wanted)
+    assert left_out
+
+
 def test_boxes_that_leave_the_image_are_left_out():
     """Crops of 12 x 12 of the upper left: the square begins at (10, 30)."""
     features = scene() | {"image": scene()["image"][:, :30]}

@@ -335,6 +335,71 @@ def test_points(photo):
         example(image__encoded=photo, keypoints=[0.5, 0.5, 0.5])
 
 
+def test_points_that_are_not_marked_may_lie_anywhere(photo):
+    places = [0.5, 0.25, np.nan, 7.0]
+    made = example(image__encoded=photo, keypoints=places, keypoints__visible=[1, 0])
+    np.testing.assert_allclose(made["keypoints"], [0.5, 0.25, 0.0, 0.0])
+    assert made["keypoints/visible"] == [1, 0]
+    places[2] = -3.0
+    with pytest.raises(ImageError, match=r"keypoint 1 .* outside"):
+        example(image__encoded=photo, keypoints=places, keypoints__visible=[1, 2])
+
+
+BOX = [0.25, 0.25, 0.75, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        ({"keypoints": [0.5, 0.5], "keypoints__visible": [1, 2]}, "1 points and 2 of"),
+        ({"keypoints": [0.5, 0.5], "keypoints__visible": [3]}, "point 0 must be 0, 1, 2, not 3"),
+        ({"keypoints__visible": [2]}, "keypoints/visible without keypoints"),
+        ({"objects__crowd": [1]}, "objects/crowd without objects/bbox"),
+        ({"objects__bbox": BOX, "objects__crowd": [2]}, "objects/crowd of object 0 .* not 2"),
+        ({"objects__bbox": BOX, "objects__area": [1.0, 2.0]}, "1 boxes and 2 of objects/area"),
+        ({"objects__bbox": BOX, "objects__area": [-1.0]}, "object 0 must not be -1"),
+        ({"objects__bbox": BOX, "objects__area": [np.nan]}, "object 0 must not be nan"),
+        ({"objects__bbox": BOX, "objects__mask": []}, "1 boxes and 0 of objects/mask"),
+        ({"torso": BOX * 2}, "torso: 2 boxes, one is needed"),
+        ({"torso": [0.5, 0.5, 0.5, 0.75]}, "torso 0 .* is empty"),
+        ({"text": ""}, "text is empty"),
+        ({"text": b"\xff"}, "text in UTF-8"),
+    ],
+)
+def test_values_that_contradict(features, reason, photo):
+    with pytest.raises(ImageError, match=reason):
+        example(image__encoded=photo, **features)
+
+
+def test_text(photo):
+    assert example(image__encoded=photo, text="größer")["text"] == ["größer".encode()]
+
+
+def test_masks_of_objects(photo, classes):
+    mask = classes > 0
+    both = [mask, encoded(~mask)]  # Pixels, and a PNG of one bit.
+    made = example(HALF, image__encoded=photo, objects__bbox=BOX * 2, objects__mask=both)
+    first, second = made["objects/mask"]
+    small = np.asarray(Image.fromarray(mask).resize((40, 30), Image.Resampling.NEAREST))
+    # TensorFlow reads the same as Pillow.
+    read = tf.io.decode_png(first).numpy()[..., 0]
+    np.testing.assert_array_equal(read, 255 * small.astype(np.uint8))
+    np.testing.assert_array_equal(decoded(second), 255 - read)
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (np.zeros((30, 80), bool), "objects/mask of 80 x 30 pixels"),
+        (encoded(np.full((60, 80), 7, np.uint8)), "0 and 255, is needed"),
+        (np.zeros((60, 80, 3), bool), "are no mask"),
+    ],
+)
+def test_masks_that_are_none(mask, reason, photo):
+    with pytest.raises(ImageError, match=reason):
+        example(image__encoded=photo, objects__bbox=BOX, objects__mask=[mask])
+
+
 def test_what_is_no_image(photo):
     with pytest.raises(ImageError, match="no image"):
         example(label=1)

@@ -13,7 +13,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from components.ingest import masks
 from components.ingest.contract import DeadLetter, Encoding, Record, to_example
+from components.ingest.images import ImageError
 from components.ingest.readers import reader
 from components.ingest.sources import Source, SourceError, resolve
 
@@ -497,11 +499,78 @@ def test_coco(photos, tmp_path):
     assert set(records) == {f"train2017/{number}.jpg" for number in range(3)}
     first = records["train2017/0.jpg"]
     np.testing.assert_allclose(first["objects/bbox"], [0.25, 0.25, 0.75, 0.75] * 2)
-    assert (first["objects/label"], first["objects/difficult"]) == ([0, 1], [0, 1])
+    assert (first["objects/label"], first["objects/crowd"]) == ([0, 1], [0, 1])
     assert first["objects/label/text"] == ["person", "flag"]
+    assert not {"objects/difficult", "objects/area", "objects/mask"} & set(first)
     # COCO's protocol counts what is found in an image without objects.
     assert records["train2017/2.jpg"]["objects/bbox"] == []
     assert set(loaded(source, "test")[0]) == {"val2017/3.jpg"}
+
+
+# In an image of 80 x 60: polygons and run lengths with the box that both have.
+SQUARES = [[20, 15, 40, 15, 40, 30, 20, 30], [50, 40, 60, 40, 60, 45, 50, 45]]
+RUNS = {"size": [60, 80], "counts": [20 * 60, 30, 60 * 80 - 20 * 60 - 30]}
+
+
+def test_coco_areas_and_masks(photos, tmp_path):
+    shapes = [
+        annotation(0, segmentation=SQUARES, area=350.0),
+        annotation(0, segmentation=RUNS, area=30, iscrowd=1),
+        # One of the objects has no outline.
+        annotation(1, segmentation=SQUARES, area=350.0),
+        annotation(1, segmentation=[], area=20),
+        # Half of a pixel too few.
+        annotation(2, segmentation={"size": [60, 80], "counts": [100, 20]}),
+    ]
+    coco(photos, tmp_path, all=([image(number) for number in range(3)], shapes))
+    records, letters = loaded(resolve(str(tmp_path)), "all")
+    first, second = records["all/0.jpg"], records["all/1.jpg"]
+    assert (first["objects/crowd"], first["objects/area"]) == ([0, 1], [350.0, 30.0])
+    squares, column = first["objects/mask"]
+    wanted = np.zeros((60, 80), bool)
+    wanted[15:30, 20:40] = wanted[40:45, 50:60] = True
+    np.testing.assert_array_equal(squares, wanted)
+    assert column[:30, 20].all() and column.sum() == 30
+    assert second["objects/area"] == [350.0, 20.0] and "objects/mask" not in second
+    assert letters == {"all/2.jpg": "segmentation: its runs are of 120 pixels in all"}
+
+
+# Width, height, outline and the run lengths that the COCO API's `frPyObjects` and `merge` give.
+OUTLINES = [
+    (
+        *(44, 5, "a01:0H020000000S10mN000000001O00000000O100000000000\\1"),
+        [[25, 3, 39, 1, 7, 1, 3, 3, 7, 4, 1, 2, 21, 1, 16, 1]],
+    ),
+    (
+        *(7, 15, "g01=1N3N1O11JM0M"),
+        [[7, 3, 4, 9, 6, 7, 6, 8], [7, 11, 6, 14, 6, 2, 1, 9]],
+    ),
+    (12, 9, "m1140U1", [[7, 8, 8, 1, 6, 9]]),
+]
+
+
+@pytest.mark.parametrize(("width", "height", "counts", "polygons"), OUTLINES)
+def test_polygons_cover_the_pixels_that_cocos_own_programs_say(width, height, counts, polygons):
+    runs = {"size": [height, width], "counts": counts}
+    of_runs = masks.mask(runs, (width, height))
+    assert of_runs.any() and not of_runs.all()
+    np.testing.assert_array_equal(masks.mask(polygons, (width, height)), of_runs)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"),
+    [
+        ([[1, 2, 3, 4]], "4 numbers are no polygon"),
+        ({"size": [9, 8], "counts": "40"}, "of size"),
+        ({"size": [9, 12], "counts": "m114"}, "of 108|of [0-9]+ pixels in all"),
+        ({"size": [9, 12], "counts": "m"}, "middle of a number"),
+        ({"size": [9, 12], "counts": "\x00"}, "no run length has"),
+        ({"size": [9, 12], "counts": 3}, "neither numbers nor a text"),
+    ],
+)
+def test_outlines_that_are_none(segmentation, reason):
+    with pytest.raises(ImageError, match=reason):
+        masks.mask(segmentation, (12, 9))
 
 
 def test_coco_images_that_give_no_example(photos, tmp_path):

@@ -51,7 +51,7 @@ BUILDERS = {
         ("train", "validation", "test"),
         "detection",
         80,
-        {"objects/bbox", "objects/label", "objects/label/text", "objects/difficult"},
+        {"objects/bbox", "objects/label", "objects/label/text", "objects/crowd", "objects/area"},
     ),
     "nyu_depth_v2": (("train", "validation"), "depth", 0, {"depth/encoded"}),
     "ucf101": (("train", "test"), "video", 101, {"frames/encoded", "label"}),
@@ -60,6 +60,7 @@ BUILDERS = {
     "div2k": (("train", "validation"), "restoration", 0, {"target/encoded"}),
     "kitti": (("train", "test"), "detection", 8, {"objects/bbox", "objects/label"}),
     "wider_face": (("train", "validation"), "detection", 1, {"objects/bbox", "objects/label"}),
+    "flic": (("train", "test"), "pose", 0, {"keypoints", "keypoints/visible", "torso"}),
     "smallnorb": (("train", "test"), "classification", 5, {"label"}),
 }
 
@@ -199,6 +200,19 @@ def test_voc_2007_is_trained_on_trainval_and_judged_on_test(data):
     label = features["objects/label"].int64_list.value[0]
     names = [b"aeroplane", b"bicycle", b"bird"]
     assert features["objects/label/text"].bytes_list.value[0] == names[label]
+
+
+def test_points_of_flic_that_nobody_has_marked_are_not_visible(data):
+    found = examples_of("flic", 1)
+    found[0] |= {"xcoords": [180.0, np.nan, 360.0], "ycoords": [120.0, np.nan, 480.0]}
+    written("flic", dict.fromkeys(("train", "test"), found), data)
+    (record,) = records_of(prepare(resolve("tfds:flic")), "train")
+    features = to_example(record, Encoding()).features.feature
+    # Of images of 720 x 480 pixels.
+    places = [0.25, 0.25, 0.0, 0.0, 1.0, 0.5]
+    assert list(features["keypoints"].float_list.value) == places
+    assert list(features["keypoints/visible"].int64_list.value) == [2, 0, 2]
+    assert list(features["torso"].float_list.value) == [0.25, 0.125, 0.5, 0.75]
 
 
 @pytest.mark.parametrize("name", ["imagenet2012", "voc/2012", "coco/2017"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.ingest import images, schemas
+from components.ingest import images, masks, schemas
 from components.ingest.class_folders import folder_names
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
@@ -22,6 +22,7 @@ from components.ingest.schemas import CocoAnnotation, CocoCategory, CocoFile, Co
 from components.ingest.sources import Source
 
 _SHOWN = 8  # classes
+_PARTS = 5  # of `_object`
 
 
 class CocoReader:
@@ -137,21 +138,32 @@ class CocoReader:
                 f"and it has {size[0]} x {size[1]}"
             )
         files.check_pixels([_corner(each[0]) for each in found["objects"]], *size)
-        boxes, labels, crowds = ([each[part] for each in found["objects"]] for part in range(3))
-        return {
+        objects = found["objects"]
+        boxes, labels, crowds, areas, outlines = (
+            [each[part] for each in objects] for part in range(_PARTS)
+        )
+        features = {
             "image/encoded": image,
             "objects/bbox": [number for box in boxes for number in _sides(box, *size)],
             "objects/label": labels,
             "objects/label/text": [self.labels[label] for label in labels],
-            "objects/difficult": crowds,
+            "objects/crowd": crowds,
         }
+        # Of an image all objects have one, or none is given: it would be of another object.
+        if None not in areas:
+            features["objects/area"] = areas
+        if all(outlines):
+            features["objects/mask"] = [masks.mask(each, size) for each in outlines]
+        return features
 
 
 def _object(annotation: CocoAnnotation, numbers: Mapping[int | str, int]) -> list[Any]:
+    """Box, class, whether it is a crowd, area and outline."""
     category = annotation.category_id
     if category not in numbers:
         raise ImageError(f"unknown category {schemas.shown(category)}")
-    return [annotation.bbox, numbers[category], int(bool(annotation.iscrowd))]
+    crowd = int(bool(annotation.iscrowd))
+    return [annotation.bbox, numbers[category], crowd, annotation.area, annotation.segmentation]
 
 
 def _corner(box: Sequence[float]) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from components.ingest.contract import DeadLetter, Record
+from components.ingest.features import needed
 from components.ingest.rooms import rendering, settings
 from components.ingest.sources import Source
 
@@ -24,7 +25,8 @@ class RoomsReader:
 
     def __init__(self, source: Source) -> None:
         self._rooms = settings.parse(source.base)
-        self.labels = list(settings.CLASSES) if source.task == "segmentation" else []
+        has_classes = "segmentation/encoded" in needed(source.task)
+        self.labels = list(settings.CLASSES) if has_classes else []
 
     def roots(self, split: str) -> list[str]:
         return [split]

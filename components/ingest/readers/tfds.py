@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from components.ingest import images
 from components.ingest.contract import DeadLetter, Record
+from components.ingest.features import needed
 from components.ingest.sources import Source, tfds_splits
+
+if TYPE_CHECKING:
+    from components.ingest.tfds_roles import Roles
 
 # To open a slice takes a tenth of a second, and to skip what lies before it in its file. A video is
 # as much as some hundred images.
 _PIECE, _VIDEO_PIECE = 1000, 10
+_SEEN = 2  # of `keypoints/visible`
 
 
 class TfdsReader:
@@ -22,7 +30,8 @@ class TfdsReader:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self.piece_records = _VIDEO_PIECE if source.task == "video" else _PIECE
+        self._needed = needed(source.task)
+        self.piece_records = _VIDEO_PIECE if "frames/encoded" in self._needed else _PIECE
         self.labels = _labels(source)
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
@@ -51,19 +60,19 @@ class TfdsReader:
 
     def _features(self, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         roles = _roles(self._source)
-        task = self._source.task
-        if task == "video":
+        if "frames/encoded" in self._needed:
             yield "frames/encoded", list(found[roles.video])
         else:
             yield "image/encoded", found[roles.image]
-        if task in ("classification", "video"):
+        if "label" in self._needed:
             yield from self._label(found[roles.label])
-        elif task == "detection":
+        if {"objects/bbox", "objects/label"} & {*self._needed}:
             yield from self._objects(found[roles.objects])
-        elif task == "restoration":
-            yield "target/encoded", found[roles.target]
-        else:
-            yield f"{task}/encoded", found[getattr(roles, task)]
+        if "keypoints" in self._needed:
+            yield from _pose(roles, found)
+        for role in ("target", "depth", "segmentation"):
+            if f"{role}/encoded" in self._needed:
+                yield f"{role}/encoded", found[getattr(roles, role)]
 
     def _label(self, value: Any) -> Iterator[tuple[str, Any]]:
         label = self._numbers[value.decode()] if isinstance(value, bytes) else int(value)
@@ -78,8 +87,20 @@ class TfdsReader:
         yield "objects/bbox", boxes.reshape(-1)
         yield "objects/label", labels
         yield "objects/label/text", [self.labels[each] if each >= 0 else "" for each in labels]
-        if roles.not_counted:
-            yield "objects/difficult", objects[roles.not_counted]
+        for name in ("difficult", "crowd", "area"):
+            if theirs := getattr(roles, name):
+                yield f"objects/{name}", objects[theirs]
+
+
+def _pose(roles: Roles, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The points, those that are not marked at 0, 0, and the torso where it is known."""
+    width, height = images.opened(found[roles.image]).size
+    points = np.stack([found[roles.rows] / height, found[roles.columns] / width], axis=-1)
+    marked = np.isfinite(points).all(axis=-1)
+    yield "keypoints", np.where(marked[:, None], points, 0.0).reshape(-1)
+    yield "keypoints/visible", np.where(marked, _SEEN, 0)
+    if roles.torso:
+        yield "torso", found[roles.torso]
 
 
 @functools.lru_cache(maxsize=1)
@@ -110,13 +131,14 @@ def _labels(source: Source) -> list[str]:
     """The class names, in the order of TFDS: published numbers keep their meaning."""
     roles = _roles(source)
     features = _builder(source.base).info.features
-    if source.task in ("classification", "video"):
+    wanted = needed(source.task)
+    if "label" in wanted:
         label = features[roles.label]
         return _class_names(label) if hasattr(label, "num_classes") else _texts(source)
-    if source.task == "detection":
+    if "objects/label" in wanted:
         inner = features[roles.objects].feature
         return _class_names(inner[roles.object_label]) if roles.object_label else [roles.objects]
-    if source.task == "segmentation" and hasattr(features[roles.segmentation], "num_classes"):
+    if "segmentation/encoded" in wanted and hasattr(features[roles.segmentation], "num_classes"):
         return _class_names(features[roles.segmentation])
     return []
 

@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from components.ingest import regular_files
-from components.ingest.contract import FEATURES, DeadLetter, Record, unknown_class
+from components.ingest.contract import DeadLetter, Record, unknown_class
+from components.ingest.features import FEATURES
 from components.ingest.images import ImageError
 from components.ingest.labels import listed_labels
 from components.ingest.layouts import DESCRIPTION, SourceError, description, tfrecord_files
@@ -25,8 +26,6 @@ from components.ingest.sources import Source
 _PIECE = 100
 _GZIP_MAGIC = b"\x1f\x8b"
 _LITTLE = 1 << 12  # bytes
-# All values of these; of the others there is one.
-_LISTS = ("objects/", "frames/", "keypoints")
 _SIDES = "objects/bbox"
 
 
@@ -44,10 +43,10 @@ class TfrecordReader:
         self._names: Mapping[str, str | Sequence[str]] = values.features
         self.labels = values.labels or listed_labels(source.base)
         self.piece_records = _PIECE
-        self._check(source.task)
+        self._check()
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
-    def _check(self, task: str) -> None:
+    def _check(self) -> None:
         where = os.path.join(self._base, DESCRIPTION)
         for name, theirs in self._names.items():
             if name not in FEATURES:
@@ -60,8 +59,9 @@ class TfrecordReader:
                     f"{where}: {name} must be the name of a feature (objects/bbox also a list of "
                     f"four: those of ymin, xmin, ymax and xmax), not {theirs!r}"
                 )
-        has_labels = "label" in self._names or "objects/label" in self._names
-        if has_labels and len(self.labels) < (2 if task == "classification" else 1):
+        # Of one class there may be objects, and nothing to choose from.
+        least = 2 if "label" in self._names else int("objects/label" in self._names)
+        if len(self.labels) < least:
             raise SourceError(
                 f'{where}: no names of the classes; give "labels": [...], or a labels.txt'
             )
@@ -142,7 +142,7 @@ class TfrecordReader:
         for name, theirs in self._names.items():
             if isinstance(theirs, str):
                 values = _values(found, theirs)
-                features[name] = values if name.startswith(_LISTS) else _one(values, theirs)
+                features[name] = values if FEATURES[name].several else _one(values, theirs)
             else:
                 sides = [_values(found, each) for each in theirs]
                 if len({len(side) for side in sides}) > 1:

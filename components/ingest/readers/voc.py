@@ -14,7 +14,7 @@ from components.ingest import images, regular_files, schemas
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.images import ImageError
 from components.ingest.labels import in_order, listed_labels
-from components.ingest.layouts import IMAGE_SUFFIXES, voc_lists
+from components.ingest.layouts import IMAGE_SUFFIXES, has_class_maps, voc_lists
 from components.ingest.readers import files
 from components.ingest.schemas import VocObject, VocSize
 from components.ingest.sources import Source
@@ -38,14 +38,15 @@ class VocReader:
     def __init__(self, source: Source) -> None:
         self._base = source.base
         self._task = source.task
+        self._has_maps = has_class_maps(source.task)
         names = listed_labels(source.base) or _named_classes(source.base)
-        is_segmentation = source.task == "segmentation" and _BACKGROUND not in names
-        self.labels = [_BACKGROUND, *names] if is_segmentation else names
+        has_background = self._has_maps and _BACKGROUND not in names
+        self.labels = [_BACKGROUND, *names] if has_background else names
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
     def roots(self, split: str) -> list[str]:
         lists = voc_lists(self._base, self._task)
-        root = lists.get(split, _CLASSES if self._task == "segmentation" else _ANNOTATIONS)
+        root = lists.get(split, _CLASSES if self._has_maps else _ANNOTATIONS)
         self._names(root)
         return [root]
 
@@ -61,7 +62,7 @@ class VocReader:
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         try:
-            if self._task == "segmentation":
+            if self._has_maps:
                 image = files.content(self._base, self._image_path(piece))
                 classes = files.content(self._base, os.path.join(_CLASSES, f"{piece}.png"))
                 features = {"image/encoded": image, "segmentation/encoded": classes}

@@ -15,7 +15,7 @@ from components.ingest.regular_files import SourceError
 from components.settings import near_matches
 
 NAME = "rooms"
-TASKS = ("depth", "normals", "segmentation")
+FEATURES = ("depth/encoded", "normals/encoded", "segmentation/encoded")
 # NYU Depth V2's four classes of structure (Silberman et al. 2012, section 1), by their numbers.
 CLASSES = ("floor", "structure", "furniture", "props")
 FLOOR, STRUCTURE, FURNITURE, PROPS = range(len(CLASSES))
