@@ -345,7 +345,7 @@ def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
     )
     metrics = [tfma.MetricConfig(class_name="ExampleCount"), figures]
     return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name="serving_default")],
+        model_specs=[tfma.ModelSpec(signature_name=task.examples_signature)],
         slicing_specs=[tfma.SlicingSpec()],
         metrics_specs=[tfma.MetricsSpec(metrics=metrics, thresholds=thresholds)],
     )

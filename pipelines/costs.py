@@ -140,7 +140,8 @@ def check(recipe: Recipe, is_here: bool = True) -> None:
 
     from components.train import checks, graph
 
-    task, plain = tasks.find(recipe.task), recipe.for_stage("train")
+    task = tasks.find(recipe.task).bound(recipe.task_args)
+    plain = recipe.for_stage("train")
     checks.check_optimizer(plain)
     with keras.StatelessScope(initialize_variables=False):
         _, classes, model = _network(_counted(recipe))
@@ -166,14 +167,15 @@ def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int | None, Any]:
     for name in () if takes_others else recipe.model_args:
         check_choice("key", f"model_args.{name}", known)
     classes = None
-    if tasks.find(recipe.task).has_classes:
+    task = tasks.find(recipe.task).bound(recipe.task_args)
+    if task.has_classes:
         classes = _CLASSES.get(_data(recipe)) or _default(parameters)
     input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
     model = objects.build_network(recipe.model, input_shape, classes, recipe.model_args)
     from components.train.graph import functional
 
     try:
-        return input_shape, classes, functional(model, input_shape)
+        return input_shape, classes, functional(model, input_shape, task)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{recipe.model}: {error}") from error
 

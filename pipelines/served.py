@@ -11,7 +11,7 @@ import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from components import imports, tasks
 from components.settings import near_matches
@@ -21,6 +21,7 @@ from pipelines.paths import Paths
 GRPC_PORT = 8500
 REST_PORT = 8501
 _LOAD_SECONDS = 120.0
+_Image = TypeVar("_Image")
 
 
 def pushed(root: Path, names: Sequence[str] = ()) -> dict[str, str]:
@@ -130,19 +131,65 @@ def server(
         yield f"{host}:{embedded.grpc_port}", f"http://{host}:{embedded.rest_port}"
 
 
-def ask(address: str, model: str, images: Sequence[Path | bytes]) -> list[dict[str, Any]]:
-    """The outputs for each image by their names, from the server at `HOST:PORT`.
+def questions(images: Sequence[_Image], task: tasks.Task | None) -> list[Sequence[_Image]]:
+    """The images of each question: as many as the task's inputs take, in their order.
+
+    Args:
+      images: of one question after the other.
+      task: what the model answers; where it is not known, each image is a question.
 
     Raises:
-      ValueError: a file that is no whole PNG or JPEG; the server does not answer, or refuses.
+      ValueError: the last question would lack images.
+    """
+    stacks = task.stacks if task else {"image": 0}
+    each = sum(frames or 1 for frames in stacks.values())
+    if len(images) % each:
+        wanted = ", ".join(
+            f"{name} ({frames} images)" if frames else name for name, frames in stacks.items()
+        )
+        raise ValueError(
+            f"{len(images)} images; the model is asked about {each} at a time: {wanted}"
+        )
+    return [images[start : start + each] for start in range(0, len(images), each)]
+
+
+def _named(contents: Sequence[bytes], task: tasks.Task | None) -> Any:
+    """The images of one question as a client takes them."""
+    if task is None or task.one_picture:
+        return contents[0]
+    left = iter(contents)
+    return {
+        name: [next(left) for _ in range(frames)] if frames else next(left)
+        for name, frames in task.stacks.items()
+    }
+
+
+def contents(images: Sequence[Path | bytes], task: tasks.Task | None) -> list[Any]:
+    """What a client is given for each of `questions`.
+
+    Raises:
+      ValueError: a file that is no whole PNG or JPEG, or the last question would lack images.
+    """
+    asked = questions(images, task)
+    read = [image if isinstance(image, bytes) else read_image(image) for image in images]
+    return [_named(read[place * len(one) :][: len(one)], task) for place, one in enumerate(asked)]
+
+
+def ask(
+    address: str, model: str, images: Sequence[Path | bytes], task: tasks.Task | None = None
+) -> list[dict[str, Any]]:
+    """The outputs for each of `questions` by their names, from the server at `HOST:PORT`.
+
+    Raises:
+      ValueError: as `contents`; the server does not answer, or refuses.
     """
     from serving.client import Client
     from serving.errors import ServingError
 
-    contents = [image if isinstance(image, bytes) else read_image(image) for image in images]
+    asked = contents(images, task)
     try:
         with Client(address) as client:
-            return client.predict(model, contents)
+            return client.predict(model, asked)
     except ServingError as error:
         raise ValueError(f"{address}: {error}") from error
 

@@ -13,7 +13,7 @@ import numpy as np
 from serving import calls, messages
 from serving.calls import Call, Connection, Examples
 from serving.client import errors
-from serving.messages import Answer, Image, VersionStatus, Which
+from serving.messages import Answer, Image, NamedImages, VersionStatus, Which
 from serving.protos import meta_graph_pb2, model_server_config_pb2
 
 _Answer = TypeVar("_Answer")
@@ -45,7 +45,7 @@ class AsyncClient(Connection):
     async def predict(
         self,
         model: str,
-        images: Sequence[Image],
+        images: Sequence[Image | NamedImages],
         signature_name: str = "serving_default",
         version: int | None = None,
         batch_size: int = 64,

@@ -17,10 +17,10 @@ import numpy as np
 from serving import calls, messages
 from serving.calls import Call, Connection, Examples
 from serving.errors import ServingError
-from serving.messages import Answer, Image, VersionStatus, Which
+from serving.messages import Answer, Image, NamedImages, VersionStatus, Which
 from serving.protos import meta_graph_pb2, model_server_config_pb2
 
-__all__ = ["Answer", "Client", "Image", "ServingError", "VersionStatus"]
+__all__ = ["Answer", "Client", "Image", "NamedImages", "ServingError", "VersionStatus"]
 
 _Answer = TypeVar("_Answer")
 
@@ -60,7 +60,7 @@ class Client(Connection):
     def predict(
         self,
         model: str,
-        images: Sequence[Image],
+        images: Sequence[Image | NamedImages],
         signature_name: str = "serving_default",
         version: int | None = None,
         batch_size: int = 64,
@@ -72,7 +72,8 @@ class Client(Connection):
 
         images: paths of files, encoded bytes (PNG or JPEG; serialised tf.Examples too), or arrays
           [H, W, C] of pixels 0..255 at the model's size. Arrays go to the signature `predict`
-          unless another than serving_default is named. Not a mixture of arrays and others.
+          unless another than serving_default is named. Not a mixture of arrays and others. Of a
+          model of several inputs a mapping by their names for each question, a list for a stack.
         version, version_label: which version is asked; the newest without either.
 
         Raises ValueError for a signature that does not give one value an image: see `call`.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.client import Client
+from serving.client import Client, NamedImages
 from serving.errors import ServingError
 
 # Threads of one process hold each other up: the clients are spread over several.
@@ -29,7 +29,7 @@ class Load:
 
     target: str
     model: str
-    images: Sequence[bytes]
+    images: Sequence[bytes | NamedImages]
     clients: int = 8
     seconds: float = 10.0
     batch_size: int = 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -29,6 +29,8 @@ from serving.protos import (
 )
 
 Image = str | os.PathLike | bytes | np.ndarray
+# By the names of a model's inputs an image, or several of a stack.
+NamedImages = Mapping[str, Image | Sequence[Image]]
 # For one image, by output: an array or, where it is one value, a NumPy scalar or bytes.
 Answer = dict[str, np.ndarray | np.generic | bytes]
 MAX_RETRIES = 4  # gRPC's own limit
@@ -100,10 +102,13 @@ def channel(target: str, credentials: grpc.ChannelCredentials | None, retries: i
 
 
 def image_batches(
-    images: Sequence[Image], signature_name: str, batch_size: int
+    images: Sequence[Image | NamedImages], signature_name: str, batch_size: int
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """Signature and inputs of each request; see `Client.predict`."""
     images = list(images)
+    if any(isinstance(image, Mapping) for image in images):
+        yield from _named_batches(images, signature_name, batch_size)
+        return
     if any(isinstance(image, np.ndarray) for image in images):
         if signature_name == "serving_default":
             signature_name = _PIXEL_SIGNATURE
@@ -112,6 +117,34 @@ def image_batches(
         name, encode = _ENCODED_INPUT, _encoded
     for start in range(0, len(images), batch_size):
         yield signature_name, {name: encode(images[start : start + batch_size])}
+
+
+def _named_batches(
+    images: Sequence[NamedImages], signature_name: str, batch_size: int
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    names = [*images[0]]
+    flat = [_values(value) for image in images for value in image.values()]
+    is_pixels = any(isinstance(each, np.ndarray) for values in flat for each in values)
+    if is_pixels and signature_name == "serving_default":
+        signature_name = _PIXEL_SIGNATURE
+    encode = _pixels if is_pixels else _encoded
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        columns = {name: [image[name] for image in batch] for name in names}
+        yield signature_name, {name: _column(each, encode) for name, each in columns.items()}
+
+
+def _values(value: Image | Sequence[Image]) -> Sequence[Image]:
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+def _column(
+    values: Sequence[Image | Sequence[Image]], encode: Callable[[Sequence[Image]], np.ndarray]
+) -> np.ndarray:
+    """An input's values: [N, ...], of stacks [N, F, ...]."""
+    if not isinstance(values[0], (list, tuple)):
+        return encode(values)
+    return np.stack([encode(stack) for stack in values])
 
 
 def predict_request(

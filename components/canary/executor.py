@@ -20,16 +20,17 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components import answers, examples, progress, served
+from components import answers, examples, inputs, progress, served
 from components.answers import Answers
 from components.canary.checks import difference, reasons
-from components.tasks import Output, Task
+from components.tasks import DEFAULT_SIGNATURE, Output, Task
 from serving.client import Client
 from serving.server import Server
 
 _STAGE = "Canary"
 _SPLIT = "test"
-_SIGNATURE = "serving_default"
+_ENCODED = "image/encoded"
+_EXAMPLES = "examples"  # The input that takes tf.Examples, and of one picture encoded images.
 _QUESTIONS = 16
 _ORIGINALS = 4  # of a kind
 _LOADING_SECONDS = 120.0
@@ -37,21 +38,23 @@ _ANSWER_SECONDS = 60.0
 _LONGEST_REASON = 400
 # What TFX's InfraValidator writes and its Pusher looks for.
 _BLESSED_PROPERTY = "blessed"
+_Encoded = Mapping[str, bytes | Sequence[bytes]]
 _BLESSED_FILE = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
 
 
 @dataclass(frozen=True)
 class Question:
-    """One image, with the tf.Example that it is stored in.
+    """One image, or the images of several inputs, with the tf.Example that they are stored in.
 
     Attributes:
       id: its name.
-      encoded: the image as it is stored, or the file as it was before ingestion.
+      encoded: by the names of the served inputs the images as they are stored, or the file as it
+        was before ingestion; a list for a stack.
       example: the stored one.
     """
 
     id: str
-    encoded: bytes
+    encoded: _Encoded
     example: bytes
 
 
@@ -83,9 +86,9 @@ class Executor(base_executor.BaseExecutor):
         model = artifact_utils.get_single_instance(input_dict["model"])
         path = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
         uri = artifact_utils.get_single_uri(input_dict["examples"])
-        found = examine(
-            path, served.task(path), questions(uri), examples.label_names(uri), originals(uri)
-        )
+        task = served.task(path)
+        asked, found_files = questions(uri, task), originals(uri, task)
+        found = examine(path, task, asked, examples.label_names(uri), found_files)
         if found["blessed"]:
             logging.info("Blessed after %d questions: %s", found["asked"], path)
         else:
@@ -93,7 +96,7 @@ class Executor(base_executor.BaseExecutor):
         _write(artifact_utils.get_single_instance(output_dict["blessing"]), found)
 
 
-def questions(uri: str, number: int = _QUESTIONS) -> list[Question]:
+def questions(uri: str, task: Task, number: int = _QUESTIONS) -> list[Question]:
     """The first examples of the test split.
 
     Raises:
@@ -102,15 +105,34 @@ def questions(uri: str, number: int = _QUESTIONS) -> list[Question]:
     asked = []
     for record in examples.records(uri, _SPLIT).take(number).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
-        name, encoded = (features[key].bytes_list.value[0] for key in ("image/id", "image/encoded"))
-        asked.append(Question(name.decode("utf-8", "replace"), encoded, record))
+        name = features["image/id"].bytes_list.value[0].decode("utf-8", "replace")
+        asked.append(Question(name, _shown(record, task), record))
     if not asked:
         raise ValueError(f"{uri}: the {_SPLIT} split is empty, there is nothing to ask the canary")
     return asked
 
 
-def originals(uri: str) -> list[Question]:
-    """Some files of each kind that ingestion stored otherwise than found, as they were found."""
+def _shown(record: bytes, task: Task, original: bytes | None = None) -> dict[str, Any]:
+    """What the server is asked about an example, where there is one with the file as it was found.
+
+    Args:
+      record: a serialised tf.Example.
+      task: what is asked for.
+      original: takes the place of `image/encoded`.
+    """
+    found: dict[str, Any] = inputs.of_record(record, task)
+    if original is not None:
+        found |= {each.name: original for each in task.inputs if each.feature == _ENCODED}
+    return {_EXAMPLES: next(iter(found.values()))} if task.one_picture else found
+
+
+def originals(uri: str, task: Task) -> list[Question]:
+    """Some files of each kind that ingestion stored otherwise than found, as they were found.
+
+    None where no input of the task is the image that they became.
+    """
+    if all(each.feature != _ENCODED for each in task.inputs):
+        return []
     kept: dict[str, list[Question]] = {}
     for record in examples.originals(uri).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
@@ -119,7 +141,7 @@ def originals(uri: str) -> list[Question]:
             for key in ("image/converted", "image/id", "image/original")
         )
         name = f"{name.decode('utf-8', 'replace')} ({kind.decode()})"
-        kept.setdefault(kind, []).append(Question(name, original, record))
+        kept.setdefault(kind, []).append(Question(name, _shown(record, task, original), record))
     return [each for questions in kept.values() for each in questions[:_ORIGINALS]]
 
 
@@ -150,7 +172,7 @@ def examine(
     given: dict[str, Answers] = {}
     seconds: dict[str, list[float]] = {}
     try:
-        _ask_in_every_way(path, task.outputs, asked, given, seconds)
+        _ask_in_every_way(path, task, asked, given, seconds)
         why = reasons(given, [question.id for question in asked], task, names, len(originals))
     # Whatever goes wrong here would go wrong on the real server.
     except Exception as error:
@@ -189,27 +211,27 @@ def _agreement(given: Mapping[str, Answers], task: Task) -> dict[str, float]:
 
 def _ask_in_every_way(
     path: str,
-    outputs: Sequence[Output],
+    task: Task,
     asked: Sequence[Question],
     given: dict[str, Answers],
     seconds: dict[str, list[float]],
 ) -> None:
     """Fills `given`, and `seconds` with the time of each single request, as far as it comes."""
     encoded = [question.encoded for question in asked]
-    # As the judge asks: tf.Examples in, all at once. The server is asked for bare images.
+    # As the judge asks: tf.Examples in, all at once. The server is asked about bare images.
     progress.report(_STAGE, 0, 4, "asking the SavedModel")
-    given["SavedModel"] = _ask_saved_model(path, [question.example for question in asked])
+    given["SavedModel"] = _ask_saved_model(
+        path, task.examples_signature, [question.example for question in asked]
+    )
     progress.report(_STAGE, 1, 4, "loading the model in the server")
     with _serve(path) as server, Client(f"{server.host}:{server.grpc_port}") as client:
         progress.report(_STAGE, 2, 4, "asking over gRPC")
-        given["gRPC"], seconds["gRPC"] = _one_by_one(
-            encoded, lambda image: _ask_grpc(client, [image])
-        )
+        given["gRPC"], seconds["gRPC"] = _one_by_one(encoded, lambda one: _ask_grpc(client, [one]))
         given["gRPC, in one batch"] = _ask_grpc(client, encoded)
         progress.report(_STAGE, 3, 4, "asking over REST")
         url = f"http://{server.host}:{server.rest_port}/v1/models/{_STAGE}:predict"
         given["REST"], seconds["REST"] = _one_by_one(
-            encoded, lambda image: _ask_rest(url, [image], outputs)
+            encoded, lambda one: _ask_rest(url, [one], task.outputs)
         )
     progress.report(_STAGE, 4, 4, f"{len(asked)} images answered")
 
@@ -230,37 +252,38 @@ def _serve(path: str) -> Iterator[Server]:
 
 
 def _one_by_one(
-    images: Sequence[bytes], ask: Callable[[bytes], Answers]
+    questions: Sequence[_Encoded], ask: Callable[[_Encoded], Answers]
 ) -> tuple[Answers, list[float]]:
     given, seconds = [], []
-    for image in images:
+    for question in questions:
         begun = time.perf_counter()
-        given.append(ask(image))
+        given.append(ask(question))
         seconds.append(time.perf_counter() - begun)
     return answers.joined(given), seconds
 
 
-def _ask_saved_model(path: str, records: Sequence[bytes]) -> Answers:
+def _ask_saved_model(path: str, signature: str, records: Sequence[bytes]) -> Answers:
     # The name keeps the model: its functions hold no reference to its variables.
     model = tf.saved_model.load(path)
-    if _SIGNATURE not in model.signatures:
-        raise ValueError(f"the SavedModel has no signature {_SIGNATURE}")
-    outputs = model.signatures[_SIGNATURE](examples=tf.constant(list(records)))
+    if signature not in model.signatures:
+        raise ValueError(f"the SavedModel has no signature {signature}")
+    outputs = model.signatures[signature](examples=tf.constant(list(records)))
     return answers.readable({name: value.numpy() for name, value in outputs.items()})
 
 
-def _ask_grpc(client: Client, images: Sequence[bytes]) -> Answers:
-    inputs = {"examples": np.array(images, object)}
-    return answers.readable(client.call(_STAGE, inputs, _SIGNATURE))
+def _ask_grpc(client: Client, asked: Sequence[_Encoded]) -> Answers:
+    given = {name: np.array([each[name] for each in asked], object) for name in asked[0]}
+    return answers.readable(client.call(_STAGE, given, DEFAULT_SIGNATURE))
 
 
-def _ask_rest(url: str, images: Sequence[bytes], outputs: Sequence[Output]) -> Answers:
+def _ask_rest(url: str, asked: Sequence[_Encoded], outputs: Sequence[Output]) -> Answers:
     """Asks as any HTTP client would.
 
     Raises:
       RuntimeError: the server refused; the text is what it answered.
     """
-    instances = [{"b64": base64.b64encode(image).decode()} for image in images]
+    # A server takes the value alone where a model has one input.
+    instances = [_json(each.get(_EXAMPLES, each)) for each in asked]
     body = json.dumps({"instances": instances}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     # The address is of this machine: a proxy of the environment has no part in it.
@@ -271,6 +294,15 @@ def _ask_rest(url: str, images: Sequence[bytes], outputs: Sequence[Output]) -> A
     except urllib.error.HTTPError as error:
         raise RuntimeError(f"REST: {error.code} {error.read().decode(errors='replace')}") from error
     return answers.of_rest(rows, outputs)
+
+
+def _json(value: Any) -> Any:
+    """Bytes as TensorFlow Serving's REST API has them."""
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, Mapping):
+        return {name: _json(each) for name, each in value.items()}
+    return [_json(each) for each in value]
 
 
 def _write(blessing: types.Artifact, found: dict[str, Any]) -> None:

@@ -96,11 +96,11 @@ def judge(
     published = [row for row in benchmarks.find(figures) if row.metric not in results.COUNTS]
     if not models:
         raise ValueError("there is no model to judge")
-    task = tasks.find(recipe["task"])
+    task = tasks.of_recipe(recipe)
     resize = recipe.get("preprocess", {}).get("resize")
-    scorers = [Scorer(tf.saved_model.load(model), way, task.averaged, resize) for model in models]
+    scorers = [Scorer(tf.saved_model.load(model), way, task, resize) for model in models]
     names = examples.label_names(uri)
-    arguments = {**task.arguments, **recipe.get("task_args", {})}
+    arguments = task.arguments
     answers = ask(scorers, uri, task, arguments, _BATCH_OF_VIEWS if way.parts else _BATCH)
     metrics = task.part("metrics")
     measured = _finite(metrics.figures(answers.rows, arguments))

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.judge.protocols import Part, Protocol, Sizes
+from components.tasks import Task
 
 # Values in one question: 32 MiB of float32, 55 views of 224 x 224 pixels.
 _VALUES = 2**23
@@ -23,7 +24,7 @@ class Scorer:
         self,
         model: Any,
         protocol: Protocol,
-        outputs: Sequence[str],
+        task: Task,
         resize: int | Sequence[int] | None = None,
     ):
         """Checks that the protocol can be carried out.
@@ -32,7 +33,7 @@ class Scorer:
           model: a SavedModel as `tf.saved_model.load` returns it, with the signatures of
             components.train.signatures.
           protocol: how one image becomes one answer.
-          outputs: names of those that are asked for; of several views their means are.
+          task: what is asked for; of several views the means of the outputs.
           resize: the recipe's `preprocess.resize`.
 
         Raises:
@@ -40,9 +41,10 @@ class Scorer:
             scale that is smaller than the input.
         """
         self._model = model
-        self._outputs = tuple(outputs)
+        self._outputs = task.averaged
+        self._whole = task.examples_signature
         self._parts = protocol.parts
-        wanted = {part.signature for part in protocol.parts} or {"serving_default"}
+        wanted = {part.signature for part in protocol.parts} or {self._whole}
         _check_signatures(model, protocol.name, wanted | ({"predict"} if protocol.parts else set()))
         if protocol.parts:
             _, height, width, self._channels = _input_shape(model.signatures["predict"])
@@ -67,7 +69,7 @@ class Scorer:
           ValueError: an output that the model does not give.
         """
         if not self._parts:
-            served = self._model.signatures["serving_default"]
+            served = self._model.signatures[self._whole]
             return self._of(served(examples=examples))
         encoded = tf.io.parse_example(examples, _ENCODED)["image/encoded"].numpy()
         with ThreadPoolExecutor(os.cpu_count()) as threads:

@@ -27,6 +27,8 @@ def contact_sheet(
 ) -> pictures.Picture | None:
     """A few training images, one a row, and what the recipe's `augment` makes of them.
 
+    Of several inputs the first picture is shown.
+
     Args:
       examples_uri, transform_uri: folders of the Examples and of Transform's graph.
       recipe: of the training: `augment`, `preprocess`, `seed`.
@@ -40,10 +42,10 @@ def contact_sheet(
     images = data.Images(
         [f"{examples_uri}/Split-train/*"],
         tft.TFTransformOutput(transform_uri),
-        tasks.find(recipe["task"]),
+        tasks.of_recipe(recipe),
         part=lambda records: records.take(_IMAGES),
     )
-    encoded = [images.parse(record)[0] for record in images.records]
+    encoded = [_first(images.parse(record)[0]) for record in images.records]
     before = [decode_one(image, settings).numpy() for image in encoded]
     after = [
         [_view(image, images, recipe, row * _VIEWS + view) for view in range(_VIEWS)]
@@ -55,6 +57,12 @@ def contact_sheet(
         f"{': ' + steps if steps else ''}"
     )
     return pictures.image("Augmentation", alt, _sheet(before, after))
+
+
+def _first(encoded: Any) -> tf.Tensor:
+    """The encoded picture, string []; of several inputs the first, of a stack its first."""
+    one = next(iter(encoded.values())) if isinstance(encoded, Mapping) else encoded
+    return tf.reshape(one, [-1])[0]
 
 
 def _view(

@@ -6,13 +6,27 @@ import functools
 import importlib
 import json
 import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
 from components.settings import check_choice
-from components.tasks.task import CHANGE, NAMES_ASSET, TASK_ASSET, Input, Metric, Output, Task
+from components.tasks.task import (
+    CHANGE,
+    DEFAULT_SIGNATURE,
+    EXAMPLES_SIGNATURE,
+    NAMES_ASSET,
+    TASK_ASSET,
+    Input,
+    Metric,
+    Output,
+    Task,
+)
 
 __all__ = [
     "CHANGE",
+    "DEFAULT_SIGNATURE",
     "EARLIEST",
+    "EXAMPLES_SIGNATURE",
     "NAMES_ASSET",
     "TASK_ASSET",
     "Input",
@@ -22,6 +36,7 @@ __all__ = [
     "find",
     "names",
     "of_facts",
+    "of_recipe",
 ]
 # Of recipes, judgements and served models from before there were others, which do not say.
 EARLIEST = "classification"
@@ -43,6 +58,15 @@ def find(name: str) -> Task:
     return importlib.import_module(f"{__name__}.{name}").TASK
 
 
+def of_recipe(recipe: Mapping[str, Any]) -> Task:
+    """The task of a recipe in plain data, with its `task_args`.
+
+    Raises:
+      RecipeError: there is none of that name.
+    """
+    return find(recipe["task"]).bound(recipe.get("task_args", {}))
+
+
 def of_facts(facts: str | bytes | None) -> Task:
     """The task of a served model.
 
@@ -55,7 +79,8 @@ def of_facts(facts: str | bytes | None) -> Task:
     if facts is None:
         return find(EARLIEST)
     try:
-        name = json.loads(facts)["task"]
+        said = json.loads(facts)
+        name, arguments = said["task"], said.get("arguments", {})
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{TASK_ASSET} does not say what the model answers") from error
-    return find(name)
+    return find(name).bound(arguments)

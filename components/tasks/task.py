@@ -112,7 +112,7 @@ class Input:
       name: of the network's input, and of the served model's.
       feature: of the example contract, which holds the encoded picture or pictures.
       frames: of a stack, the name of the argument among `task_args` that says how many pictures it
-        has: so many of the feature's, evenly spread. "" for one picture.
+        has: so many of the feature's, evenly spread. "" for one picture, which is no stack.
     """
 
     name: str
@@ -179,9 +179,20 @@ class Task:
         return self.inputs == (_IMAGE,)
 
     @property
+    def stacks(self) -> dict[str, int]:
+        """By the name of each input how many pictures it stacks; 0 of one picture."""
+        return {each.name: self.arguments.get(each.frames, 0) for each in self.inputs}
+
+    @property
     def examples_signature(self) -> str:
         """The signature of a served model that takes serialised tf.Examples."""
         return DEFAULT_SIGNATURE if self.one_picture else EXAMPLES_SIGNATURE
+
+    def bound(self, arguments: Mapping[str, Any]) -> Task:
+        """The task with a recipe's `task_args` in the place of its defaults."""
+        if not arguments:
+            return self
+        return dataclasses.replace(self, arguments={**self.arguments, **arguments})
 
     def part(self, module: str) -> ModuleType:
         """One of the task's modules, imported when it is asked for."""
@@ -193,4 +204,6 @@ class Task:
         facts = {"task": self.name, "outputs": outputs}
         if self.one_picture:
             return facts
-        return {**facts, "inputs": [dataclasses.asdict(each) for each in self.inputs]}
+        # Whoever asks has to send so many pictures; the arguments are for the task itself.
+        inputs = [{"name": name, "frames": frames} for name, frames in self.stacks.items()]
+        return {**facts, "inputs": inputs, "arguments": dict(self.arguments)}

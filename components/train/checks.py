@@ -37,7 +37,7 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
     Raises:
       ValueError: losses that cannot take what the network answers and what the data say.
     """
-    task = tasks.find(recipe["task"])
+    task = tasks.of_recipe(recipe)
     found = losses(model, recipe)
     for loss in filter(None, keras.tree.flatten(found["loss"])):
         _check_saving("loss", loss)
@@ -51,14 +51,14 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
     shapes = {side for each in model.outputs for side in each.shape}
     count = next(prime for prime in _PRIMES if prime not in shapes)
     targets = task.part("targets")
-    size = tuple(model.inputs[0].shape[1:3])
+    size = tuple(model.inputs[0].shape[-3:-1])
     truths = targets.fitted(targets.sample(count, size, classes), model)
     draw = np.random.default_rng(0)
     answers = keras.tree.map_structure(
         lambda each: tf.constant(draw.normal(size=(count, *each.shape[1:])), each.dtype),
         model.output,
     )
-    pictures = tf.zeros((count, *model.inputs[0].shape[1:]))
+    pictures = keras.tree.map_structure(lambda each: tf.zeros((count, *each.shape[1:])), model.input)
     try:
         value = float(np.mean(model.compute_loss(pictures, truths, answers)))
     except Exception as error:  # of whatever kind: the loss's own code runs

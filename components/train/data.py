@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import examples
-from components.preprocess.augment import augment, augment_example, central_example, random_crop
+from components import examples, inputs
+from components.preprocess.augment import augment, random_crop
 from components.preprocess.sampling import sample, sampling_step
 from components.preprocess.steps import sampling
 from components.preprocess.transform import (
@@ -18,11 +18,10 @@ from components.preprocess.transform import (
     MEAN,
     PIXELS,
     centre,
-    decode_one,
-    decode_whole,
     normalize,
 )
 from components.tasks import Task
+from components.train import moving
 
 _ENCODED, _CONTENT = "image/encoded", "image/sha256"
 _DECODE_BATCH = 256
@@ -69,10 +68,13 @@ class Images:
     """The images of a split, with what a task has a network learn of them.
 
     Attributes:
+      task: what is learnt, and what a network is shown.
       targets: the task's module of that name.
+      moves: whether each example is distorted by itself, because its targets move with the image,
+        or because it has several inputs.
       records: the serialised tf.Examples.
-      batches: (uint8 [n, H, W, C], targets [n]), decoded anew each time; where targets move with
-        the image, there are none: ().
+      batches: (uint8 [n, H, W, C], targets [n]), decoded anew each time; of several inputs such
+        images by their names, of stacks [n, F, H, W, C]; where `moves`, there are no targets: ().
       count: how many images there are.
       mean: float32 [H, W, C], the mean of the same part of every image.
       axes: float32 [C, C], the principal axes of the colours, where Transform has found them.
@@ -97,9 +99,12 @@ class Images:
         Raises:
           ValueError: no examples.
         """
+        self.task = task
         self.targets = task.part("targets")
+        self.moves = self.targets.MOVES or not task.one_picture
+        of_inputs = {} if task.one_picture else inputs.spec(task)
         spec = transform.raw_feature_spec()
-        self._spec = {_ENCODED: spec[_ENCODED], **self.targets.FEATURES}
+        self._spec = {**of_inputs, _ENCODED: spec[_ENCODED], **self.targets.FEATURES}
         self._layer = transform.transform_features_layer()
         self._paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
         self._part = part
@@ -141,9 +146,14 @@ class Images:
         """How many images a shuffle may hold at a time."""
         return max(1, min(self.count, _SHUFFLE_BYTES // self._bytes_each()))
 
-    def parse(self, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """The encoded image, string [], and the task's features of a record."""
+    def parse(self, record: tf.Tensor) -> tuple[Any, dict[str, tf.Tensor]]:
+        """The encoded image, string [], and the task's features of a record.
+
+        Of several inputs the images are a mapping by their names, string [], of stacks [F].
+        """
         features = tf.io.parse_single_example(record, self._spec)
+        if not self.task.one_picture:
+            return inputs.encoded(features, self.task), features
         return tf.squeeze(features.pop(_ENCODED)), features
 
     def _bytes_each(self) -> int:
@@ -156,10 +166,18 @@ class Images:
         return self._layer({_ENCODED: features.pop(_ENCODED)}), features
 
     @_as_it_is
-    def _decode(self, records: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    def _decode(self, records: tf.Tensor) -> tuple[Any, Any]:
+        if not self.task.one_picture:
+            encoded = inputs.of_records(records, self.task)
+            return {name: self._pixels(images) for name, images in encoded.items()}, ()
         transformed, parsed = self._transformed(records)
-        targets = () if self.targets.MOVES else self.targets.trained(parsed, {})
+        targets = () if self.moves else self.targets.trained(parsed, {})
         return tf.cast(transformed[PIXELS], tf.uint8), targets
+
+    def _pixels(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Encoded images, string [n] or [n, F], to uint8 [n, H, W, C] or [n, F, H, W, C]."""
+        pixels = self._layer({_ENCODED: tf.reshape(encoded, [-1, 1])})[PIXELS]
+        return tf.cast(tf.reshape(pixels, [-1, *encoded.shape[1:], *self.shape]), tf.uint8)
 
 
 def train_and_validation(
@@ -206,7 +224,7 @@ def training_batches(
         one worker would make; of images from files each worker's part is of its own files.
 
     Returns:
-      Batches of (float32 [batch, H, W, C], targets [batch]).
+      Batches of (float32 [batch, H, W, C], targets [batch]); of several inputs a mapping of images.
 
     Raises:
       ValueError: distorted copies of more images than fit into memory, or batches that cannot be
@@ -219,15 +237,15 @@ def training_batches(
             "images evenly; set another batch_size"
         )
     copies = recipe["distorted_copies"]
-    in_memory = not (images.targets.MOVES or sampling(recipe["augment"]))
+    in_memory = not (images.moves or sampling(recipe["augment"]))
     if in_memory and images.fits(1 + copies):
         own = slice(share.worker * size, (share.worker + 1) * size)
         whole = _from_memory(images, recipe, first_epoch)
         batches = whole.map(lambda *batch: tf.nest.map_structure(lambda values: values[own], batch))
-    elif copies and images.targets.MOVES:
+    elif copies and images.moves:
         raise ValueError(
-            "distorted_copies are of images alone, and here a target moves with its image; "
-            "distorted_copies=0 distorts both as they come"
+            "distorted_copies are of single images, and here a target moves with its image, or "
+            "there are several inputs; distorted_copies=0 distorts all of them as they come"
         )
     elif copies:
         raise ValueError(
@@ -331,7 +349,7 @@ def _from_files(
     batch_size = min(recipe["batch_size"], images.count) // share.workers
     an_epoch = steps_per_epoch(images, recipe) * batch_size
     own = images.records_of(share)
-    one = _moved(images, recipe) if images.targets.MOVES else _still(images, recipe)
+    one = moving.distorted(images, recipe) if images.moves else _still(images, recipe)
 
     def epoch_records(epoch: int) -> tf.data.Dataset:
         order = own.shuffle(
@@ -369,34 +387,9 @@ def _still(images: Images, recipe: Mapping[str, Any]) -> Callable:
     return one
 
 
-def _moved(images: Images, recipe: Mapping[str, Any]) -> Callable:
-    """What makes a record, and a seed, the network's input and the target moved with it."""
-    preprocess = recipe["preprocess"]
-    mean = centre(images.mean, preprocess)
-    # A sampling step cuts its window out of the image as it is.
-    fit = None if sampling(recipe["augment"]) else preprocess
-
-    def one(record: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        encoded, parsed = images.parse(record)
-        found = {"image": _whole(encoded, preprocess, fit), **images.targets.placed(parsed, fit)}
-        size = tuple(preprocess["size"])
-        moved = augment_example(found, recipe["augment"], seed, size, images.axes)
-        pixels = normalize(moved.pop("image")[None], mean, preprocess)[0]
-        return pixels, images.targets.trained(parsed, moved)
-
-    return one
-
-
-def _whole(encoded: tf.Tensor, preprocess: Mapping[str, Any], fit: Mapping[str, Any] | None):
-    """The decoded image, float32 [H, W, C], in its own size or fitted."""
-    if fit is None:
-        return decode_whole(encoded, preprocess["channels"])
-    return decode_one(encoded, fit)
-
-
 def validation_batches(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
     """The images of a split in order, undistorted, in batches of (images, targets)."""
-    whole = _central_moved if images.targets.MOVES else _central
+    whole = _central_moved if images.moves else _central
     # Keras warns that the input has run out where it cannot know how many batches there are.
     number = -(-images.count // recipe["batch_size"])
     return (
@@ -422,20 +415,12 @@ def _central(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
 
 
 def _central_moved(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset:
-    """As `_central`, of targets that are cropped with the image."""
-    preprocess = recipe["preprocess"]
-    mean = centre(images.mean, preprocess)
+    """As `_central`, of targets that are cropped with the image, or of several inputs."""
+    one = moving.central(images, recipe["preprocess"])
 
     @_as_it_is
-    def load(record: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        encoded, parsed = images.parse(record)
-        found = {
-            "image": decode_one(encoded, preprocess),
-            **images.targets.placed(parsed, preprocess),
-        }
-        moved = central_example(found, tuple(preprocess["size"]))
-        pixels = normalize(moved.pop("image")[None], mean, preprocess)[0]
-        return pixels, images.targets.trained(parsed, moved)
+    def load(record: tf.Tensor) -> tuple[Any, Any]:
+        return one(record, tf.zeros([2], tf.int64))
 
     loaded = images.records.map(load, num_parallel_calls=tf.data.AUTOTUNE)
     return loaded.batch(recipe["batch_size"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class ServedParts:
     taps: keras.Model | None
 
 
-def functional(model: Any, input_shape: Sequence[int]) -> keras.Model:
+def functional(model: Any, input_shape: Sequence[int], task: Task) -> keras.Model:
     """A model of any kind as one of Keras' functional API, with the same layers and weights.
 
     `keras.Sequential` and models with a `call` of their own may not even be built yet.
@@ -45,12 +45,15 @@ def functional(model: Any, input_shape: Sequence[int]) -> keras.Model:
     Args:
       model: what a recipe's `model` has returned.
       input_shape: (height, width, channels).
+      task: whose inputs it takes.
 
     Raises:
       ValueError: it is no Keras model, or cannot be called on such images.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"the network must be a keras.Model, not {type(model).__name__}")
+    if not task.one_picture:
+        return _of_several(model, input_shape, task)
     if isinstance(model, keras.Sequential):
         if not model.built:
             model.build((None, *input_shape))
@@ -62,6 +65,27 @@ def functional(model: Any, input_shape: Sequence[int]) -> keras.Model:
     model.name = model.name.lstrip("_") or "network"
     image = keras.Input(tuple(input_shape))
     return keras.Model(image, model(image))
+
+
+def _of_several(model: keras.Model, input_shape: Sequence[int], task: Task) -> keras.Model:
+    """The model, once it is known to take a mapping of the task's inputs.
+
+    Raises:
+      ValueError: it does not.
+    """
+    wanted = {
+        name: (None, *([frames] if frames else []), *input_shape)
+        for name, frames in task.stacks.items()
+    }
+    given = getattr(model, "input", None)
+    shapes = (
+        {name: tuple(each.shape) for name, each in given.items()}
+        if isinstance(given, Mapping)
+        else None
+    )
+    if shapes != wanted:
+        raise ValueError(f"{model.name} must take a mapping of inputs of the shapes {wanted}")
+    return model
 
 
 def served_parts(
@@ -110,6 +134,8 @@ def check(
     Raises:
       ValueError: it cannot.
     """
+    if fully_convolutional and not task.one_picture:
+        raise ValueError(f"fully_convolutional is of one picture, and {task.name} takes several")
     task.part("answers").check(model, classes)
     served_parts(model, features, fully_convolutional)
     for layer in model.layers:

@@ -29,7 +29,7 @@ def compiled_model(
     """
     input_shape = (*recipe["preprocess"]["size"], train.shape[-1])
     model = build_network(recipe["model"], input_shape, classes, recipe["model_args"])
-    model = functional(model, input_shape)
+    model = functional(model, input_shape, train.task)
     _penalize(model, recipe["weight_decay"])
     optimizer = optimizer_of(recipe, data.steps_per_epoch(train, recipe))
     model.compile(

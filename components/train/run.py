@@ -43,7 +43,7 @@ def run_fn(fn_args: FnArgs) -> None:
     active = strategy(recipe["strategy"])
     keras.utils.set_random_seed(recipe["seed"])
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    task = tasks.find(recipe["task"])
+    task = tasks.of_recipe(recipe)
     train, validation = data.train_and_validation(
         fn_args.train_files, transform, task, recipe["validation_split"]
     )
@@ -76,12 +76,23 @@ def _export(fn_args, model, recipe, transform, train, names, checkpoint) -> None
     """Writes the model to be served and the ModelRun; then there is no need of checkpoints."""
     served = ServingModule(model, transform, train.mean, names, recipe)
     signatures = served.save(fn_args.serving_model_dir)
-    asked = warmup.bare_examples(train.records, _WARM_UP_IMAGES)
-    stored = next(iter(train.batches))[0][:_WARM_UP_IMAGES]
-    pixels = centre(stored, recipe["preprocess"]).numpy()
-    warmup.write(fn_args.serving_model_dir, signatures, asked, pixels)
+    warmup.write(
+        fn_args.serving_model_dir, signatures, _questions(train, recipe["preprocess"]), train.task
+    )
     _write_model_run(fn_args.model_run_dir, model, recipe, checkpoint.history)
     checkpoint.delete()
+
+
+def _questions(train: data.Images, preprocess: Mapping[str, Any]) -> warmup.Questions:
+    """Some training images as requests hold them."""
+    stored = next(iter(train.batches))[0]
+    pixels = tf.nest.map_structure(
+        lambda each: centre(each[:_WARM_UP_IMAGES], preprocess).numpy(), stored
+    )
+    return warmup.Questions(
+        warmup.bare_examples(train.records, _WARM_UP_IMAGES, train.task),
+        {"image": pixels} if train.task.one_picture else pixels,
+    )
 
 
 def _restore_all(model, recipe, train, classes, checkpoint, active) -> int:

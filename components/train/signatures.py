@@ -12,10 +12,10 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import tasks
+from components import inputs, tasks
 from components.preprocess import originals
 from components.preprocess.transform import PIXELS, centre, normalize
-from components.served import NAMES_ASSET, TASK_ASSET
+from components.tasks import DEFAULT_SIGNATURE, NAMES_ASSET, TASK_ASSET
 from components.train.graph import served_parts
 
 _ENCODED = "image/encoded"
@@ -63,7 +63,8 @@ class ServingModule(tf.Module):
         self._mean = centre(tf.constant(mean), self._preprocess)
         # Until the model is saved, or forgotten.
         self._files = tempfile.TemporaryDirectory()
-        task = tasks.find(recipe["task"])
+        task = tasks.of_recipe(recipe)
+        self._task = task
         self._answers = task.part("answers")
         self._assets = [self._asset(TASK_ASSET, json.dumps(task.served_facts(), indent=1))]
         if task.has_classes:
@@ -74,15 +75,14 @@ class ServingModule(tf.Module):
     def save(self, folder: str) -> list[str]:
         """Writes the SavedModel and returns the names of its signatures."""
         encoded = tf.TensorSpec([None], tf.string, name="examples")
-        height, width, channels = self._mean.shape
-        image = tf.TensorSpec([None, height, width, channels], tf.float32, name="image")
+        shape = self._mean.shape
         signatures = {
-            "serving_default": self.serve.get_concrete_function(encoded),
-            "predict": self.predict.get_concrete_function(image),
+            self._task.examples_signature: self.serve.get_concrete_function(encoded),
+            **(self._of_one(shape) if self._task.one_picture else self._of_several(shape)),
             **self._answers.signatures(self.serve, self._names),
         }
         if self._fully_convolutional is not None:
-            whole = tf.TensorSpec([None, None, None, channels], tf.float32, name="image")
+            whole = tf.TensorSpec([None, None, None, shape[-1]], tf.float32, name="image")
             # Clients know it by the name of the protocol.
             signatures["dense"] = self.predict_anywhere.get_concrete_function(whole)
         if self._taps is not None:
@@ -90,14 +90,42 @@ class ServingModule(tf.Module):
         tf.saved_model.save(self, folder, signatures=signatures)
         return [*signatures, *self._answers.finish(folder)]
 
+    def _of_one(self, shape: Sequence[int]) -> dict[str, Any]:
+        """What takes the pixels of one picture."""
+        image = tf.TensorSpec([None, *shape], tf.float32, name="image")
+        return {"predict": self.predict.get_concrete_function(image)}
+
+    def _of_several(self, shape: Sequence[int]) -> dict[str, Any]:
+        """What takes encoded pictures, or pixels, by the names of the inputs."""
+        stacks = {name: [frames] if frames else [] for name, frames in self._task.stacks.items()}
+        encoded = {
+            name: tf.TensorSpec([None, *stack], tf.string, name=name)
+            for name, stack in stacks.items()
+        }
+        images = {
+            name: tf.TensorSpec([None, *stack, *shape], tf.float32, name=name)
+            for name, stack in stacks.items()
+        }
+        ask = tf.function(lambda **given: self.predict(self._read(given)), autograph=False)
+        predict = tf.function(lambda **given: self.predict(given), autograph=False)
+        return {
+            DEFAULT_SIGNATURE: ask.get_concrete_function(**encoded),
+            "predict": predict.get_concrete_function(**images),
+        }
+
     @tf.function(autograph=False)
     def serve(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialised tf.Examples or encoded images, string [N], to the task's answers."""
+        """Serialised tf.Examples, string [N], to the task's answers; of one picture encoded images,
+        too.
+        """
         return self.predict(self._pixels(examples))
 
     @tf.function(autograph=False)
-    def predict(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Pixels 0..255, float32 [N, H, W, C], to the task's answers."""
+    def predict(self, image: Any) -> dict[str, tf.Tensor]:
+        """Pixels 0..255, float32 [N, H, W, C], to the task's answers.
+
+        Of several inputs a mapping by their names, of stacks [N, F, H, W, C].
+        """
         return self._answer(self._network(self._normalized(image), training=False))
 
     @tf.function(autograph=False)
@@ -117,13 +145,28 @@ class ServingModule(tf.Module):
         outputs = self._taps(self._normalized(self._pixels(examples)), training=False)
         return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
-    def _pixels(self, examples: tf.Tensor) -> tf.Tensor:
-        encoded = originals.stored(_encoded_images(examples), self._ingest)
+    def _pixels(self, examples: tf.Tensor) -> Any:
+        if self._task.one_picture:
+            return self._decoded(_encoded_images(examples))
+        return self._read(inputs.of_records(examples, self._task))
+
+    def _read(self, encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Encoded pictures by the names of the inputs, string [N] or [N, F], to their pixels."""
+        shape = self._mean.shape
+        return {
+            name: tf.reshape(self._decoded(tf.reshape(each, [-1])), [-1, *each.shape[1:], *shape])
+            for name, each in encoded.items()
+        }
+
+    def _decoded(self, encoded: tf.Tensor) -> tf.Tensor:
+        encoded = originals.stored(encoded, self._ingest)
         pixels = self._transform({_ENCODED: tf.expand_dims(encoded, 1)})[PIXELS]
         return centre(pixels, self._preprocess)
 
-    def _normalized(self, pixels: tf.Tensor) -> tf.Tensor:
-        return normalize(pixels, self._mean, self._preprocess)
+    def _normalized(self, pixels: Any) -> Any:
+        return tf.nest.map_structure(
+            lambda each: normalize(each, self._mean, self._preprocess), pixels
+        )
 
     def _answer(self, outputs: Any) -> dict[str, tf.Tensor]:
         return self._answers.served(outputs, self._names, self._preprocess["size"])

@@ -57,7 +57,7 @@ def serve(connection: Connection, search: SearchFacts) -> None:
 def _images(search: SearchFacts) -> tuple[data.Images, data.Images, int | None]:
     """The images to learn from, those held out, and the number of classes, if there are some."""
     transform = tft.TFTransformOutput(search.transform_output)
-    task = tasks.find(search.recipe["task"])
+    task = tasks.of_recipe(search.recipe)
     train, held_out = data.train_and_validation(search.train_files, transform, task, _HELD_OUT)
     if held_out is None:
         raise TrialError(f"too few images to hold a part out: {train.count}")

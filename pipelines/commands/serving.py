@@ -135,33 +135,40 @@ def predict(
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """What a served model answers about images (PNG or JPEG, of any size)."""
+    """What a served model answers about images (PNG or JPEG, of any size).
+
+    A model of several inputs, such as pairs, is asked about so many images at a time, in the order
+    of its inputs; the answer is drawn into the first of them.
+    """
     from pipelines.console import answers, screens
 
     screen = console()
     with user_errors(), contextlib.ExitStack() as stack:
         # What cannot be written is found out before the server is asked.
-        places = answers.places(images, folder) if folder else []
+        model = model or served.only_model(root)
+        pushed, names = served.task_and_names(root, model)
+        asked = served.questions(images, pushed)
+        places = answers.places([first for first, *_ in asked], folder) if folder else []
         if server is None and served.listens(local := f"127.0.0.1:{GRPC_PORT}"):
             server = local
-        model = model or served.only_model(root)
         if server is None:
             models = served.pushed(root, [model])
             with status(screen, "no server is running: loading TensorFlow and the model"):
                 server, _ = stack.enter_context(served.server(models))
-        given = served.ask(server, model, images)
-        pushed, names = served.task_and_names(root, model)
+        given = served.ask(server, model, images, pushed)
         task = answers.task_of(given[0], pushed)
         if as_json:
-            for image, answer in zip(images, given, strict=True):
-                click.echo(answers.as_json(str(image), answer))
+            for question, answer in zip(asked, given, strict=True):
+                click.echo(answers.as_json([str(image) for image in question], answer))
         else:
             columns, rows = answers.in_words(given, task, names)
-            screen.print(screens.answers_table([str(image) for image in images], columns, rows))
+            screen.print(
+                screens.answers_table([", ".join(map(str, each)) for each in asked], columns, rows)
+            )
         if places and task is None:
             raise ValueError(f"what {model} answers is of no known task: nothing is drawn")
-        for place, image, answer in zip(places, images, given, strict=False):
-            answers.draw(image, answer, task, place)
+        for place, question, answer in zip(places, asked, given, strict=False):
+            answers.draw(question[0], answer, task, place)
 
 
 @click.command("load-test")
@@ -212,7 +219,7 @@ def load_test(
     screen = console()
     with user_errors():
         model = model or served.only_model(root)
-        contents = [served.read_image(image) for image in images]
+        contents = served.contents(images, served.task_and_names(root, model)[0])
         from serving.load import Load, measure
 
         load = Load(server, model, contents, clients, seconds, batch_size, timeout, retries)

@@ -55,13 +55,15 @@ def in_words(
     return columns, [tuple(_shown(answer[name]) for name in columns) for answer in answers]
 
 
-def as_json(file: str, answer: Mapping[str, Any]) -> str:
-    """One line: an object of `file` and each output, in which NaN and the infinities are null.
+def as_json(files: Sequence[str], answer: Mapping[str, Any]) -> str:
+    """One line: an object of `file`, of several `files`, and each output.
 
-    Bytes that are no UTF-8 are written as TensorFlow Serving does: {"b64": "..."}.
+    NaN and the infinities are null. Bytes that are no UTF-8 are written as TensorFlow Serving does:
+    {"b64": "..."}.
     """
     outputs = {name: _plain(value) for name, value in sorted(answer.items())}
-    return json.dumps({"file": file, **outputs}, allow_nan=False)
+    named = {"files": list(files)} if len(files) > 1 else {"file": files[0]}
+    return json.dumps({**named, **outputs}, allow_nan=False)
 
 
 def places(images: Sequence[Path], folder: Path) -> list[Path]:

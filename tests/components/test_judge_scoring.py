@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components import progress
+from components import progress, tasks
 from components.judge import executor, protocols, scoring
 from components.judge.scoring import Scorer
 
 SIDE = 8
+CLASSES = tasks.find("classification")
 
 
 def corner(image):
@@ -65,7 +66,7 @@ def ramp(height, width):
 
 
 def answer(model, protocol, *images, resize=12):
-    scorer = Scorer(tf.saved_model.load(model), protocols.find(protocol), ["scores"], resize)
+    scorer = Scorer(tf.saved_model.load(model), protocols.find(protocol), CLASSES, resize)
     scores = scorer.answers(tf.constant([example(image) for image in images]))["scores"]
     assert scores.dtype == np.float32
     assert scores.sum(axis=1) == pytest.approx(1.0)
@@ -210,19 +211,19 @@ def test_dense_on_a_real_network(tmp_path):
 def test_a_model_without_the_signature_is_refused(protocol, tmp_path):
     model = tf.saved_model.load(saved(tmp_path / "model", dense=False))
     with pytest.raises(ValueError, match=r"asks the signature dense, which .* \(it has predict\)"):
-        Scorer(model, protocols.find(protocol), ["scores"])
+        Scorer(model, protocols.find(protocol), CLASSES)
 
 
 def test_an_input_that_is_not_square_is_refused(tmp_path):
     model = tf.saved_model.load(saved(tmp_path / "model", width=9))
     with pytest.raises(ValueError, match="needs a square input, the model has 8 x 9 pixels"):
-        Scorer(model, protocols.find("10-crop"), ["scores"])
+        Scorer(model, protocols.find("10-crop"), CLASSES)
 
 
 def test_a_scale_below_the_input_is_refused(corner_model):
     model = tf.saved_model.load(corner_model)
     with pytest.raises(ValueError, match="would resize to 7 pixels, less than the network's 8"):
-        Scorer(model, protocols.find("dense-3-scales"), ["scores"], 8)
+        Scorer(model, protocols.find("dense-3-scales"), CLASSES, 8)
 
 
 def write(folder, images, labels):

@@ -1,0 +1,370 @@
+"""A task of several inputs, which is made here and known nowhere else, goes through every stage."""
+
+import dataclasses
+import datetime
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import skimage.data
+import tensorflow as tf
+import tensorflow_transform as tft
+from click.testing import CliRunner
+from PIL import Image
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.types import standard_artifacts
+from tfx.utils import json_utils, proto_utils
+
+from components import examples, inputs, tasks, trusted
+from components.canary import executor as canary
+from components.evaluate.executor import Executor
+from components.evaluate.verdict import evaluation_reasons
+from components.ingest.contract import Encoding, Record, to_example
+from components.judge.executor import _write as write_judgement
+from components.judge.executor import judge
+from components.report.executor import render
+from components.served import task as served_task
+from components.train import data
+from components.train.graph import check, functional
+from components.train.run import run_fn
+from pipelines import build
+from pipelines.cli import main
+
+FRAMES = 3
+TRAIN, TEST = 48, 12
+RECIPE = {
+    "name": "kin",
+    "size": "small",
+    "dataset": "photographs",
+    "summary": "whether three pictures are of one photograph",
+    "paper": "none",
+    "model": "keras_models.classification:Kin",
+    "model_args": {"frames": FRAMES},
+    "loss": {"class": "keras.losses:BinaryCrossentropy", "from_logits": True},
+    "optimizer": {"class": "keras.optimizers:Adam", "learning_rate": 0.02},
+    "augment": [{"step": "flip"}, {"step": "translate", "pixels": 2}],
+    "distorted_copies": 0,
+    "weight_decay": 0.0,
+    "task": "kinship",
+    "task_args": {"frames": FRAMES},
+    "validation_split": 0.1,
+    "auxiliary_weight": 0.3,
+    "fully_convolutional": False,
+    "preprocess": {
+        "size": [16, 20],
+        "channels": 3,
+        "fit": "stretch",
+        "range": [0.0, 1.0],
+        "mean": "per_channel",
+    },
+    "ingest": {"shorter_side": None, "format": "keep", "quality": 95},
+    "batch_size": 12,
+    "epochs": 12,
+    "seed": 1,
+    "strategy": "one_device",
+    "mixed_precision": False,
+    "jit_compile": False,
+    "steps_per_execution": 1,
+    "features": ["together"],
+}
+
+
+@pytest.fixture(scope="module")
+def kinship():
+    with pytest.MonkeyPatch.context() as patch:
+        folder = Path(__file__).parent / "made_tasks"
+        patch.setattr(tasks, "__path__", [*tasks.__path__, str(folder)])
+        patch.setattr("keras_models.classification.Kin", network, raising=False)
+        patch.setenv(trusted.VARIABLE, __name__.partition(".")[0])
+        tasks.names.cache_clear()
+        yield tasks.find("kinship").bound(RECIPE["task_args"])
+    tasks.names.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("components.tasks.kinship")]:
+        del sys.modules[name]
+    del tasks.kinship
+
+
+def network(input_shape, frames) -> keras.Model:
+    """Compares mean colours."""
+    shown = {
+        "first": keras.Input(input_shape, name="first"),
+        "second": keras.Input(input_shape, name="second"),
+        "clip": keras.Input((frames, *input_shape), name="clip"),
+    }
+    means = [
+        keras.layers.GlobalAveragePooling2D()(shown["first"]),
+        keras.layers.GlobalAveragePooling2D()(shown["second"]),
+        keras.layers.GlobalAveragePooling3D()(shown["clip"]),
+    ]
+    x = keras.layers.Concatenate(name="together")(means)
+    x = keras.layers.Dense(32, activation="relu")(x)
+    return keras.Model(shown, keras.layers.Dense(1)(x), name="kin")
+
+
+def picture(random: np.random.Generator, kind: int) -> bytes:
+    """A part of one of two photographs."""
+    whole = (skimage.data.astronaut(), skimage.data.coffee())[kind]
+    y, x = random.integers(0, 300, 2)
+    file = io.BytesIO()
+    Image.fromarray(whole[y : y + 64, x : x + 80]).resize((30, 24)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def kin(kinship, tmp_path_factory) -> SimpleNamespace:
+    """Examples, and what the Trainer makes of them."""
+    del kinship
+    root = tmp_path_factory.mktemp("kin")
+    random = np.random.default_rng(0)
+    pictures = {}
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        folder = root / "examples" / f"Split-{split}"
+        folder.mkdir(parents=True)
+        options = tf.io.TFRecordOptions(compression_type="GZIP")
+        with tf.io.TFRecordWriter(str(folder / "data_tfrecord-00000-of-00001.gz"), options) as file:
+            for number in range(count):
+                kind, same = random.integers(0, 2, 2)
+                other = kind if same else 1 - kind
+                pictures[f"{split}{number}"] = features = {
+                    "image/encoded": picture(random, kind),
+                    "pair/encoded": picture(random, other),
+                    # More than the network is shown, and not of each example as many.
+                    "frames/encoded": [picture(random, other) for _ in range(3 + number % 4)],
+                    "same": int(same),
+                }
+                example = to_example(Record(f"{split}{number}", features), Encoding())
+                file.write(example.SerializeToString())
+    (root / "examples" / "labels.txt").write_text("")
+    graph = transformed(root / "examples", root / "transform")
+    run_fn(
+        FnArgs(
+            train_files=[f"{root}/examples/Split-train/*"],
+            eval_files=[],
+            transform_output=graph,
+            serving_model_dir=str(root / "model" / "Format-Serving"),
+            model_run_dir=str(root / "run"),
+            custom_config={"recipe": json.dumps(RECIPE), "checkpoints": str(root / "checkpoints")},
+        )
+    )
+    return SimpleNamespace(
+        examples=str(root / "examples"),
+        graph=graph,
+        model=str(root / "model"),
+        serving=str(root / "model" / "Format-Serving"),
+        run=str(root / "run"),
+        pictures=pictures,
+    )
+
+
+def transformed(folder: Path, output: Path) -> str:
+    from tests.components.conftest import transform_graph
+
+    output.mkdir()
+    return transform_graph(str(folder), {"preprocess": RECIPE["preprocess"]}, output)
+
+
+@pytest.fixture(scope="module")
+def judged(kin):
+    return judge([kin.serving], kin.examples, "1-crop", [], RECIPE)
+
+
+def images_of(kin, task: tasks.Task) -> data.Images:
+    graph = tft.TFTransformOutput(kin.graph)
+    return data.Images([f"{kin.examples}/Split-train/*"], graph, task)
+
+
+def test_batches_hold_each_input_by_its_name(kin, kinship):
+    images = images_of(kin, kinship)
+    pixels, targets = next(iter(data.training_batches(images, RECIPE)))
+    assert {name: tuple(each.shape) for name, each in pixels.items()} == {
+        "first": (12, 16, 20, 3),
+        "second": (12, 16, 20, 3),
+        "clip": (12, FRAMES, 16, 20, 3),
+    }
+    assert set(targets.numpy()) == {0, 1}
+    validation = data.validation_batches(images, RECIPE)
+    whole = np.concatenate([each["clip"] for each, _ in validation])
+    stored, _ = next(iter(images.batches))
+    assert whole.shape == stored["clip"].shape == (TRAIN, FRAMES, 16, 20, 3)
+    mean = images.mean.numpy()
+    expected = (stored["clip"].numpy().astype(np.float32) - mean) / 255
+    np.testing.assert_allclose(whole, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_one_draw_moves_all_inputs_or_each_has_its_own(alike, kin, kinship):
+    """Of one picture in every place, what is seen differs only by what was drawn."""
+    task = dataclasses.replace(kinship, alike=alike)
+    images = images_of(kin, task)
+    (record,) = images.records.take(1)
+    shown = tf.train.Example.FromString(record.numpy())
+    feature = shown.features.feature
+    encoded = feature["image/encoded"].bytes_list.value[0]
+    for name, count in (("pair/encoded", 1), ("frames/encoded", FRAMES)):
+        feature[name].bytes_list.value[:] = [encoded] * count
+    images.records_of = lambda share: tf.data.Dataset.from_tensors(shown.SerializeToString())
+    recipe = {**RECIPE, "augment": [{"step": "translate", "pixels": 6}], "batch_size": 8}
+    apart = []
+    for pixels, _ in data.training_batches(images, recipe).take(3):
+        frames = pixels["clip"].numpy()
+        assert (frames == frames[:, :1]).all(), "the pictures of a stack move alike"
+        others = (pixels["second"].numpy(), frames[:, 0])
+        apart += [np.abs(pixels["first"].numpy() - other).max() for other in others]
+    assert (max(apart) == 0) if alike else (min(apart) > 0)
+
+
+def test_distorted_copies_are_refused(kin, kinship):
+    with pytest.raises(ValueError, match="several inputs"):
+        data.training_batches(images_of(kin, kinship), {**RECIPE, "distorted_copies": 1})
+
+
+def test_frames_are_spread_over_the_stack():
+    assert inputs.spread(10, 5).tolist() == [1, 3, 5, 7, 9]
+    assert inputs.spread(4, 4).tolist() == [0, 1, 2, 3]
+    assert inputs.spread(2, 3).tolist() == [0, 1, 1]
+    assert inputs.spread(tf.constant(10, tf.int64), 5).numpy().tolist() == [1, 3, 5, 7, 9]
+
+
+def test_an_example_is_read_in_the_same_way_inside_and_outside_of_a_graph(kin, kinship):
+    records = list(examples.records(kin.examples, "test").as_numpy_iterator())
+    together = inputs.of_records(tf.constant(records), kinship)
+    for number, record in enumerate(records):
+        alone = inputs.of_record(record, kinship)
+        assert list(alone) == ["second", "first", "clip"]
+        for name, value in alone.items():
+            assert together[name][number].numpy().tolist() == value
+
+
+@pytest.mark.parametrize(
+    ("build_it", "reason"),
+    [
+        (lambda shape: network(shape, FRAMES + 1), "must take a mapping of inputs"),
+        (lambda shape: keras.Sequential([keras.Input(shape)]), "must take a mapping of inputs"),
+    ],
+)
+def test_a_network_of_other_inputs_is_refused(build_it, reason, kinship):
+    with pytest.raises(ValueError, match=reason):
+        functional(build_it((16, 20, 3)), (16, 20, 3), kinship)
+
+
+def test_several_inputs_cannot_be_scanned(kinship):
+    model = functional(network((16, 20, 3), FRAMES), (16, 20, 3), kinship)
+    check(model, kinship, None, ["together"], False)
+    with pytest.raises(ValueError, match="fully_convolutional is of one picture"):
+        check(model, kinship, None, [], True)
+
+
+def test_the_served_model_takes_files_pixels_and_examples(kin, kinship):
+    served = tf.saved_model.load(kin.serving)
+    assert served_task(kin.serving) == kinship
+    shapes = {
+        name: {key: tuple(spec.shape) for key, spec in each.structured_input_signature[1].items()}
+        for name, each in served.signatures.items()
+    }
+    sides = (16, 20, 3)
+    assert shapes == {
+        "serving_default": {"first": (None,), "second": (None,), "clip": (None, FRAMES)},
+        "examples": {"examples": (None,)},
+        "predict": {
+            "first": (None, *sides),
+            "second": (None, *sides),
+            "clip": (None, FRAMES, *sides),
+        },
+        "features": {"examples": (None,)},
+    }
+    records = tf.constant(list(examples.records(kin.examples, "test").as_numpy_iterator()))
+    (by_example,) = served.signatures["examples"](examples=records).values()
+    files = inputs.of_records(records, kinship)
+    (by_file,) = served.signatures["serving_default"](**files).values()
+    np.testing.assert_allclose(by_file, by_example, rtol=1e-5)
+    taps = served.signatures["features"](examples=records)["together"]
+    assert taps.shape == (TEST, 9)
+
+
+def test_the_judge_measures_it(judged):
+    judgement = judged.judgement
+    assert judgement["task"] == "kinship" and judgement["task_args"]["frames"] == FRAMES
+    assert judgement["metrics"]["mistaken"] <= 0.25 < judgement["constant"]["mistaken"]
+    assert judged.answers.kept["kin"].shape == (TEST,)
+
+
+def test_tfma_measures_the_same(kin, judged, tmp_path):
+    stored, model = standard_artifacts.Examples(), standard_artifacts.Model()
+    stored.uri, stored.split_names = kin.examples, '["train", "test"]'
+    model.uri = kin.model
+    evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+    evaluation.uri, blessing.uri = str(tmp_path / "evaluation"), str(tmp_path / "blessing")
+    thresholds = {"mistaken": 0.5, tasks.CHANGE: 0.0}
+    recipe = SimpleNamespace(task="kinship", task_args=RECIPE["task_args"], thresholds=thresholds)
+    Executor().Do(
+        {"examples": [stored], "model": [model]},
+        {"evaluation": [evaluation], "blessing": [blessing]},
+        {
+            "eval_config": proto_utils.proto_to_json(build._eval_config(recipe)),
+            "example_splits": json_utils.dumps(["test"]),
+            "fairness_indicator_thresholds": json_utils.dumps(None),
+        },
+    )
+    assert blessing.get_int_custom_property("blessed") == 1
+    value = judged.judgement["metrics"]["mistaken"]
+    (reason,) = evaluation_reasons(evaluation.uri, tasks.find("kinship"), thresholds)
+    assert reason == f"mistaken pictures {value:.4f}, at most the wanted 0.5000"
+
+
+def test_the_canary_asks_in_every_way(kin, kinship):
+    asked = canary.questions(kin.examples, kinship)
+    found = canary.examine(kin.serving, kinship, asked, [])
+    assert found["reasons"] == [] and found["blessed"] and found["asked"] == TEST
+    assert set(found["agreement"]) == {"SavedModel", "gRPC", "gRPC, in one batch", "REST"}
+    assert max(found["agreement"].values()) < 1e-5
+    assert set(found["answers"][0]) == {"kin"}
+
+
+def test_the_page_is_made(kin, judged, tmp_path):
+    write_judgement(str(tmp_path), judged)
+    (Path(kin.examples) / "dead_letters").mkdir(exist_ok=True)
+    page = render(
+        kin.examples,
+        kin.run,
+        str(tmp_path),
+        datetime.datetime(2026, 1, 1),
+        transform_uri=kin.graph,
+    )
+    assert "of the pictures mistaken" in page and "Augmentation" in page
+
+
+def test_a_person_asks_about_files(kin, tmp_path):
+    versions = tmp_path / "serving" / "kin"
+    versions.mkdir(parents=True)
+    (versions / "1").symlink_to(kin.serving)
+    features = kin.pictures["test0"]
+    frames = features["frames/encoded"][:FRAMES]
+    paths = []
+    for number, content in enumerate(
+        (features["pair/encoded"], features["image/encoded"], *frames)
+    ):
+        paths.append(str(tmp_path / f"{number}.png"))
+        Path(paths[-1]).write_bytes(content)
+    root = ["--root", str(tmp_path)]
+    # Files of two questions, the second of them the same.
+    told = CliRunner().invoke(main, ["predict", *paths, *paths, *root, "--json"])
+    assert told.exit_code == 0, told.output
+    one, two = map(json.loads, told.stdout.splitlines())
+    assert one["files"] == paths and one == two
+    served = tf.saved_model.load(kin.serving)
+    (kin_of,) = served.signatures["serving_default"](
+        second=tf.constant([features["pair/encoded"]]),
+        first=tf.constant([features["image/encoded"]]),
+        clip=tf.constant([frames]),
+    ).values()
+    assert one["kin"] == pytest.approx(float(kin_of[0]), rel=1e-4)
+    told = CliRunner().invoke(main, ["predict", *paths[:3], *root])
+    assert told.exit_code == 1
+    assert "asked about 5 at a time: second, first, clip (3 images)" in " ".join(
+        told.output.split()
+    )
