@@ -150,12 +150,16 @@ class ServingModule(tf.Module):
             return self._decoded(_encoded_images(examples))
         return self._read(inputs.of_records(examples, self._task))
 
+    # A function of its own: the graph that decodes is large, and all signatures share it.
+    @tf.function(autograph=False)
     def _read(self, encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Encoded pictures by the names of the inputs, string [N] or [N, F], to their pixels."""
-        shape = self._mean.shape
+        flat = [tf.reshape(each, [-1]) for each in encoded.values()]
+        pixels = self._decoded(tf.concat(flat, axis=0))
+        parts = tf.split(pixels, [tf.size(each) for each in flat])
         return {
-            name: tf.reshape(self._decoded(tf.reshape(each, [-1])), [-1, *each.shape[1:], *shape])
-            for name, each in encoded.items()
+            name: tf.reshape(part, [-1, *each.shape[1:], *self._mean.shape])
+            for (name, each), part in zip(encoded.items(), parts, strict=True)
         }
 
     def _decoded(self, encoded: tf.Tensor) -> tf.Tensor:

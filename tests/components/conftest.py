@@ -130,6 +130,12 @@ def write_images():
 
 
 @pytest.fixture(scope="session")
+def analyse():
+    """`transform_graph`, for tests that need another one."""
+    return transform_graph
+
+
+@pytest.fixture(scope="session")
 def export_model():
     """`export`, for tests that need another model."""
     return export
@@ -306,10 +312,7 @@ def transform_graph(examples: str, config: dict, folder: Path) -> str:
     from components.preprocess.transform import preprocessing_fn
 
     schema = tft.DatasetMetadata.from_feature_spec(
-        {
-            "image/encoded": tf.io.FixedLenFeature([1], tf.string),
-            "label": tf.io.FixedLenFeature([1], tf.int64),
-        }
+        {"image/encoded": tf.io.FixedLenFeature([1], tf.string)}
     ).schema
     source = tfxio.TFExampleRecord(f"{examples}/Split-train/*", ["tests"], schema=schema)
     import apache_beam as beam

@@ -41,12 +41,12 @@ RECIPE = {
     "name": "kin",
     "size": "small",
     "dataset": "photographs",
-    "summary": "whether three pictures are of one photograph",
+    "summary": "whether pictures are of one brightness",
     "paper": "none",
     "model": "keras_models.classification:Kin",
     "model_args": {"frames": FRAMES},
     "loss": {"class": "keras.losses:BinaryCrossentropy", "from_logits": True},
-    "optimizer": {"class": "keras.optimizers:Adam", "learning_rate": 0.02},
+    "optimizer": {"class": "keras.optimizers:Adam", "learning_rate": 0.1},
     "augment": [{"step": "flip"}, {"step": "translate", "pixels": 2}],
     "distorted_copies": 0,
     "weight_decay": 0.0,
@@ -64,7 +64,7 @@ RECIPE = {
     },
     "ingest": {"shorter_side": None, "format": "keep", "quality": 95},
     "batch_size": 12,
-    "epochs": 12,
+    "epochs": 8,
     "seed": 1,
     "strategy": "one_device",
     "mixed_precision": False,
@@ -90,33 +90,33 @@ def kinship():
 
 
 def network(input_shape, frames) -> keras.Model:
-    """Compares mean colours."""
+    """Compares the brightness of the first picture with that of the others."""
     shown = {
         "first": keras.Input(input_shape, name="first"),
         "second": keras.Input(input_shape, name="second"),
         "clip": keras.Input((frames, *input_shape), name="clip"),
     }
-    means = [
-        keras.layers.GlobalAveragePooling2D()(shown["first"]),
+    first = keras.layers.GlobalAveragePooling2D()(shown["first"])
+    others = [
         keras.layers.GlobalAveragePooling2D()(shown["second"]),
         keras.layers.GlobalAveragePooling3D()(shown["clip"]),
     ]
-    x = keras.layers.Concatenate(name="together")(means)
-    x = keras.layers.Dense(32, activation="relu")(x)
-    return keras.Model(shown, keras.layers.Dense(1)(x), name="kin")
+    apart = [keras.ops.abs(first - other) for other in others]
+    together = keras.layers.Concatenate(name="together")(apart)
+    return keras.Model(shown, keras.layers.Dense(1)(together), name="kin")
 
 
 def picture(random: np.random.Generator, kind: int) -> bytes:
-    """A part of one of two photographs."""
-    whole = (skimage.data.astronaut(), skimage.data.coffee())[kind]
+    """A part of a photograph, in the dark or in the light."""
     y, x = random.integers(0, 300, 2)
+    pixels = skimage.data.astronaut()[y : y + 24, x : x + 30] // 3 + 170 * np.uint8(kind)
     file = io.BytesIO()
-    Image.fromarray(whole[y : y + 64, x : x + 80]).resize((30, 24)).save(file, "PNG")
+    Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 
 @pytest.fixture(scope="module")
-def kin(kinship, tmp_path_factory) -> SimpleNamespace:
+def kin(kinship, analyse, tmp_path_factory) -> SimpleNamespace:
     """Examples, and what the Trainer makes of them."""
     del kinship
     root = tmp_path_factory.mktemp("kin")
@@ -140,7 +140,9 @@ def kin(kinship, tmp_path_factory) -> SimpleNamespace:
                 example = to_example(Record(f"{split}{number}", features), Encoding())
                 file.write(example.SerializeToString())
     (root / "examples" / "labels.txt").write_text("")
-    graph = transformed(root / "examples", root / "transform")
+    (root / "transform").mkdir()
+    config = {"preprocess": RECIPE["preprocess"]}
+    graph = analyse(str(root / "examples"), config, root / "transform")
     run_fn(
         FnArgs(
             train_files=[f"{root}/examples/Split-train/*"],
@@ -159,13 +161,6 @@ def kin(kinship, tmp_path_factory) -> SimpleNamespace:
         run=str(root / "run"),
         pictures=pictures,
     )
-
-
-def transformed(folder: Path, output: Path) -> str:
-    from tests.components.conftest import transform_graph
-
-    output.mkdir()
-    return transform_graph(str(folder), {"preprocess": RECIPE["preprocess"]}, output)
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +232,8 @@ def test_an_example_is_read_in_the_same_way_inside_and_outside_of_a_graph(kin, k
         alone = inputs.of_record(record, kinship)
         assert list(alone) == ["second", "first", "clip"]
         for name, value in alone.items():
-            assert together[name][number].numpy().tolist() == value
+            found = together[name][number].numpy()
+            assert (found.tolist() if name == "clip" else found) == value
 
 
 @pytest.mark.parametrize(
@@ -283,7 +279,7 @@ def test_the_served_model_takes_files_pixels_and_examples(kin, kinship):
     (by_file,) = served.signatures["serving_default"](**files).values()
     np.testing.assert_allclose(by_file, by_example, rtol=1e-5)
     taps = served.signatures["features"](examples=records)["together"]
-    assert taps.shape == (TEST, 9)
+    assert taps.shape == (TEST, 6)
 
 
 def test_the_judge_measures_it(judged):
