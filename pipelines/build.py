@@ -126,7 +126,8 @@ def create_pipeline(
         recipe=judging.judged(recipe),
         model_run=trainer.outputs["model_run"],
     )
-    probes = [_probe(recipe, examples, transform, trainer)] if recipe.transfer else []
+    probed = recipe.transfer and tasks.find(recipe.task).probed
+    probes = [_probe(recipe, examples, transform, trainer)] if probed else []
     canary = Canary(model=trainer.outputs["model"], examples=examples.outputs["examples"])
     report = Report(
         examples=examples.outputs["examples"],

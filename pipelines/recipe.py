@@ -97,7 +97,8 @@ class Recipe:
         that apply it to whole images.
       transfer: of a recipe that retrains the top of another's network: `from`, the name of that
         recipe; `layers`, whose features are tried by linear classifiers; `examples_per_class`, of
-        how many training images, ascending; `benchmarks`, the ids of the published figures by
+        how many training images, ascending, both only where the task has one class an image;
+        `benchmarks`, the ids of the published figures by
         layer and classifier. `model_run` and `transform_graph`, the folders that the other
         recipe's run left, are found when the recipe is run, or given.
       tune: a search for values before the training, see `pipelines.tuning`; with `trials` 0 it
@@ -178,7 +179,7 @@ class Recipe:
             object.__setattr__(self, key, tuple(getattr(self, key)))
         steps.check(self.augment, self.preprocess, self.distorted_copies)
         if self.transfer is not None:
-            object.__setattr__(self, "transfer", _checked_transfer(self.transfer))
+            object.__setattr__(self, "transfer", _checked_transfer(self.transfer, task))
         if self.tune is not None:
             untuned = dataclasses.replace(self, tune=None)
             object.__setattr__(self, "tune", tuning.checked(self.tune, untuned.override))
@@ -323,9 +324,9 @@ def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {_RENAMED.get(key, key): value for key, value in values.items()}
 
 
-def _checked_transfer(transfer: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_transfer(transfer: Mapping[str, Any], task: tasks.Task) -> dict[str, Any]:
     values = {"benchmarks": {}, "model_run": None, "transform_graph": None, **transfer}
-    values |= {key: list(values[key]) for key in ("layers", "examples_per_class")}
+    values |= recipe_bounds.probes(transfer, task)
     for figures in values["benchmarks"].values():
         for benchmark in figures.values():
             check_choice("benchmark", benchmark, all_benchmarks())

@@ -57,11 +57,17 @@ DATA_CHECKS: Mapping[str, Bound] = MappingProxyType(
         "anomalies": _COUNT,
     }
 )
+# Of a transfer, to a task whose networks are probed.
+PROBES: Mapping[str, Bound] = MappingProxyType(
+    {
+        "layers": bounds.several(bounds.text(), least=1),
+        "examples_per_class": bounds.several(bounds.whole(1), least=1),
+    }
+)
 TRANSFER: Mapping[str, Bound] = MappingProxyType(
     {
         "from": bounds.text(),
-        "layers": bounds.several(bounds.text(), least=1),
-        "examples_per_class": bounds.several(bounds.whole(1), least=1),
+        **dict.fromkeys(PROBES, bounds.several(Bound("anything", lambda value: True))),
         "benchmarks": bounds.mapping(bounds.mapping(bounds.text())),
         "model_run": bounds.text().or_null(),
         "transform_graph": bounds.text().or_null(),
@@ -87,7 +93,7 @@ PARTS: Mapping[str, tuple[Mapping[str, Bound], tuple[str, ...]]] = MappingProxyT
         "preprocess": (PREPROCESS, tuple(name for name in PREPROCESS if name != "resize")),
         "ingest": (INGEST, ()),
         "data_checks": (DATA_CHECKS, ()),
-        "transfer": (TRANSFER, ("from", "layers", "examples_per_class")),
+        "transfer": (TRANSFER, ("from",)),
     }
 )
 KEYS: Mapping[str, Bound] = MappingProxyType(
@@ -150,6 +156,23 @@ def _check_pixels(preprocess: Mapping[str, Any], ingest: Mapping[str, Any]) -> N
             f"preprocess.resize must be a number of pixels that covers preprocess.size "
             f"{list(preprocess['size'])}, or null, not {resize!r}"
         )
+
+
+def probes(transfer: Mapping[str, Any], task: tasks.Task) -> dict[str, Any]:
+    """What of a network is probed; empty lists where nothing can be.
+
+    Raises:
+      RecipeError: it is missing or wrong, or there for a task whose networks are not probed.
+    """
+    given = {name: transfer[name] for name in PROBES if name in transfer}
+    if task.probed:
+        bounds.check_all("transfer", given, PROBES, tuple(PROBES))
+    elif any(given.values()):
+        raise RecipeError(
+            "transfer.layers and transfer.examples_per_class are for classifiers of one class "
+            f"an image, and {task.name} has none: leave them out"
+        )
+    return {name: list(given.get(name, [])) for name in PROBES}
 
 
 def thresholds(values: Mapping[str, Any], task: tasks.Task) -> dict[str, float | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from components import tasks
 from pipelines import tuning
 from pipelines.recipe import Recipe
 
@@ -22,8 +23,8 @@ def _tuned(recipe: Recipe) -> bool:
     return tuning.is_on(recipe.tune)
 
 
-def _on_another_network(recipe: Recipe) -> bool:
-    return recipe.transfer is not None
+def _probed(recipe: Recipe) -> bool:
+    return recipe.transfer is not None and tasks.find(recipe.task).probed
 
 
 class Stage(NamedTuple):
@@ -54,7 +55,7 @@ _TABLE = (
     Stage("Baseline", "the served model"),
     Stage("Canary", "try it in the server"),
     Stage("Judge", "set beside the paper"),
-    Stage("Probe", "try each layer's features", _on_another_network),
+    Stage("Probe", "try each layer's features", _probed),
     Stage("Evaluator", "bless or not"),
     Stage("Evaluator-fixed", "bless on fixed data", _with_fixed_data),
     Stage("Pusher", "hand to the server"),

@@ -25,19 +25,22 @@ class Pixels:
       count: N.
       shape: (H, W, C).
       mean: float32 [H, W, C], what `normalize` subtracts.
-      targets: the module of classification.
+      task: classification; `targets` is its module of that name.
+      moves: False; batches are made of images in memory.
       axes: None; there are no distortions of colour without Transform's statistics.
       batches: the images in order, a batch at a time.
     """
 
     axes = None
+    moves = False
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray, mean: np.ndarray):
         self.arrays = tf.constant(pixels), tf.constant(labels, tf.int64)
         self.count = len(pixels)
         self.shape = tuple(pixels.shape[1:])
         self.mean = tf.constant(mean, tf.float32)
-        self.targets = tasks.find("classification").part("targets")
+        self.task = tasks.find("classification")
+        self.targets = self.task.part("targets")
         self.batches = tf.data.Dataset.from_tensors(self.arrays)
 
     def fits(self, sets: int = 1) -> bool:

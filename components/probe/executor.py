@@ -18,11 +18,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import examples, model_run, progress
+from components import examples, model_run, progress, tasks
 from components.judge import benchmarks
 from components.judge.results import SCALES, data_name
 from components.probe import classifiers
-from components.probe.features import Taps, labels_of
+from components.probe.features import Taps
 
 _STAGE = "Probe"
 COLUMNS = ("layer", "values", "examples_per_class", "examples", *classifiers.CLASSIFIERS)
@@ -48,7 +48,8 @@ class Executor(base_executor.BaseExecutor):
             `examples_per_class` and `benchmarks`.
 
         Raises:
-          ValueError: a layer that the network does not have, or an empty split.
+          ValueError: a layer that the network does not have, an empty split, or a task that cannot
+            be probed.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         run = artifact_utils.get_single_uri(input_dict["model_run"])
@@ -60,6 +61,7 @@ class Executor(base_executor.BaseExecutor):
             transfer["layers"],
             tft.TFTransformOutput(graph),
             recipe["preprocess"],
+            tasks.find(recipe.get("task", tasks.EARLIEST)),
         )
         probed = probe(
             artifact_utils.get_single_uri(input_dict["examples"]),
@@ -142,7 +144,7 @@ def _training_features(
     uri: str, taps: Taps, number: int, seed: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """The features, labels and ranks of so many training images of each class."""
-    records, labels = _split(uri, "train")
+    records, labels = _split(uri, "train", taps)
     places = classifiers.ranks(labels, seed)
     chosen = places < number
     table = tf.constant(chosen)
@@ -162,7 +164,7 @@ def _test(trials: Sequence[_Trial], uri: str, taps: Taps) -> np.ndarray:
 
     No more than a batch of features is in memory.
     """
-    records, labels = _split(uri, "test")
+    records, labels = _split(uri, "test", taps)
     classes, done = int(labels.max()) + 1, 0
     for features, true in taps.features(records):
         for trial in trials:
@@ -172,9 +174,9 @@ def _test(trials: Sequence[_Trial], uri: str, taps: Taps) -> np.ndarray:
     return labels
 
 
-def _split(uri: str, split: str) -> tuple[tf.data.Dataset, np.ndarray]:
+def _split(uri: str, split: str, taps: Taps) -> tuple[tf.data.Dataset, np.ndarray]:
     records = examples.records(uri, split)
-    labels = labels_of(records)
+    labels = taps.classes(records)
     if not len(labels):
         raise ValueError(f"{uri}: the {split} split is empty, there is nothing to try")
     return records, labels

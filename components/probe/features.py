@@ -12,15 +12,13 @@ import tensorflow_transform as tft
 
 from components import examples
 from components.preprocess.transform import MEAN, PIXELS, centre, normalize
+from components.tasks import Task
 
 # Values of one layer; larger maps are averaged over squares of pixels until they have no more.
 LARGEST = 4608
 _BATCH = 250
 _PREFETCHED = 2
-_SPEC = {
-    "image/encoded": tf.io.FixedLenFeature([1], tf.string),
-    "label": tf.io.FixedLenFeature([], tf.int64),
-}
+_ENCODED = "image/encoded"
 
 
 class Taps:
@@ -32,6 +30,7 @@ class Taps:
         layers: Sequence[str],
         transform: tft.TFTransformOutput,
         preprocess: Mapping[str, Any],
+        task: Task,
     ):
         """
         Args:
@@ -39,10 +38,17 @@ class Taps:
           layers: names, see `tapped`.
           transform: the output of the Transform component.
           preprocess: the recipe's.
+          task: which says what classes the images are of.
 
         Raises:
-          ValueError: a layer that the network does not have.
+          ValueError: a layer that the network does not have, or a task that cannot be probed.
         """
+        if not task.probed:
+            raise ValueError(
+                f"classifiers learn one class for each image, and {task.name} has none: its "
+                "networks cannot be probed"
+            )
+        self._targets = task.part("targets")
         self._network = tapped(network, layers)
         self._transform = transform.transform_features_layer()
         self._preprocess = preprocess
@@ -53,22 +59,32 @@ class Taps:
         """The features of serialised tf.Examples, batch by batch.
 
         Yields:
-          float32 [n, values] by layer, and the labels, int64 [n].
+          float32 [n, values] by layer, and the numbers of the classes, int64 [n].
         """
         batches = records.batch(_BATCH).map(
             self._network_input, num_parallel_calls=tf.data.AUTOTUNE
         )
-        for images, labels in batches.prefetch(_PREFETCHED).with_options(examples.untuned()):
+        for images, parsed in batches.prefetch(_PREFETCHED).with_options(examples.untuned()):
             values = self._network.predict_on_batch(images)
             rows = {name: np.asarray(value, np.float32) for name, value in values.items()}
-            yield rows, labels.numpy()
+            yield rows, self._numbers(parsed)
+
+    def classes(self, records: tf.data.Dataset) -> np.ndarray:
+        """The numbers of the classes of serialised tf.Examples, int64 [N], in their order."""
+        spec = self._targets.FEATURES
+        batches = records.batch(_BATCH).map(lambda batch: tf.io.parse_example(batch, spec))
+        return np.concatenate([np.zeros(0, np.int64), *map(self._numbers, batches)])
+
+    def _numbers(self, parsed: Mapping[str, tf.Tensor]) -> np.ndarray:
+        return self._targets.truths({name: value.numpy() for name, value in parsed.items()})
 
     @tf.autograph.experimental.do_not_convert
-    def _network_input(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parsed = tf.io.parse_example(batch, _SPEC)
-        stored = self._transform({"image/encoded": parsed["image/encoded"]})
+    def _network_input(self, batch: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        spec = {_ENCODED: tf.io.FixedLenFeature([1], tf.string), **self._targets.FEATURES}
+        parsed = tf.io.parse_example(batch, spec)
+        stored = self._transform({_ENCODED: parsed.pop(_ENCODED)})
         pixels, mean = (centre(stored[name], self._preprocess) for name in (PIXELS, MEAN))
-        return normalize(pixels, mean, self._preprocess), parsed["label"]
+        return normalize(pixels, mean, self._preprocess), parsed
 
 
 def tapped(network: keras.Model, layers: Sequence[str]) -> keras.Model:
@@ -99,10 +115,3 @@ def _square(height: int, width: int, maps: int) -> int:
     sides = range(1, max(height, width))
     fits = (side for side in sides if -(-height // side) * -(-width // side) * maps <= LARGEST)
     return next(fits, max(height, width))
-
-
-def labels_of(records: tf.data.Dataset) -> np.ndarray:
-    """The labels of serialised tf.Examples, int64 [N], in their order."""
-    spec = {"label": _SPEC["label"]}
-    batches = records.batch(_BATCH).map(lambda batch: tf.io.parse_example(batch, spec)["label"])
-    return np.concatenate([np.zeros(0, np.int64), *batches.as_numpy_iterator()])

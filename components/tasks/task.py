@@ -144,6 +144,8 @@ class Task:
       monitor_less_is_better: whether that is better the lower it is.
       watched: metrics of Keras that the first output is compiled with, by which progress is told.
       protocols: names of `components.judge.protocols`.
+      one_class: whether the truth of an example is the number of one class, int64, which
+        classifiers on a network's features can learn (`components.probe`).
       has_classes: whether its examples have named classes; a network takes their number.
       whole_picture: whether answers are compared with truths pixel by pixel, so that a network has
         to see the whole picture: `preprocess.fit` stretch, and no `resize`.
@@ -161,6 +163,7 @@ class Task:
     watched: tuple[str, ...] = ()
     training_metrics: tuple[Metric, ...] = ()
     protocols: tuple[str, ...] = ("1-crop",)
+    one_class: bool = False
     has_classes: bool = False
     whole_picture: bool = False
     kept: int | None = None
@@ -177,6 +180,11 @@ class Task:
     def one_picture(self) -> bool:
         """Whether a network is shown one picture, and no mapping."""
         return self.inputs == (_IMAGE,)
+
+    @property
+    def probed(self) -> bool:
+        """Whether the Probe can try what the layers of a network know of its pictures."""
+        return self.one_class and self.one_picture
 
     @property
     def stacks(self) -> dict[str, int]:

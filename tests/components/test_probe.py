@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from tfx.types import channel_utils, standard_artifacts
 
+from components import tasks
 from components.artifacts import Probes
 from components.probe import classifiers
 from components.probe.component import Probe
@@ -21,6 +22,7 @@ from components.probe.executor import Executor, probe
 from components.probe.features import LARGEST, Taps, tapped
 
 SEED = 4
+CLASSES = tasks.find("classification")
 LAYERS = ["c1", "p2"]
 PREPROCESS = {"size": [32, 32], "channels": 1, "fit": "pad", "range": [0.0, 1.0]}
 PREPROCESS |= {"mean": "per_pixel", "resize": None}
@@ -38,7 +40,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def taps(transformed, network):
-    return Taps(network, LAYERS, transformed["per_pixel"], PREPROCESS)
+    return Taps(network, LAYERS, transformed["per_pixel"], PREPROCESS, CLASSES)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,12 @@ def test_a_probe_repeats(probed, mnist_examples, taps):
 
 def test_an_unknown_layer(transformed, network):
     with pytest.raises(ValueError, match="c7"):
-        Taps(network, ["c7"], transformed["none"], PREPROCESS)
+        Taps(network, ["c7"], transformed["none"], PREPROCESS, CLASSES)
+
+
+def test_a_task_without_one_class_an_image_is_refused(transformed, network):
+    with pytest.raises(ValueError, match="one class for each image, and depth has none"):
+        Taps(network, LAYERS, transformed["none"], PREPROCESS, tasks.find("depth"))
 
 
 def test_large_maps_are_averaged_over_the_smallest_squares_that_fit():

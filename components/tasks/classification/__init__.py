@@ -29,5 +29,6 @@ TASK = Task(
         *("1-crop", "centre-crop", "10-crop", "144-crop", "dense", "dense-3-scales"),
         *("150-crop", "150-crop-and-dense", "multi-scale"),
     ),
+    one_class=True,
     has_classes=True,
 )
