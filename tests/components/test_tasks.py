@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components import tasks
-from components.ingest.features import FEATURES
+from components.ingest.features import BYTES, FEATURES
 from components.judge.protocols import PROTOCOLS
 from components.judge.results import SCALES
 from components.tasks.task import CLASSES
@@ -154,6 +154,21 @@ def test_it_is_described_in_the_words_of_the_others(task):
         assert np.dtype("str" if output.dtype == "string" else output.dtype)
         assert task.has_classes or CLASSES not in output.shape
     assert task.served_facts()["task"] == task.name
+
+
+@every_task
+def test_its_inputs_and_its_truths_are_what_stages_take_them_for(task):
+    assert len({each.name for each in task.inputs}) == len(task.inputs) > 0
+    assert {each.feature for each in task.inputs} <= FEATURES.keys()
+    for each in task.inputs:
+        assert FEATURES[each.feature].kind == BYTES
+        # A stack's length is an argument, and its feature holds several pictures.
+        assert bool(each.frames) == FEATURES[each.feature].several
+        assert not each.frames or task.arguments[each.frames] > 0
+    if not task.one_picture:
+        assert not any(PROTOCOLS[name].parts for name in task.protocols)
+    if task.one_class:
+        assert answered(task).truths.dtype == np.int64 and answered(task).truths.ndim == 1
 
 
 @every_task

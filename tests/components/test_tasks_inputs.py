@@ -24,6 +24,7 @@ from components import examples, inputs, tasks, trusted
 from components.canary import executor as canary
 from components.evaluate.executor import Executor
 from components.evaluate.verdict import evaluation_reasons
+from components.ingest import features
 from components.ingest.contract import Encoding, Record, to_example
 from components.judge.executor import _write as write_judgement
 from components.judge.executor import judge
@@ -130,14 +131,14 @@ def kin(kinship, analyse, tmp_path_factory) -> SimpleNamespace:
             for number in range(count):
                 kind, same = random.integers(0, 2, 2)
                 other = kind if same else 1 - kind
-                pictures[f"{split}{number}"] = features = {
+                pictures[f"{split}{number}"] = made = {
                     "image/encoded": picture(random, kind),
                     "pair/encoded": picture(random, other),
                     # More than the network is shown, and not of each example as many.
                     "frames/encoded": [picture(random, other) for _ in range(3 + number % 4)],
                     "same": int(same),
                 }
-                example = to_example(Record(f"{split}{number}", features), Encoding())
+                example = to_example(Record(f"{split}{number}", made), Encoding())
                 file.write(example.SerializeToString())
     (root / "examples" / "labels.txt").write_text("")
     (root / "transform").mkdir()
@@ -166,6 +167,14 @@ def kin(kinship, analyse, tmp_path_factory) -> SimpleNamespace:
 @pytest.fixture(scope="module")
 def judged(kin):
     return judge([kin.serving], kin.examples, "1-crop", [], RECIPE)
+
+
+def test_ingestion_knows_what_it_needs(kinship):
+    assert "kinship" in features.known_tasks()
+    wanted = ("pair/encoded", "frames/encoded", "same")
+    assert features.needed("kinship") == wanted
+    assert "kinship" in features.served(wanted)
+    assert "kinship" not in features.served(("pair/encoded", "same"))
 
 
 def images_of(kin, task: tasks.Task) -> data.Images:
@@ -338,12 +347,10 @@ def test_a_person_asks_about_files(kin, tmp_path):
     versions = tmp_path / "serving" / "kin"
     versions.mkdir(parents=True)
     (versions / "1").symlink_to(kin.serving)
-    features = kin.pictures["test0"]
-    frames = features["frames/encoded"][:FRAMES]
+    shown = kin.pictures["test0"]
+    frames = shown["frames/encoded"][:FRAMES]
     paths = []
-    for number, content in enumerate(
-        (features["pair/encoded"], features["image/encoded"], *frames)
-    ):
+    for number, content in enumerate((shown["pair/encoded"], shown["image/encoded"], *frames)):
         paths.append(str(tmp_path / f"{number}.png"))
         Path(paths[-1]).write_bytes(content)
     root = ["--root", str(tmp_path)]
@@ -354,8 +361,8 @@ def test_a_person_asks_about_files(kin, tmp_path):
     assert one["files"] == paths and one == two
     served = tf.saved_model.load(kin.serving)
     (kin_of,) = served.signatures["serving_default"](
-        second=tf.constant([features["pair/encoded"]]),
-        first=tf.constant([features["image/encoded"]]),
+        second=tf.constant([shown["pair/encoded"]]),
+        first=tf.constant([shown["image/encoded"]]),
         clip=tf.constant([frames]),
     ).values()
     assert one["kin"] == pytest.approx(float(kin_of[0]), rel=1e-4)
