@@ -11,6 +11,7 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -37,11 +38,17 @@ class Clock(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self._start
 
 
-def training_seconds(model, batches: tf.data.Dataset, epochs: int, steps: int) -> float:
-    """Seconds of `fit`, the input's start included."""
+def training_seconds(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    epochs: int,
+    steps: int,
+    watched: Sequence[str],
+) -> float:
+    """Seconds of `fit`, the input's start included; `watched` as of the task."""
     clock = Clock()
     # With the callback that the Trainer has: it decides how `fit` dispatches its steps.
-    callbacks = [clock, ProgressReport(epochs, steps)]
+    callbacks = [clock, ProgressReport(epochs, steps, watched)]
     model.fit(batches, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
     return clock.seconds
 
@@ -68,7 +75,7 @@ def main() -> None:
     model = compiled_model(recipe, images, classes=10)
     first = next(iter(data.training_batches(images, recipe)))
     repeated = tf.data.Dataset.from_tensors(first).repeat().with_options(examples.untuned())
-    training_seconds(model, repeated, 1, steps)
+    training_seconds(model, repeated, 1, steps, task.watched)
 
     table = Table(
         title=f"{arguments.recipe}, batch {recipe['batch_size']}, {epochs} epochs: steps/s",
@@ -79,9 +86,9 @@ def main() -> None:
     ratios = []
     for _ in range(arguments.turns):
         real = training_seconds(
-            model, data.training_batches(images, recipe).repeat(), epochs, steps
+            model, data.training_batches(images, recipe).repeat(), epochs, steps, task.watched
         )
-        one = training_seconds(model, repeated, epochs, steps)
+        one = training_seconds(model, repeated, epochs, steps, task.watched)
         ratios.append(one / real)
         rates = [epochs * steps / seconds for seconds in (real, one)]
         table.add_row(*(f"{rate:.1f}" for rate in rates), f"{ratios[-1]:.3f}")
