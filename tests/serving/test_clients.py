@@ -283,3 +283,18 @@ def test_asyncio_without_tensorflow():
         assert "tensorflow" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, check=True)
+
+
+def test_images_of_several_inputs_go_by_their_names():
+    black, white = (np.full((2, 3, 1), level, np.uint8) for level in (0, 255))
+    asked = [{"first": black, "clip": [black, white]}, {"first": white, "clip": [white, white]}]
+    ((signature, inputs),) = messages.image_batches(asked, "serving_default", 64)
+    assert signature == "predict"
+    assert (inputs["first"].shape, inputs["clip"].shape) == ((2, 2, 3, 1), (2, 2, 2, 3, 1))
+    assert inputs["clip"][0, 1].min() == 255 and inputs["first"].dtype == np.float32
+    files = [{"first": b"a", "clip": [b"b", b"c"]}, {"first": b"d", "clip": [b"e", b"f"]}]
+    one, two = messages.image_batches(files, "serving_default", 1)
+    assert [signature for signature, _ in (one, two)] == ["serving_default"] * 2
+    assert two[1]["first"].tolist() == [b"d"] and two[1]["clip"].tolist() == [[b"e", b"f"]]
+    outputs = {"kin": np.array([0.5], np.float32)}
+    assert messages.answers(outputs, two[1]) == [{"kin": np.float32(0.5)}]
