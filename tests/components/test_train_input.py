@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
 
+from components import tasks
+from components.ingest.contract import Encoding, Record, to_example
 from components.train import data
 
 RECIPE = {"seed": 3, "distorted_copies": 0}
@@ -45,3 +49,35 @@ def test_a_sampling_step_decodes_even_what_fits_into_memory(photographs):
     whole, _ = photographs.images.arrays
     assert pixels.shape == (60, 24, 24, 3)
     assert whole.shape == (60, 28, 28, 3)
+
+
+@pytest.fixture(scope="module")
+def deep(analyse, tmp_path_factory) -> data.Images:
+    """Pictures in which the level of red, halved, is the depth in tenths of a metre."""
+    folder = tmp_path_factory.mktemp("deep")
+    (folder / "examples" / "Split-train").mkdir(parents=True)
+    path = str(folder / "examples" / "Split-train" / "data_tfrecord-00000-of-00001.gz")
+    random = np.random.default_rng(0)
+    with tf.io.TFRecordWriter(path, tf.io.TFRecordOptions(compression_type="GZIP")) as file:
+        for number in range(20):
+            pixels = random.integers(10, 256, (24, 30, 3)).astype(np.uint8)
+            given = {"image/encoded": pixels, "depth/encoded": pixels[..., 0] / 20.0}
+            example = to_example(Record(str(number), given), Encoding())
+            file.write(example.SerializeToString())
+    graph = analyse(str(folder / "examples"), {"preprocess": _DEEP}, folder)
+    output = tft.TFTransformOutput(graph)
+    return data.Images([f"{folder}/examples/Split-train/*"], output, tasks.find("depth"))
+
+
+_DEEP = {"size": [24, 30], "channels": 3, "fit": "stretch", "range": [0.0, 255.0], "mean": "none"}
+
+
+@pytest.mark.parametrize("steps", [[], [{"step": "flip"}, {"step": "translate", "pixels": 4}]])
+def test_depths_move_with_their_picture(steps, deep):
+    recipe = {**RECIPE, "preprocess": _DEEP, "augment": steps, "epochs": 2, "batch_size": 5}
+    batches = list(data.training_batches(deep, recipe).as_numpy_iterator())
+    assert len(batches) == 8
+    for pixels, depths in [*batches, *data.validation_batches(deep, recipe).as_numpy_iterator()]:
+        np.testing.assert_allclose(depths[..., 0], pixels[..., 0] / 20.0, atol=1e-3)
+    # From outside of a moved picture comes black, of no depth.
+    assert any((pixels == 0).any() for pixels, _ in batches) == bool(steps)
