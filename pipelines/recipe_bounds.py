@@ -57,17 +57,11 @@ DATA_CHECKS: Mapping[str, Bound] = MappingProxyType(
         "anomalies": _COUNT,
     }
 )
-# Of a transfer, to a task whose networks are probed.
-PROBES: Mapping[str, Bound] = MappingProxyType(
-    {
-        "layers": bounds.several(bounds.text(), least=1),
-        "examples_per_class": bounds.several(bounds.whole(1), least=1),
-    }
-)
 TRANSFER: Mapping[str, Bound] = MappingProxyType(
     {
         "from": bounds.text(),
-        **dict.fromkeys(PROBES, bounds.several(Bound("anything", lambda value: True))),
+        "layers": bounds.several(bounds.text()),
+        "examples_per_class": bounds.several(bounds.whole(1)),
         "benchmarks": bounds.mapping(bounds.mapping(bounds.text())),
         "model_run": bounds.text().or_null(),
         "transform_graph": bounds.text().or_null(),
@@ -164,15 +158,16 @@ def probes(transfer: Mapping[str, Any], task: tasks.Task) -> dict[str, Any]:
     Raises:
       RecipeError: it is missing or wrong, or there for a task whose networks are not probed.
     """
-    given = {name: transfer[name] for name in PROBES if name in transfer}
-    if task.probed:
-        bounds.check_all("transfer", given, PROBES, tuple(PROBES))
-    elif any(given.values()):
+    given = {name: list(transfer.get(name, [])) for name in ("layers", "examples_per_class")}
+    missing = [name for name, values in given.items() if not values]
+    if task.probed and missing:
+        raise RecipeError(f"transfer needs {' and '.join(missing)}")
+    if not task.probed and any(given.values()):
         raise RecipeError(
             "transfer.layers and transfer.examples_per_class are for classifiers of one class "
             f"an image, and {task.name} has none: leave them out"
         )
-    return {name: list(given.get(name, [])) for name in PROBES}
+    return given
 
 
 def thresholds(values: Mapping[str, Any], task: tasks.Task) -> dict[str, float | None]:

@@ -239,7 +239,7 @@ def test_the_last_assignment_holds():
         ('benchmarks=["lecun1998-lenet-5"]', ["'lecun1998-lenet-5'", "lecun1998-lenet5"]),
         ('benchmarks=["zzz"]', ["'zzz'", "none of the"]),
         ("=3", ["''"]),
-        ('transfer={"layers": ["pool5"]}', ["transfer", "from and examples_per_class"]),
+        ('transfer={"layers": ["pool5"]}', ["transfer", "transfer needs from"]),
     ],
 )
 def test_set_refuses_what_does_not_fit(assignment, words):
@@ -429,7 +429,7 @@ def test_transfer_can_be_set_part_by_part():
     ("assignment", "words"),
     [
         ("transfer.layer=[]", ["'transfer.layer'", "transfer.layers?"]),
-        ("transfer.layers=[]", ["transfer.layers must be a list of 1 or more, each a text"]),
+        ("transfer.layers=[]", ["transfer needs layers"]),
         ("transfer.layers=pool5", ["transfer.layers", "'pool5'"]),
         ("transfer.examples_per_class=[5, 1]", ["ascending", "[5, 1]"]),
         ("transfer.examples_per_class=[0, 1]", ["each a whole number of 1 or more", "[0, 1]"]),
