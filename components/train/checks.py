@@ -58,7 +58,9 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
         lambda each: tf.constant(draw.normal(size=(count, *each.shape[1:])), each.dtype),
         model.output,
     )
-    pictures = keras.tree.map_structure(lambda each: tf.zeros((count, *each.shape[1:])), model.input)
+    pictures = keras.tree.map_structure(
+        lambda each: tf.zeros((count, *each.shape[1:])), model.input
+    )
     try:
         value = float(np.mean(model.compute_loss(pictures, truths, answers)))
     except Exception as error:  # of whatever kind: the loss's own code runs
