@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from pipelines import recipes, served
-from pipelines.commands import claims, data, history, kubeflow, running, schedule, serving
+from pipelines.commands import claims, data, export, history, kubeflow, running, schedule, serving
 from pipelines.commands.common import (
     console,
     packages_option,
@@ -73,6 +73,7 @@ for _command in (
     serving.serve,
     serving.predict,
     serving.load_test,
+    export.export,
     data.data_commands,
     claims.try_claims,
     kubeflow.compile_recipe,

@@ -1,0 +1,93 @@
+"""`convnets export`: a run's network in a file that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines import exports, served
+from pipelines.commands.common import console, packages_option, root_option, status, user_errors
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from pipelines.exports.engine import Exported
+
+_PRECISIONS = tuple(dict.fromkeys(p for each in exports.FORMATS.values() for p in each.precisions))
+
+
+@click.command("export")
+@click.argument("run", metavar="RUN")
+@root_option
+@click.option(
+    "--format",
+    "name",
+    required=True,
+    metavar="|".join(exports.FORMATS),
+    help="; ".join(f"{each.name}: {each.summary}" for each in exports.FORMATS.values()) + ".",
+)
+@click.option(
+    "--precision",
+    metavar="|".join(_PRECISIONS),
+    help="Of a .tflite file: float16 halves it; int8 quarters it, and is judged beside it.",
+)
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The file to write, or an existing folder to write it into; by default this folder.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@packages_option
+def export(
+    run: str, root: Path, name: str, precision: str | None, target: Path | None, overwrite: bool
+) -> None:
+    """Writes the network of a run for other programs, and tries out what was written.
+
+    RUN is a recipe (its last run), a run's id, its ROOT/runs/*.json, or a SavedModel or .keras
+    file of a run. The file is loaded again and has to answer about test pictures as the served
+    model does; else nothing is written.
+    """
+    screen = console()
+    with user_errors():
+        from pipelines.exports import places, runs
+
+        kind = exports.find(name)
+        trained = runs.find(run, root.absolute())
+        place = places.chosen(kind, trained.name, precision, target)
+        places.check_free(kind, place, overwrite)
+        served.quiet_libraries()
+        with status(screen, "loading TensorFlow") as say:
+            from components import imports
+
+            imports.load("keras")
+            from pipelines.exports import engine
+
+            found = engine.export(trained, kind, place, precision, overwrite, say)
+        screen.print(_told(found, trained.run_id, kind.summary))
+
+
+def _told(found: Exported, run_id: str, summary: str) -> Group:
+    from rich.console import Group
+    from rich.table import Table
+
+    facts = Table("", "", box=None, show_header=False, pad_edge=False)
+    facts.add_row("written", f"{found.path} ({found.size:,} bytes), {summary}, of {run_id}")
+    facts.add_row(
+        "compared",
+        f"with the served model about {found.pictures} test pictures: "
+        f"apart by {found.difference:.1e} at most",
+    )
+    if found.needs:
+        facts.add_row("to load", f"first import {', '.join(found.needs)}")
+    facts.add_row("inputs", f"prepared as {found.facts} says")
+    if not found.measured:
+        return Group(facts)
+    table = Table("test split, one view a picture", "served", "int8", box=None, pad_edge=False)
+    for metric, values in found.measured.items():
+        texts = ("-" if value is None else metric.text(value) for value in values)
+        table.add_row(metric.title, *texts)
+    return Group(facts, "", table)

@@ -1,0 +1,132 @@
+"""The model that is exported, as it is served, and the pictures that it was made from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from components import examples, model_run, served
+from components.answers import Answers
+from components.preprocess import originals
+from components.preprocess.transform import centre, decode, normalize, stored_mean
+from components.train.graph import served_parts
+from pipelines.exports.runs import Trained
+
+_ENCODED = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+# Answers serialised tf.Examples, string [N], by output.
+Answering = Callable[[tf.Tensor], Answers]
+
+
+class Original:
+    """A run's model, and what its exports are made of and compared with."""
+
+    def __init__(self, trained: Trained):
+        """
+        Args:
+          trained: what the run has left.
+
+        Raises:
+          ValueError: the model answers a task that is not known here.
+        """
+        self.trained = trained
+        self.recipe: Mapping[str, Any] = model_run.recipe(str(trained.model_run))
+        self.task = served.task(str(trained.model))
+        self.preprocess: Mapping[str, Any] = self.recipe["preprocess"]
+        self.ingest: Mapping[str, Any] = self.recipe["ingest"]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the classes; none where the task has none."""
+        return served.classes(str(self.trained.model)) or []
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the network's input."""
+        return (*self.preprocess["size"], self.preprocess["channels"])
+
+    @functools.cached_property
+    def saved_model(self) -> Any:
+        """As `tf.saved_model.load` gives it."""
+        return tf.saved_model.load(str(self.trained.model))
+
+    @functools.cached_property
+    def mean(self) -> np.ndarray:
+        """What is subtracted from pixels, float32 [H, W, C] of the network's input."""
+        return centre(stored_mean(str(self.trained.transform_graph)), self.preprocess)
+
+    def whole_network(self) -> keras.Model:
+        """The network with all its outputs, not compiled.
+
+        Raises:
+          RecipeError: it is of a package that is not allowed.
+        """
+        return model_run.network(str(self.trained.model_run))
+
+    def network(self) -> keras.Model:
+        """The network with the outputs that are served."""
+        return served_parts(self.whole_network(), (), False).network
+
+    def records(self, split: str, number: int) -> tf.data.Dataset:
+        """The first serialised tf.Examples of a split."""
+        return examples.records(str(self.trained.examples), split).take(number)
+
+    def served(self, records: tf.Tensor) -> Answers:
+        """What the served model answers to tf.Examples, string [N]."""
+        return self.of_floats(self.saved_model.signatures["serving_default"](examples=records))
+
+    def of_floats(self, outputs: Mapping[str, Any]) -> Answers:
+        """The outputs of floats alone, which are compared."""
+        return {name: np.asarray(outputs[name]) for name in self.task.averaged}
+
+    def pixels(self, records: tf.Tensor) -> tf.Tensor:
+        """What `preprocessing.json` says to be done to a file: float32 [N, H, W, C], 0..255."""
+        encoded = tf.io.parse_example(records, _ENCODED)["image/encoded"]
+        stored = originals.stored(encoded, self.ingest)
+        return centre(decode(stored, self.preprocess), self.preprocess)
+
+    def normalized(self, records: tf.Tensor) -> np.ndarray:
+        """What the network itself takes: float32 [N, H, W, C]."""
+        return normalize(self.pixels(records), self.mean, self.preprocess).numpy()
+
+    def answers_of(self, outputs: Any) -> Answers:
+        """What the network's own outputs mean, as it is served."""
+        answers = self.task.part("answers")
+        names = tf.constant(self.names, tf.string)
+        return self.of_floats(answers.served(outputs, names, self.preprocess["size"]))
+
+    @functools.cached_property
+    def predict(self) -> Any:
+        """The signature from pixels, float32 [N, H, W, C], to answers.
+
+        Raises:
+          ValueError: the model has none.
+        """
+        signatures = self.saved_model.signatures
+        if "predict" not in signatures:
+            raise ValueError(f"{self.trained.model} has no signature that takes pixels")
+        return signatures["predict"]
+
+
+def pixel_function(original: Original, batch: int | None) -> Any:
+    """A tf.function from `image`, float32 [batch, H, W, C], to the answers of floats by name.
+
+    Texts stay behind: the runtimes of other formats have none, or each its own kind.
+    """
+    spec = tf.TensorSpec([batch, *original.shape], tf.float32, name="image")
+
+    @tf.function(autograph=False, input_signature=[spec])
+    def answer(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = original.predict(image=image)
+        return {name: outputs[name] for name in original.task.averaged}
+
+    return answer
+
+
+def joined(answers: Sequence[Answers]) -> Answers:
+    """The answers to several batches as those to one."""
+    return {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}

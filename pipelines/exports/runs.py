@@ -1,0 +1,145 @@
+"""The run whose model is exported: found by the recipe's name, its id, its file or its model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.settings import near_matches
+from pipelines import runs
+from pipelines.paths import Paths
+
+_GRAPH = "saved_model.pb"
+_NETWORK = "model.keras"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has left.
+
+    Attributes:
+      name: the recipe's.
+      run_id: the run's.
+      model: the SavedModel: the pushed one or, where the run has pushed none, the Trainer's.
+      model_run: folder of the network as Keras saves it, the recipe and the history.
+      examples: folder of the images, split by split.
+      transform_graph: folder of the Transform graph, which holds what is subtracted from pixels.
+    """
+
+    name: str
+    run_id: str
+    model: Path
+    model_run: Path
+    examples: Path
+    transform_graph: Path
+
+
+def find(run: str, root: Path) -> Trained:
+    """The run meant by `run`.
+
+    Args:
+      run: a recipe's name (its last run that has a model), a run's id, a file `ROOT/runs/ID.json`,
+        or the SavedModel, the folder of its versions or the `.keras` file of a run.
+      root: where runs are looked for; for a path, the folders above it as well.
+
+    Raises:
+      ValueError: no such run, or one whose files are gone.
+    """
+    known = runs.summaries(root)
+    named = [each for each in known if run in (each["run_id"], each["recipe"])]
+    if named:
+        return _last_whole(named, run)
+    path = Path(run)
+    if not path.exists():
+        raise ValueError(_unknown(run, known, root))
+    if path.suffix == ".json":
+        return _last_whole([_summary(path)], run)
+    return _last_whole(_runs_of_model(path, root), run)
+
+
+def _unknown(run: str, known: Sequence[Mapping[str, Any]], root: Path) -> str:
+    if not known:
+        return f"{root} holds no runs; first: convnets run lenet"
+    names = {name for each in known for name in (each["recipe"], each["run_id"])}
+    return f"no run {run!r} in {root}: {near_matches(run, names)}"
+
+
+def _summary(path: Path) -> Mapping[str, Any]:
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no summary of a run: {error}") from error
+    if not isinstance(summary, dict) or not {"run_id", "recipe"} <= summary.keys():
+        raise ValueError(f"{path} is no summary of a run, as ROOT/runs/*.json are")
+    return summary
+
+
+def _runs_of_model(path: Path, root: Path) -> list[Mapping[str, Any]]:
+    """The runs that made a model, the last one last."""
+    path = _model(path).resolve()
+    roots = [root, *(each for each in path.parents if Path(Paths(str(each)).runs).is_dir())]
+    made = [each for one in roots for each in runs.summaries(one) if path in _models(each)]
+    if not made:
+        raise ValueError(
+            f"{path} is of no run in {root}: nothing says which pictures it was trained and tested "
+            "on, so that an export of it could be compared with it; give the run's --root"
+        )
+    return sorted(made, key=lambda summary: summary["started"])
+
+
+def _model(path: Path) -> Path:
+    """A `.keras` file, a SavedModel, or the newest of a folder of versions."""
+    if path.is_file() and path.suffix == ".keras":
+        return path
+    if not (path / _GRAPH).is_file():
+        versions = [each.parent for each in path.glob(f"*/{_GRAPH}") if each.parent.name.isdigit()]
+        if not versions:
+            raise ValueError(f"{path}: no SavedModel, no folder of versions of one, and no .keras")
+        return max(versions, key=lambda each: int(each.name))
+    return path
+
+
+def _models(summary: Mapping[str, Any]) -> Iterator[Path]:
+    for key, below in (("pushed", ""), ("model", ""), ("model_run", _NETWORK)):
+        if summary.get(key):
+            yield Path(summary[key], below).resolve()
+
+
+def _last_whole(summaries: Sequence[Mapping[str, Any]], run: str) -> Trained:
+    """The last run that has all that an export needs.
+
+    Raises:
+      ValueError: none has; the text says what the last one lacks.
+    """
+    for summary in reversed(summaries):
+        if not _missing(summary):
+            return _trained(summary)
+    last = summaries[-1]
+    raise ValueError(f"{last['run_id']} has no {_missing(last)}; first: convnets run {run}")
+
+
+def _missing(summary: Mapping[str, Any]) -> str:
+    kept = ("model_run", "examples", "transform_graph")
+    lost = [key for key in kept if not _folder(summary, key)]
+    lost += [] if _folder(summary, "pushed") or _folder(summary, "model") else ["model"]
+    return " and no ".join(key.replace("_", " ") for key in lost)
+
+
+def _folder(summary: Mapping[str, Any], key: str) -> Path | None:
+    path = summary.get(key)
+    return Path(path) if path and Path(path).is_dir() else None
+
+
+def _trained(summary: Mapping[str, Any]) -> Trained:
+    model = _folder(summary, "pushed") or _folder(summary, "model")
+    return Trained(
+        name=summary["recipe"],
+        run_id=summary["run_id"],
+        model=model,
+        model_run=Path(summary["model_run"]),
+        examples=Path(summary["examples"]),
+        transform_graph=Path(summary["transform_graph"]),
+    )
