@@ -25,6 +25,12 @@ def network(uri: str) -> keras.Model:
             return keras.models.load_model(path, compile=False)
 
 
+def write(model: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Writes a network of any depth as a `.keras` file on a disk."""
+    with recursion():
+        model.save(path)
+
+
 def recipe(uri: str) -> dict[str, Any]:
     """The recipe, without what only judging needs."""
     return _json(uri, "recipe.json")

@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from components import model_run
 from components.answers import Answers
-from keras_models.classification.building import recursion
 from pipelines.exports.original import Answering, Original
 
 _KERAS = "keras"
@@ -46,8 +46,7 @@ def write(original: Original, path: Path, precision: str) -> None:
       precision: float32.
     """
     del precision
-    with recursion():
-        original.network().save(path)
+    model_run.write(original.network(), path)
 
 
 def needs(path: Path) -> list[str]:

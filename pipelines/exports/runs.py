@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.settings import near_matches
-from pipelines import runs
+from pipelines.history import runs
 from pipelines.paths import Paths
 
 _GRAPH = "saved_model.pb"
