@@ -62,25 +62,25 @@ def _input(original: Original, kind: Format) -> Mapping[str, Any]:
     if kind.takes == "files":
         what = "bytes of PNG or JPEG files, or serialised tf.Examples with image/encoded"
         return {"name": "examples", "dtype": "string", "shape": [None], "values": what}
-    batch = 1 if kind.name == "tflite" else None
     value = {"pixels": "pixels, 0..255", "normalized": "normalised pixels"}[kind.takes]
-    shape = [batch, *original.shape]
+    shape = [_batch(kind), *original.shape]
     return {"name": "image", "dtype": "float32", "shape": shape, "values": value}
 
 
 def _outputs(original: Original, kind: Format) -> list[Mapping[str, Any]]:
     """The outputs as the task describes them; texts are in the SavedModel alone."""
-    texts = kind.takes == "files"
-    return [
-        {
-            "name": each.name,
-            "dtype": each.dtype,
-            "shape": [None, *(len(original.names) if n == "classes" else n for n in each.shape)],
-            "values": each.unit,
-        }
-        for each in original.task.outputs
-        if texts or each.name in original.task.averaged
-    ]
+    found = []
+    for each in original.task.outputs:
+        if each.name in original.task.averaged or kind.takes == "files":
+            shape = original.predict.structured_outputs[each.name].shape.as_list()
+            shape[0] = _batch(kind)
+            values = {"values": each.unit}
+            found.append({"name": each.name, "dtype": each.dtype, "shape": shape, **values})
+    return found
+
+
+def _batch(kind: Format) -> int | None:
+    return 1 if kind.name == "tflite" else None
 
 
 def _steps(original: Original, kind: Format) -> list[str]:

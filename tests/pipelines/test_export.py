@@ -1,0 +1,391 @@
+"""`convnets export` on small runs of real images, one a task."""
+
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from pipelines import cli, exports
+from pipelines.exports import places, runs
+
+TRAIN, TEST = 300, 60
+CLASSIFICATION = {
+    "name": "lenet",
+    "task": "classification",
+    "model": "keras_models.classification.lenet:LeNet5ReLU",
+    "model_args": {},
+    "preprocess": {
+        "size": [32, 32],
+        "resize": None,
+        "channels": 1,
+        "fit": "pad",
+        "range": [-0.1, 1.175],
+        "mean": "per_pixel",
+    },
+}
+DEPTH = {
+    "name": "eigen-depth",
+    "task": "depth",
+    "model": "keras_models.depth:MultiScaleDepth",
+    "model_args": {"width": 0.05, "units": 8, "feature_scale": 1.0, "pixel_scale": 1.0},
+    "preprocess": {
+        "size": [60, 80],
+        "resize": None,
+        "channels": 3,
+        "fit": "stretch",
+        "range": [0.0, 4.0],
+        "mean": "per_channel",
+    },
+}
+ALIKE = {
+    "ingest": {"shorter_side": None, "format": "keep", "quality": 95},
+    "task_args": {},
+    "mixed_precision": False,
+    "features": [],
+    "fully_convolutional": False,
+}
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_split(folder: Path, split: str, images, truths) -> None:
+    """Examples as ingestion writes them; the truth of a picture is a label or a map of depths."""
+    import tensorflow as tf
+
+    def of_bytes(value: bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    (folder / f"Split-{split}").mkdir(parents=True)
+    options = tf.io.TFRecordOptions(compression_type="GZIP")
+    path = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+    with tf.io.TFRecordWriter(str(path), options) as writer:
+        for number, (image, truth) in enumerate(zip(images, truths, strict=True)):
+            features = {
+                "image/encoded": of_bytes(png(image)),
+                "image/id": of_bytes(f"{split}#{number}".encode()),
+            }
+            if np.ndim(truth):
+                features["depth/encoded"] = of_bytes(png(truth))
+            else:
+                label = tf.train.Int64List(value=[int(truth)])
+                features["label"] = tf.train.Feature(int64_list=label)
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+
+
+def write_graph(examples: Path, preprocess: dict, folder: Path) -> str:
+    """Analyses the training split as the Transform component does."""
+    import apache_beam as beam
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from tfx_bsl.public import tfxio
+
+    from components.preprocess.transform import preprocessing_fn
+
+    spec = {"image/encoded": tf.io.FixedLenFeature([1], tf.string)}
+    schema = tft.DatasetMetadata.from_feature_spec(spec).schema
+    source = tfxio.TFExampleRecord(f"{examples}/Split-train/*", ["tests"], schema=schema)
+    with beam.Pipeline() as pipeline, tft_beam.Context(temp_dir=str(folder / "tmp")):
+        data = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
+        transform_fn = data | tft_beam.AnalyzeDataset(
+            lambda inputs: preprocessing_fn(inputs, {"preprocess": preprocess})
+        )
+        _ = transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
+        metadata = tft.DatasetMetadata(schema)
+        _ = metadata | tft_beam.WriteMetadata(str(folder / "graph" / "metadata"), pipeline)
+    return str(folder / "graph")
+
+
+def write_run(root: Path, recipe: dict, splits: dict, names: list[str], epochs: int) -> None:
+    """What a run leaves below a root, with its summary, written by the parts that a run has."""
+    import keras
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    from components import model_run
+    from components.preprocess.transform import centre, decode, normalize, stored_mean
+    from components.train.objects import build_network
+    from components.train.signatures import ServingModule
+
+    recipe = {**recipe, **ALIKE}
+    folder, preprocess = root / "artifacts" / recipe["name"], recipe["preprocess"]
+    for split, (images, truths) in splits.items():
+        write_split(folder / "examples", split, images, truths)
+    lines = "".join(f"{name}\n" for name in names)
+    (folder / "examples" / "labels.txt").write_text(lines)
+    graph = write_graph(folder / "examples", preprocess, folder)
+    mean = stored_mean(graph)
+    keras.utils.set_random_seed(0)
+    shape = (*preprocess["size"], preprocess["channels"])
+    network = build_network(recipe["model"], shape, len(names) or None, recipe["model_args"])
+    if epochs:
+        images, labels = splits["train"]
+        pixels = centre(decode(tf.constant([*map(png, images)]), preprocess), preprocess)
+        network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        network.fit(
+            normalize(pixels, centre(mean, preprocess), preprocess),
+            labels.astype("int64"),
+            epochs=epochs,
+            verbose=0,
+        )
+    served = ServingModule(network, tft.TFTransformOutput(graph), mean, names, recipe)
+    version = root / "serving" / recipe["name"] / "7"
+    served.save(str(version))
+    (folder / "model_run").mkdir()
+    model_run.write(network, folder / "model_run" / "model.keras")
+    (folder / "model_run" / "recipe.json").write_text(json.dumps(recipe))
+    (root / "runs").mkdir(exist_ok=True)
+    summary = {
+        "run_id": f"{recipe['name']}-1",
+        "recipe": recipe["name"],
+        "started": "2026-11-23T12:00:00",
+        "examples": str(folder / "examples"),
+        "transform_graph": graph,
+        "model": None,
+        "model_run": str(folder / "model_run"),
+        "pushed": str(version),
+    }
+    (root / "runs" / f"{recipe['name']}-1.json").write_text(json.dumps(summary))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Below it a LeNet that has learnt some MNIST, and a network of depths that has not."""
+    import importlib.resources
+
+    from components.ingest.idx import read_split
+
+    root = tmp_path_factory.mktemp("root")
+    mnist = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
+    digits = {
+        split: tuple(values[:count] for values in read_split(mnist, pattern))
+        for split, pattern, count in (("train", "train-*", TRAIN), ("test", "t10k-*", TEST))
+    }
+    write_run(root, CLASSIFICATION, digits, [f"digit {n}" for n in range(10)], epochs=4)
+    rng = np.random.default_rng(0)
+    rooms = {
+        split: (
+            rng.integers(0, 256, (4, 45, 60, 3), np.uint8),
+            rng.integers(500, 9000, (4, 45, 60)).astype(np.uint16),
+        )
+        for split in ("train", "test")
+    }
+    write_run(root, DEPTH, rooms, [], epochs=0)
+    return root
+
+
+@pytest.fixture
+def export(root, tmp_path, monkeypatch):
+    """Runs `convnets export` in an empty folder and returns what it says."""
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(cli.main, ["export", *arguments, "--root", str(root)])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return run
+
+
+def served_by(path: Path, images: list[bytes]) -> np.ndarray:
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(path))
+    return model.signatures["serving_default"](examples=tf.constant(images))["scores"].numpy()
+
+
+def test_pictures_prepared_as_the_file_says_get_the_served_answers(export, root, tmp_path):
+    import keras
+
+    export("lenet", "--format", "keras")
+    facts = json.loads((tmp_path / "lenet.keras.preprocessing.json").read_text())
+    digit = np.asarray(Image.open(io.BytesIO(_test_image(root))))
+    padded = np.pad(digit.astype(np.float32), 2)[None, ..., None]
+    mean = np.load(tmp_path / facts["normalize"]["mean"])
+    low, high = facts["normalize"]["range"]
+    ready = (padded - mean) * (high - low) / 255 + low
+    network = keras.models.load_model(tmp_path / "lenet.keras")
+    scores = keras.ops.convert_to_numpy(keras.ops.softmax(network(ready)))
+    wanted = served_by(root / "serving" / "lenet" / "7", [_test_image(root)])
+    assert np.abs(scores - wanted).max() < 1e-5
+    assert facts["classes"][int(scores.argmax())].startswith("digit ")
+    # For use, not for going on: nothing that Keras would have to know besides the layers.
+    assert network.optimizer is None
+
+
+def _test_image(root: Path) -> bytes:
+    from components import examples
+
+    folder = str(root / "artifacts" / "lenet" / "examples")
+    return next(iter(examples.images(folder, "test", ["test#0"]).values()))
+
+
+def test_the_savedmodel_is_the_served_one_with_a_note_inside(export, root, tmp_path):
+    export("lenet", "--format", "savedmodel", "--to", "deep/model")
+    facts = json.loads((tmp_path / "deep" / "model" / "preprocessing.json").read_text())
+    assert facts["input"]["dtype"] == "string"
+    outputs = {each["name"]: each["shape"] for each in facts["output"]}
+    assert outputs == {"scores": [None, 10], "classes": [None]}
+    image = [_test_image(root)]
+    wanted = served_by(root / "serving" / "lenet" / "7", image)
+    assert (served_by(tmp_path / "deep" / "model", image) == wanted).all()
+
+
+def test_weights_say_which_network_takes_them(export, tmp_path):
+    from components.train.objects import build_network
+
+    export("lenet", "--format", "weights")
+    facts = json.loads((tmp_path / "lenet.weights.h5.preprocessing.json").read_text())
+    arguments = facts["network"]["arguments"]
+    assert arguments == {"input_shape": [32, 32, 1], "classes": 10}
+    network = build_network(facts["network"]["model"], arguments["input_shape"], 10, {})
+    before = network.get_weights()[0].copy()
+    network.load_weights(tmp_path / "lenet.weights.h5")
+    assert (network.get_weights()[0] != before).any()
+
+
+@pytest.mark.parametrize("task, outputs", [("lenet", "scores"), ("eigen-depth", "depth")])
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_pixels_in_and_answers_out_for_every_task(export, tmp_path, task, outputs, kind):
+    told = export(task, "--format", kind)
+    assert "test pictures: apart by" in told
+    facts = json.loads((tmp_path / f"{task}.{kind}.preprocessing.json").read_text())
+    assert [each["name"] for each in facts["output"]] == [outputs]
+    assert facts["input"]["values"] == "pixels, 0..255"
+    assert None not in facts["output"][0]["shape"][1:]
+    assert ("classes" in facts) == (task == "lenet")
+    assert sorted(os.listdir(tmp_path)) == [f"{task}.{kind}", f"{task}.{kind}.preprocessing.json"]
+
+
+def test_half_and_whole_numbers_make_smaller_files(export, tmp_path):
+    for precision in ("float32", "float16", "int8"):
+        told = export("lenet", "--format", "tflite", "--precision", precision)
+    assert "accuracy" in told and "top-5 error" in told and "served" in told
+    names = ("lenet.tflite", "lenet.float16.tflite", "lenet.int8.tflite")
+    whole, half, quarter = (os.path.getsize(tmp_path / name) for name in names)
+    assert half < 0.6 * whole and quarter < 0.4 * whole
+
+
+def test_a_file_that_answers_otherwise_is_not_written(export, root, tmp_path):
+    import keras
+
+    network = root / "artifacts" / "lenet" / "model_run" / "model.keras"
+    shutil.copy(network, tmp_path.parent / "kept.keras")
+    try:
+        other = keras.models.load_model(network, compile=False)
+        other.set_weights([-value for value in other.get_weights()])
+        other.save(network)
+        told = export("lenet", "--format", "weights", "--to", "new/a.weights.h5", code=1)
+    finally:
+        shutil.move(tmp_path.parent / "kept.keras", network)
+    assert "it does not answer as the served model does" in told
+    assert not os.listdir(tmp_path)
+
+
+def test_nothing_is_overwritten_unasked(export, tmp_path):
+    (tmp_path / "lenet.onnx").write_text("mine")
+    told = export("lenet", "--format", "onnx", code=1)
+    assert "is there already; --overwrite replaces it" in told
+    assert (tmp_path / "lenet.onnx").read_text() == "mine"
+    export("lenet", "--format", "onnx", "--overwrite")
+    assert (tmp_path / "lenet.onnx").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("lenet", "--format", "tfilte"), "did you mean tflite"),
+        (("lenet", "--format", "onnx", "--precision", "int8"), "precision of onnx"),
+        (("lenet", "--format", "tflite", "--to", "a.bin"), "ends in .tflite"),
+        (("lennet", "--format", "onnx"), "did you mean lenet"),
+        ((".", "--format", "onnx"), "no SavedModel, no folder of versions"),
+    ],
+)
+def test_what_cannot_be_is_told_at_once(export, tmp_path, arguments, words):
+    assert words in export(*arguments, code=1)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "lenet",
+        "lenet-1",
+        "{root}/runs/lenet-1.json",
+        "{root}/serving/lenet",
+        "{root}/serving/lenet/7",
+        "{root}/artifacts/lenet/model_run/model.keras",
+    ],
+)
+def test_a_run_is_found_by_each_of_its_names(root, run):
+    assert runs.find(run.format(root=root), root).run_id == "lenet-1"
+    if "{root}/serving" in run:
+        assert runs.find(run.format(root=root), root / "elsewhere").run_id == "lenet-1"
+
+
+def test_a_model_of_no_run_has_nothing_to_be_compared_with(root, tmp_path):
+    shutil.copytree(root / "serving" / "lenet" / "7", tmp_path / "model")
+    with pytest.raises(ValueError, match="is of no run in"):
+        runs.find(str(tmp_path / "model"), root)
+
+
+def test_a_run_without_a_model_says_so(root, tmp_path):
+    summary = json.loads((root / "runs" / "lenet-1.json").read_text())
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps({**summary, "pushed": None}))
+    with pytest.raises(ValueError, match="lenet-1 has no model; first: convnets run"):
+        runs.find(str(path), root)
+
+
+def test_a_network_of_keras_own_layers_needs_no_import(tmp_path):
+    import keras
+
+    from pipelines.exports import keras_file
+
+    layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
+    keras.Sequential(layers).save(tmp_path / "plain.keras")
+    assert keras_file.needs(tmp_path / "plain.keras") == []
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_an_operation_that_the_format_lacks_is_named_in_words(tmp_path, kind):
+    import tensorflow as tf
+
+    def eigenvalues(image):
+        return {"scores": tf.linalg.eigvalsh(image[..., 0])}
+
+    original = SimpleNamespace(
+        saved_model=tf.Module(),
+        shape=(4, 4, 1),
+        predict=eigenvalues,
+        task=SimpleNamespace(averaged=("scores",)),
+    )
+    with pytest.raises(ValueError, match=r"cannot write this network: it has no SelfAdjointEigV2$"):
+        exports.find(kind).part().write(original, tmp_path / "a", "float32")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_missing_extra_is_told_with_the_command_that_brings_it(export, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    told = export("lenet", "--format", "onnx", code=1)
+    assert "onnxruntime is not installed; pip install -e" in told and "[onnx]" in told
+    assert not os.listdir(tmp_path)
+
+
+def test_an_existing_folder_is_written_into(tmp_path):
+    kind = exports.find("savedmodel")
+    assert places.chosen(kind, "lenet", None, tmp_path) == tmp_path / "lenet.savedmodel"
