@@ -53,8 +53,19 @@ def write(original: Original, path: Path, precision: str) -> None:
         # By the names of the outputs in their order, as tf.function gives a mapping.
         names = dict(zip(outputs, sorted(original.task.averaged), strict=True))
         _rename(model.graph, {image.name: "image", **names})
+    _check(model, onnx)
+    onnx.save(model, str(path))
+
+
+def _check(model: Any, onnx: ModuleType) -> None:
+    """Raises ValueError where there are operations of TensorFlow left, which tf2onnx only logs."""
+    nodes = model.graph.node
+    lacking = {node.op_type for node in nodes if not onnx.defs.has(node.op_type, node.domain)}
+    if lacking:
+        names = ", ".join(sorted(lacking))
+        raise ValueError(f"{_NAME} cannot write this network: it has no {names}")
+    with converting(_NAME):
         onnx.checker.check_model(model)
-        onnx.save(model, str(path))
 
 
 def _without_captures(frozen: Any) -> graph_pb2.GraphDef:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pipelines import cli, exports
+from pipelines.commands.export import export as export_command
 from pipelines.exports import places, runs
 
+DOCS = Path(__file__).parents[2] / "docs" / "exports.md"
 TRAIN, TEST = 300, 60
 CLASSIFICATION = {
     "name": "lenet",
@@ -201,30 +204,20 @@ def export(root, tmp_path, monkeypatch):
     return run
 
 
-def served_by(path: Path, images: list[bytes]) -> np.ndarray:
-    import tensorflow as tf
-
-    model = tf.saved_model.load(str(path))
-    return model.signatures["serving_default"](examples=tf.constant(images))["scores"].numpy()
-
-
-def test_pictures_prepared_as_the_file_says_get_the_served_answers(export, root, tmp_path):
-    import keras
-
-    export("lenet", "--format", "keras")
-    facts = json.loads((tmp_path / "lenet.keras.preprocessing.json").read_text())
-    digit = np.asarray(Image.open(io.BytesIO(_test_image(root))))
-    padded = np.pad(digit.astype(np.float32), 2)[None, ..., None]
-    mean = np.load(tmp_path / facts["normalize"]["mean"])
-    low, high = facts["normalize"]["range"]
-    ready = (padded - mean) * (high - low) / 255 + low
-    network = keras.models.load_model(tmp_path / "lenet.keras")
-    scores = keras.ops.convert_to_numpy(keras.ops.softmax(network(ready)))
-    wanted = served_by(root / "serving" / "lenet" / "7", [_test_image(root)])
-    assert np.abs(scores - wanted).max() < 1e-5
-    assert facts["classes"][int(scores.argmax())].startswith("digit ")
-    # For use, not for going on: nothing that Keras would have to know besides the layers.
-    assert network.optimizer is None
+@pytest.fixture(scope="module")
+def exported(root, tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """A folder with the LeNet in every format and precision, and what the command said of each."""
+    folder = tmp_path_factory.mktemp("exported")
+    told = {}
+    for kind in exports.FORMATS.values():
+        for precision in kind.precisions:
+            options = ("--format", kind.name, "--precision", precision, "--to", str(folder))
+            command = ["export", "lenet", *options, "--root", str(root)]
+            result = CliRunner(env={"COLUMNS": "300"}).invoke(cli.main, command)
+            assert result.exit_code == 0, result.output
+            told[kind.file_name("lenet", precision)] = result.output
+    (folder / "digit.png").write_bytes(_test_image(root))
+    return folder, told
 
 
 def _test_image(root: Path) -> bytes:
@@ -234,50 +227,87 @@ def _test_image(root: Path) -> bytes:
     return next(iter(examples.images(folder, "test", ["test#0"]).values()))
 
 
-def test_the_savedmodel_is_the_served_one_with_a_note_inside(export, root, tmp_path):
-    export("lenet", "--format", "savedmodel", "--to", "deep/model")
-    facts = json.loads((tmp_path / "deep" / "model" / "preprocessing.json").read_text())
+def served_by(path: Path, image: bytes) -> np.ndarray:
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(path))
+    return model.signatures["serving_default"](examples=tf.constant([image]))["scores"].numpy()
+
+
+def facts_of(folder: Path, name: str) -> dict:
+    return json.loads((folder / f"{name}.preprocessing.json").read_text())
+
+
+CODE = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", CODE, ids=["keras", "weights", "tflite", "onnx"])
+def test_the_documented_code_gets_the_served_answers(root, exported, monkeypatch, code):
+    import keras
+
+    monkeypatch.chdir(exported[0])
+    found: dict = {}
+    exec(code, found)
+    if "scores" not in found:  # The weights, for the network that the .keras file holds whole.
+        whole: dict = {}
+        exec(CODE[0], whole)
+        ready = (whole["pixels"] - whole["mean"]) * (whole["high"] - whole["low"]) / 255
+        found["scores"] = keras.ops.softmax(found["network"](ready + whole["low"]))
+    wanted = served_by(root / "serving" / "lenet" / "7", _test_image(root))
+    assert np.abs(keras.ops.convert_to_numpy(found["scores"]) - wanted).max() < 1e-5
+
+
+def test_every_format_and_every_documented_command_is_there(exported):
+    folder, told = exported
+    commands = re.findall(r"^convnets (export .*?) *#", DOCS.read_text(), re.MULTILINE)
+    parsed = [export_command.make_context("export", words.split()[1:]).params for words in commands]
+    assert {each["name"] for each in parsed} == {*exports.FORMATS}
+    assert all("test pictures: apart by" in text for text in told.values())
+    assert "first import keras_models" in told["lenet.keras"]
+    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+def test_the_savedmodel_is_the_served_one_with_a_note_inside(root, exported):
+    folder, _ = exported
+    facts = json.loads((folder / "lenet.savedmodel" / "preprocessing.json").read_text())
     assert facts["input"]["dtype"] == "string"
     outputs = {each["name"]: each["shape"] for each in facts["output"]}
     assert outputs == {"scores": [None, 10], "classes": [None]}
-    image = [_test_image(root)]
+    image = _test_image(root)
     wanted = served_by(root / "serving" / "lenet" / "7", image)
-    assert (served_by(tmp_path / "deep" / "model", image) == wanted).all()
+    assert (served_by(folder / "lenet.savedmodel", image) == wanted).all()
 
 
-def test_weights_say_which_network_takes_them(export, tmp_path):
-    from components.train.objects import build_network
-
-    export("lenet", "--format", "weights")
-    facts = json.loads((tmp_path / "lenet.weights.h5.preprocessing.json").read_text())
-    arguments = facts["network"]["arguments"]
-    assert arguments == {"input_shape": [32, 32, 1], "classes": 10}
-    network = build_network(facts["network"]["model"], arguments["input_shape"], 10, {})
-    before = network.get_weights()[0].copy()
-    network.load_weights(tmp_path / "lenet.weights.h5")
-    assert (network.get_weights()[0] != before).any()
-
-
-@pytest.mark.parametrize("task, outputs", [("lenet", "scores"), ("eigen-depth", "depth")])
-@pytest.mark.parametrize("kind", ["tflite", "onnx"])
-def test_pixels_in_and_answers_out_for_every_task(export, tmp_path, task, outputs, kind):
-    told = export(task, "--format", kind)
-    assert "test pictures: apart by" in told
-    facts = json.loads((tmp_path / f"{task}.{kind}.preprocessing.json").read_text())
-    assert [each["name"] for each in facts["output"]] == [outputs]
-    assert facts["input"]["values"] == "pixels, 0..255"
-    assert None not in facts["output"][0]["shape"][1:]
-    assert ("classes" in facts) == (task == "lenet")
-    assert sorted(os.listdir(tmp_path)) == [f"{task}.{kind}", f"{task}.{kind}.preprocessing.json"]
-
-
-def test_half_and_whole_numbers_make_smaller_files(export, tmp_path):
-    for precision in ("float32", "float16", "int8"):
-        told = export("lenet", "--format", "tflite", "--precision", precision)
-    assert "accuracy" in told and "top-5 error" in told and "served" in told
+def test_half_and_whole_numbers_make_smaller_files(exported):
+    folder, told = exported
     names = ("lenet.tflite", "lenet.float16.tflite", "lenet.int8.tflite")
-    whole, half, quarter = (os.path.getsize(tmp_path / name) for name in names)
+    whole, half, quarter = (os.path.getsize(folder / name) for name in names)
     assert half < 0.6 * whole and quarter < 0.4 * whole
+    assert re.search(r"accuracy +[0-9.]+ % +[0-9.]+ %", told["lenet.int8.tflite"])
+    assert "accuracy" not in told["lenet.tflite"]
+
+
+def test_the_note_says_what_goes_in_and_what_comes_out(exported):
+    facts = facts_of(exported[0], "lenet.keras")
+    assert facts["import_before_loading"] == ["keras_models"]
+    assert facts["steps"][-1] == "(pixels - mean) * (1.175 - -0.1) / 255 + -0.1"
+    assert facts["classes"][3] == "digit 3"
+    facts = facts_of(exported[0], "lenet.int8.tflite")
+    assert facts["input"]["shape"] == [1, 32, 32, 1]
+    assert [(each["name"], each["shape"]) for each in facts["output"]] == [("scores", [1, 10])]
+
+
+@pytest.mark.parametrize("kind", ["tflite", "onnx"])
+def test_another_task_goes_the_same_way(export, tmp_path, kind):
+    assert "test pictures: apart by" in export("eigen-depth", "--format", kind)
+    facts = facts_of(tmp_path, f"eigen-depth.{kind}")
+    assert facts["input"]["values"] == "pixels, 0..255"
+    assert [(each["name"], each["shape"][1:]) for each in facts["output"]] == [("depth", [60, 80])]
+    assert "classes" not in facts
+    assert sorted(os.listdir(tmp_path)) == [
+        f"eigen-depth.{kind}",
+        f"eigen-depth.{kind}.preprocessing.json",
+    ]
 
 
 def test_a_file_that_answers_otherwise_is_not_written(export, root, tmp_path):
@@ -301,8 +331,9 @@ def test_nothing_is_overwritten_unasked(export, tmp_path):
     told = export("lenet", "--format", "onnx", code=1)
     assert "is there already; --overwrite replaces it" in told
     assert (tmp_path / "lenet.onnx").read_text() == "mine"
-    export("lenet", "--format", "onnx", "--overwrite")
-    assert (tmp_path / "lenet.onnx").stat().st_size > 1000
+    (tmp_path / "lenet.weights.h5").write_text("mine")
+    export("lenet", "--format", "weights", "--overwrite")
+    assert (tmp_path / "lenet.weights.h5").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
