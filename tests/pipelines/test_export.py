@@ -23,8 +23,8 @@ TRAIN, TEST = 300, 60
 CLASSIFICATION = {
     "name": "lenet",
     "task": "classification",
-    "model": "keras_models.classification.lenet:LeNet5ReLU",
-    "model_args": {},
+    "model": "keras_models.classification.lenet:LeNet5",
+    "model_args": {"classifier": "softmax"},
     "preprocess": {
         "size": [32, 32],
         "resize": None,
