@@ -67,22 +67,23 @@ def export(
             from pipelines.exports import engine
 
             found = engine.export(trained, kind, place, precision, overwrite, say)
-        screen.print(_told(found, trained.run_id, kind.summary))
+        screen.print(_told(found, trained.run_id, kind))
 
 
-def _told(found: Exported, run_id: str, summary: str) -> Group:
+def _told(found: Exported, run_id: str, kind: exports.Format) -> Group:
     from rich.console import Group
     from rich.table import Table
 
     facts = Table("", "", box=None, show_header=False, pad_edge=False)
-    facts.add_row("written", f"{found.path} ({found.size:,} bytes), {summary}, of {run_id}")
+    facts.add_row("written", f"{found.path} ({found.size:,} bytes), {kind.summary}, of {run_id}")
     facts.add_row(
         "compared",
         f"with the served model about {found.pictures} test pictures: "
         f"apart by {found.difference:.1e} at most",
     )
-    if found.needs:
-        facts.add_row("to load", f"first import {', '.join(found.needs)}")
+    if kind.name == "keras":
+        needs = f"first import {', '.join(found.needs)}" if found.needs else "Keras alone"
+        facts.add_row("to load", needs)
     facts.add_row("inputs", f"prepared as {found.facts} says")
     if not found.measured:
         return Group(facts)

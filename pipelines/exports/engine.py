@@ -155,6 +155,8 @@ def _staged(place: Path) -> Iterator[Path]:
 
 def _put(folder: Path, place: Path) -> None:
     """Moves what was written to where it was asked for, the export itself last."""
+    # That of an export that is replaced, where the new one has none.
+    places.mean(place).unlink(missing_ok=True)
     for each in sorted(folder.iterdir(), key=lambda each: each.name == place.name):
         target = place.parent / each.name
         if target.is_dir() and not target.is_symlink():

@@ -332,8 +332,10 @@ def test_nothing_is_overwritten_unasked(export, tmp_path):
     assert "is there already; --overwrite replaces it" in told
     assert (tmp_path / "lenet.onnx").read_text() == "mine"
     (tmp_path / "lenet.weights.h5").write_text("mine")
+    (tmp_path / "lenet.weights.h5.mean.npy").write_text("of another")
     export("lenet", "--format", "weights", "--overwrite")
     assert (tmp_path / "lenet.weights.h5").stat().st_size > 1000
+    assert np.load(tmp_path / "lenet.weights.h5.mean.npy").shape == (32, 32, 1)
 
 
 @pytest.mark.parametrize(
