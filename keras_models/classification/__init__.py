@@ -11,12 +11,16 @@ The contract of all of them, so that training, export and judging need not know 
 - So the loss is one that takes logits: `SparseCategoricalCrossentropy(from_logits=True)`, or for
   penalties `keras_models.losses.MAPCriterion`.
 - `weights` is the path of a `.weights.h5` or `.keras` file of the same net, or None; "imagenet"
-  where keras.applications has the same net (VGG D and E, ResNet-50, 101 and 152).
+  where keras.applications has the same net (VGG D and E, ResNet-50, 101 and 152), whose pixels
+  `preprocess_input` makes.
+- `include_top=False` leaves the classifier out, `pooling="avg"` or `"max"` then pools the maps: of
+  the nets for ImageNet and the residual nets for CIFAR-10.
 - `stem="cifar"` keeps pictures of about 32 from vanishing in the first strides; no paper has it.
 - A wrong argument is a ValueError that says what is allowed.
 """
 
 from keras_models.classification.alexnet import AlexNet
+from keras_models.classification.applications import KerasApplication
 from keras_models.classification.bn_inception import BNInception
 from keras_models.classification.cifar_resnet import CifarPlainNet, CifarResNet
 from keras_models.classification.ciresan import Ciresan, MultiColumn
@@ -25,6 +29,7 @@ from keras_models.classification.googlenet import GoogLeNet
 from keras_models.classification.highway import HighwayCIFAR, HighwayMLP, HighwayMNIST
 from keras_models.classification.lenet import LeNet1, LeNet5, LeNet5ReLU
 from keras_models.classification.prelu_net import PReLUNet
+from keras_models.classification.published import preprocess_input
 from keras_models.classification.resnet import (
     Plain18,
     Plain34,
@@ -35,11 +40,13 @@ from keras_models.classification.resnet import (
     ResNet152,
 )
 from keras_models.classification.stochastic_pooling_net import StochasticPoolingNet
-from keras_models.classification.vgg import VGG
+from keras_models.classification.vgg import VGG, VGG16, VGG19
 from keras_models.classification.zfnet import ZFNet
 
 __all__ = [
     "VGG",
+    "VGG16",
+    "VGG19",
     "AlexNet",
     "BNInception",
     "CifarPlainNet",
@@ -51,6 +58,7 @@ __all__ = [
     "HighwayCIFAR",
     "HighwayMLP",
     "HighwayMNIST",
+    "KerasApplication",
     "LeNet1",
     "LeNet5",
     "LeNet5ReLU",
@@ -65,4 +73,5 @@ __all__ = [
     "ResNet152",
     "StochasticPoolingNet",
     "ZFNet",
+    "preprocess_input",
 ]

@@ -15,8 +15,8 @@ from keras_models.classification.building import (
     normalization,
     pooling,
     scaled,
-    with_weights,
 )
+from keras_models.classification.top import finished
 
 # The first convolution, (window, stride, padding), and the smallest side that the poolings after
 # it leave something of. "cifar" is not in the paper: it keeps pictures of 32 from vanishing.
@@ -57,6 +57,8 @@ def AlexNet(
     units: int = 4096,
     width: float = 1.0,
     initialization: str = "normal",
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "alexnet",
 ) -> keras.Model:
@@ -83,6 +85,8 @@ def AlexNet(
         width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
         initialization: "normal" as published, or "he" for narrow nets, whose signal dies with
             weights so small: He et al. 2015, section 2.2.
+        include_top: whether the net ends with its classifier; without it, with the maps of pool5.
+        pooling: without the top, "avg" or "max" over all positions of the maps; None for the maps.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -99,18 +103,22 @@ def AlexNet(
     initializer = INITIALIZATIONS[initialization]
     image = keras.Input(checked_shape(input_shape, STEMS[stem][1]), name="image")
     maps = alexnet_backbone(image, without, stem, width, initialization)
-    x = layers.Flatten(name="flat")(maps["pool5"])
-    for number in (6, 7):
-        if number not in without:
-            x = layers.Dense(
-                units,
-                "relu",
-                kernel_initializer=initializer(),
-                bias_initializer="ones",
-                name=f"fc{number}",
-            )(x)
-            x = layers.Dropout(0.5, name=f"drop{number}")(x)
-    return with_weights(keras.Model(image, classifier(x, classes), name=name), weights)
+
+    def top(x):
+        x = layers.Flatten(name="flat")(x)
+        for number in (6, 7):
+            if number not in without:
+                x = layers.Dense(
+                    units,
+                    "relu",
+                    kernel_initializer=initializer(),
+                    bias_initializer="ones",
+                    name=f"fc{number}",
+                )(x)
+                x = layers.Dropout(0.5, name=f"drop{number}")(x)
+        return classifier(x, classes)
+
+    return finished(image, maps["pool5"], top, include_top, pooling, weights, name)
 
 
 def alexnet_backbone(

@@ -9,8 +9,8 @@ from keras_models.classification.building import (
     checked_classes,
     checked_shape,
     scaled,
-    with_weights,
 )
+from keras_models.classification.top import finished
 from keras_models.layers import LocalResponseNormalization
 
 # Figure 5: #1x1, #3x3 reduce, #3x3, double #3x3 reduce, double #3x3, kind of pooling, projection.
@@ -49,6 +49,8 @@ def BNInception(
     dropout: float = 0.0,
     stem: str = "imagenet",
     width: float = 1.0,
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "bn_inception",
 ) -> keras.Model:
@@ -80,6 +82,9 @@ def BNInception(
         stem: "imagenet"; or "cifar" for small pictures: conv1 3 x 3 with stride 1 and not
             separable, no pool1 and no pool2.
         width: all numbers of maps are multiplied by this and rounded; 1.0 is published.
+        include_top: whether the net ends with its classifier; without it, with the
+            maps of inception_5b.
+        pooling: without the top, "avg" or "max" over all positions of the maps; None for the maps.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -127,11 +132,14 @@ def BNInception(
         x = _pooling(x, "max", 2, "pool2")
     for module, row in MODULES.items():
         x = _inception(x, row, convolution, f"inception_{module}")
-    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool5")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
-    return with_weights(keras.Model(image, logits, name=name), weights)
+
+    def top(x):
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool5")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name="dropout")(x)
+        return layers.Dense(classes, dtype="float32", name="logits")(x)
+
+    return finished(image, x, top, include_top, pooling, weights, name)
 
 
 def _pooling(x, kind: str, stride: int, name: str):

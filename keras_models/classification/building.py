@@ -18,17 +18,25 @@ INITIALIZATIONS = {
 }
 
 
-def checked_shape(input_shape: tuple[int, int, int], smallest: int) -> tuple[int, int, int]:
+def checked_shape(
+    input_shape: tuple[int | None, int | None, int], smallest: int, any_size: bool = False
+) -> tuple[int | None, int | None, int]:
     """The input shape, if it is (height, width, channels) with sides of at least `smallest`.
 
+    Args:
+        input_shape: what is asked for.
+        smallest: in pixels.
+        any_size: whether sides may be None, of pictures of any size; with a classifier the nets are
+            built for one size (`fully_convolutional` frees it).
+
     Raises:
-        ValueError: anything else; unknown (None) sides too, because the nets are built for one
-            size (`fully_convolutional` frees it).
+        ValueError: anything else.
     """
     sides = tuple(input_shape)
-    if len(sides) != 3 or not all(isinstance(n, int) and n > 0 for n in sides):
+    known = [n for n in sides[:2] if not (any_size and n is None)] + [*sides[2:]]
+    if len(sides) != 3 or not all(isinstance(n, int) and n > 0 for n in known):
         raise ValueError(f"input_shape must be (height, width, channels), not {input_shape!r}.")
-    if min(sides[:2]) < smallest:
+    if min(known[:-1], default=smallest) < smallest:
         raise ValueError(
             f"Height and width must be at least {smallest}, not {sides[0]} x {sides[1]}: of "
             "smaller pictures the convolutions and poolings of this net leave nothing."
@@ -67,23 +75,6 @@ def scaled(maps: int, width: float) -> int:
     if width <= 0:
         raise ValueError(f"width must be positive, not {width!r}.")
     return max(1, round(maps * width))
-
-
-def with_weights(model: keras.Model, weights: str | None) -> keras.Model:
-    """The model, with the weights of a .weights.h5 or .keras file of the same net where given.
-
-    Raises:
-        ValueError: "imagenet", which only the nets that keras.applications has know what to do
-            with, and what Keras says about a file that does not fit.
-    """
-    if weights == "imagenet":
-        raise ValueError(
-            f"There are no ImageNet weights of {model.name}: weights must be None or the path of "
-            "a .weights.h5 or .keras file."
-        )
-    if weights is not None:
-        model.load_weights(weights)
-    return model
 
 
 def covering(x: keras.KerasTensor, window: int, stride: int, name: str) -> keras.KerasTensor:

@@ -1,6 +1,8 @@
 """The residual networks for CIFAR-10: He, Zhang, Ren, Sun, Deep Residual Learning for Image
 Recognition, 2015, section 4.2 and Table 6."""
 
+import functools
+
 import keras
 from keras import layers
 
@@ -9,9 +11,9 @@ from keras_models.classification.building import (
     checked_classes,
     checked_shape,
     recursion,
-    with_weights,
 )
 from keras_models.classification.resnet import basic_block, classified, normalized_convolution
+from keras_models.classification.top import Ending, finished
 
 FILTERS = (16, 32, 64)
 # Two strides of 2, and 3 x 3 windows.
@@ -23,6 +25,8 @@ def CifarResNet(
     input_shape: tuple[int, int, int] = (32, 32, 3),
     classes: int = 10,
     filters: tuple[int, int, int] = FILTERS,
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -37,10 +41,13 @@ def CifarResNet(
 
     Args:
         depth: 6n+2: 8, 14, 20, ...
-        input_shape: height, width and channels, each side at least 8. The paper's pictures are
-            RGB minus the mean of the training pictures at each pixel.
+        input_shape: height, width and channels, each side at least 8, or None without the top. The
+            paper's pictures are RGB minus the mean of the training pictures at each pixel.
         classes: 2 or more.
         filters: maps of the three stages; (16, 32, 64) is published.
+        include_top: whether the net ends with its classifier; without it, with the
+            maps before pool5.
+        pooling: without the top, "avg" or "max" over all positions of the maps; None for the maps.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model; by default "cifar_resnet" and the depth.
 
@@ -50,8 +57,8 @@ def CifarResNet(
     Raises:
         ValueError: a depth that is not 6n+2, not three stages, too small an input, too few classes.
     """
-    name = name or f"cifar_resnet{depth}"
-    return _network(depth, input_shape, classes, filters, "A", weights, name)
+    ending = Ending(include_top, pooling, weights, name or f"cifar_resnet{depth}")
+    return _network(depth, input_shape, classes, filters, "A", ending)
 
 
 def CifarPlainNet(
@@ -59,32 +66,35 @@ def CifarPlainNet(
     input_shape: tuple[int, int, int] = (32, 32, 3),
     classes: int = 10,
     filters: tuple[int, int, int] = FILTERS,
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
     """`CifarResNet` without shortcuts; the paper trains 20, 32, 44, 56 layers (and 110 in vain)."""
-    name = name or f"cifar_plain{depth}"
-    return _network(depth, input_shape, classes, filters, None, weights, name)
+    ending = Ending(include_top, pooling, weights, name or f"cifar_plain{depth}")
+    return _network(depth, input_shape, classes, filters, None, ending)
 
 
-def _network(depth, input_shape, classes, filters, shortcut, weights, name):
+def _network(depth, input_shape, classes, filters, shortcut, ending):
     if len(filters) != len(FILTERS):
         raise ValueError(f"filters must be the maps of the three stages, not {filters!r}.")
     if depth < 8 or depth % 6 != 2:
         raise ValueError(f"depth must be 6n+2 (8, 14, 20, ...), not {depth!r}.")
     blocks = depth // 6
-    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
-    checked_classes(classes)
+    shape = checked_shape(input_shape, SMALLEST_SIDE, not ending.include_top)
+    image = keras.Input(shape, name="image")
+    top = functools.partial(classified, classes=checked_classes(classes))
     with recursion(4 * depth):
-        model = keras.Model(image, _logits(image, blocks, classes, filters, shortcut), name=name)
-    return with_weights(model, weights)
+        x = _maps(image, blocks, filters, shortcut)
+        return finished(image, x, top, *ending)
 
 
-def _logits(image, blocks, classes, filters, shortcut):
+def _maps(image, blocks, filters, shortcut):
     x = normalized_convolution(image, filters[0], 3, 1, "conv1")
     x = layers.ReLU(name="conv1_relu")(x)
     for stage, maps in enumerate(filters, start=2):
         for i in range(blocks):
             stride = 2 if i == 0 and stage > 2 else 1
             x = basic_block(x, maps, stride, shortcut, block_name(stage, i, blocks))
-    return classified(x, classes)
+    return x

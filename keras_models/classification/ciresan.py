@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
-from keras_models.classification.building import checked_classes, checked_shape, with_weights
+from keras_models.classification.building import checked_classes, checked_shape
+from keras_models.classification.top import with_weights
 from keras_models.layers import scaled_tanh
 
 # channels x sides, then C: convolution of so many maps and that window, MP: max pooling of that

@@ -8,8 +8,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_shape,
     classifier,
-    with_weights,
 )
+from keras_models.classification.top import with_weights
 from keras_models.layers import DropConnect, LocallyConnected2D, LocalResponseNormalization
 
 DROPS = ("connect", "out", "none")

@@ -9,8 +9,8 @@ from keras_models.classification.building import (
     checked_classes,
     checked_shape,
     scaled,
-    with_weights,
 )
+from keras_models.classification.top import finished
 from keras_models.layers import LocalResponseNormalization
 
 # Table 1: #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj.
@@ -43,6 +43,8 @@ def GoogLeNet(
     separable: bool = True,
     stem: str = "imagenet",
     width: float = 1.0,
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "googlenet",
 ) -> keras.Model:
@@ -69,6 +71,9 @@ def GoogLeNet(
         stem: "imagenet"; or "cifar" for small pictures: conv1 3 x 3 with stride 1 (never
             separable), no pool1 and no pool2.
         width: all numbers of maps are multiplied by this and rounded; 1.0 is published.
+        include_top: whether the net ends with its classifiers; without them, with the maps of
+            inception_5b.
+        pooling: without the top, "avg" or "max" over all positions of the maps; None for the maps.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -96,11 +101,14 @@ def GoogLeNet(
             x = _max_pooling(x, f"pool{module[0]}")
         elif auxiliary and module in AUXILIARY:
             extra.append(_auxiliary(x, classes, maps, AUXILIARY[module]))
-    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool5")(x)
-    x = layers.Dropout(0.4, name="dropout")(x)
-    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
-    outputs = [logits, *extra] if auxiliary else logits
-    return with_weights(keras.Model(image, outputs, name=name), weights)
+
+    def top(x):
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool5")(x)
+        x = layers.Dropout(0.4, name="dropout")(x)
+        logits = layers.Dense(classes, dtype="float32", name="logits")(x)
+        return [logits, *extra] if auxiliary else logits
+
+    return finished(image, x, top, include_top, pooling, weights, name)
 
 
 def _convolution(x, filters: int, size: int, name: str, stride: int = 1):

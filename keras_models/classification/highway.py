@@ -8,8 +8,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
-    with_weights,
 )
+from keras_models.classification.top import with_weights
 
 ACTIVATIONS = ("relu", "tanh")
 # Maps and highway layers of the three stages of the net for CIFAR-10.

@@ -1,29 +1,47 @@
 """Weights of keras.applications' VGG16 and VGG19 for our nets D and E, and for their convolutions
 in other nets."""
 
+from collections.abc import Collection
+
 import keras
 
+from keras_models.classification.published import with_imagenet_weights
+from keras_models.classification.top import output_layers
+
 VGG = {"D": keras.applications.VGG16, "E": keras.applications.VGG19}
+# Of the fully connected layers, the input and the units that the published weights are for.
+_SIDE, _UNITS = 224, 4096
 
 
 def published_vgg(configuration: str, target: keras.Model) -> keras.Model:
     """Gives our net D or E the ImageNet weights that keras.applications publishes.
 
-    They are downloaded at the first time (550 MB) and kept in Keras' cache.
+    They are downloaded at the first time and kept in Keras' cache. A net for 224 x 224 pixels
+    with 4,096 units gets all (550 MB), but for its logits where it has not 1,000 classes; any
+    other, and one without its top, gets the convolutions alone (60 or 80 MB).
 
     Raises:
-        ValueError: the target is not of the published size.
+        ValueError: a net that is not of the published width, or not for 3 channels.
+        FileNotFoundError: as `with_imagenet_weights`.
     """
-    published = ((None, 224, 224, 3), (None, 1000))
-    if (target.input_shape, target.output_shape) != published:
+    _, *sides, channels = target.input_shape
+    names = {layer.name for layer in target.layers}
+    whole = "fc6" in names and sides == [_SIDE] * 2 and target.get_layer("fc6").units == _UNITS
+    if channels != 3 or target.get_layer("conv1_1").filters != 64:
         raise ValueError(
-            'weights="imagenet" are for input_shape=(224, 224, 3) and classes=1000, not for '
-            f"{target.input_shape[1:]} and {target.output_shape[-1]}."
+            f"ImageNet weights are for 3 channels and width 1.0; {target.name} is for {channels} "
+            f"channels and has {target.get_layer('conv1_1').filters} maps in conv1_1, not 64."
         )
-    return vgg_from_applications(VGG[configuration](weights="imagenet"), target)
+    source = with_imagenet_weights(VGG[configuration], include_top=whole)
+    if not whole:
+        return vgg_convolutions_from_applications(source, target)
+    replaced = () if target.output_shape[-1] == source.output_shape[-1] else output_layers(target)
+    return vgg_from_applications(source, target, replaced)
 
 
-def vgg_from_applications(source: keras.Model, target: keras.Model) -> keras.Model:
+def vgg_from_applications(
+    source: keras.Model, target: keras.Model, replaced: Collection[str] = ()
+) -> keras.Model:
     """Gives `target` the weights of `source`, so that the two answer the same.
 
     keras.applications takes BGR (its "caffe" preprocessing) and ours RGB: the first convolution's
@@ -34,6 +52,7 @@ def vgg_from_applications(source: keras.Model, target: keras.Model) -> keras.Mod
         source: keras.applications' VGG16 or VGG19 with its classifier (include_top=True), of any
             input size and number of classes.
         target: `VGG("D")` or `VGG("E")` of the same sizes.
+        replaced: names of the layers of `target` that keep their own weights.
 
     Returns:
         `target`.
@@ -44,12 +63,13 @@ def vgg_from_applications(source: keras.Model, target: keras.Model) -> keras.Mod
     theirs, ours = (
         [layer for layer in model.layers if layer.weights] for model in (source, target)
     )
-    shapes = [[[tuple(w.shape) for w in layer.weights] for layer in net] for net in (theirs, ours)]
-    if shapes[0] != shapes[1]:
+    pairs = [pair for pair in zip(theirs, ours, strict=False) if pair[1].name not in replaced]
+    shapes = [[[tuple(w.shape) for w in layer.weights] for layer in pair] for pair in pairs]
+    if len(theirs) != len(ours) or any(their != our for their, our in shapes):
         raise ValueError(
             f"{target.name} is not the net of {source.name}: the shapes of their weights differ."
         )
-    for their, our in zip(theirs, ours, strict=True):
+    for their, our in pairs:
         weights = their.get_weights()
         if our is ours[0]:
             weights[0] = weights[0][:, :, ::-1]

@@ -9,8 +9,8 @@ from keras_models.classification.building import (
     checked_classes,
     checked_shape,
     scaled,
-    with_weights,
 )
+from keras_models.classification.top import finished
 from keras_models.layers import SpatialPyramidPooling2D, prelu
 
 # The 14-layer model of Table 1 (E of He and Sun 2015) and the large ones of Table 3: filters of
@@ -35,6 +35,8 @@ def PReLUNet(
     activation: str = "channel-wise",
     stem: str = "imagenet",
     width: float = 1.0,
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -59,6 +61,9 @@ def PReLUNet(
             ("channel-wise").
         stem: "imagenet"; or "cifar" for small pictures: conv1 3 x 3 with stride 1, no pool1.
         width: all numbers of maps and units are multiplied by this and rounded; 1.0 is published.
+        include_top: whether the net ends with its classifier; without it, with the
+            last maps before the pyramid.
+        pooling: without the top, "avg" or "max" over all positions of the maps; None for the maps.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model; by default "prelu_net_" and its letter.
 
@@ -107,13 +112,16 @@ def PReLUNet(
             x = layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{stage - 1}")(x)
         for i in range(1, count + 1):
             x = convolution(x, maps, size, f"conv{stage}_{i}")
-    x = SpatialPyramidPooling2D(bins, data_format="channels_last", name="spp")(x)
-    for fc in ("fc1", "fc2"):
-        units = scaled(4096, width)
-        x = layers.Dense(units, kernel_initializer=start.clone(), name=fc)(x)
-        x = layers.Dropout(0.5, name=f"{fc}_dropout")(rectified(x, fc))
-    logits = layers.Dense(
-        classes, kernel_initializer=start.clone(), dtype="float32", name="logits"
-    )(x)
-    net = keras.Model(image, logits, name=name or f"prelu_net_{model.lower()}")
-    return with_weights(net, weights)
+
+    def top(x):
+        x = SpatialPyramidPooling2D(bins, data_format="channels_last", name="spp")(x)
+        for fc in ("fc1", "fc2"):
+            units = scaled(4096, width)
+            x = layers.Dense(units, kernel_initializer=start.clone(), name=fc)(x)
+            x = layers.Dropout(0.5, name=f"{fc}_dropout")(rectified(x, fc))
+        return layers.Dense(
+            classes, kernel_initializer=start.clone(), dtype="float32", name="logits"
+        )(x)
+
+    name = name or f"prelu_net_{model.lower()}"
+    return finished(image, x, top, include_top, pooling, weights, name)

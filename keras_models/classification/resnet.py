@@ -1,6 +1,8 @@
 """Residual networks: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, 2015
 (CVPR 2016), section 3 and Table 1."""
 
+import functools
+
 import keras
 from keras import initializers, layers, ops
 
@@ -9,9 +11,9 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
-    with_weights,
 )
-from keras_models.classification.resnet_weights import from_applications
+from keras_models.classification.resnet_weights import published_resnet
+from keras_models.classification.top import Ending, finished
 
 # Blocks of conv2_x, conv3_x, conv4_x, conv5_x (Table 1).
 BLOCKS = {
@@ -32,18 +34,23 @@ def ResNet18(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
     shortcut: str = "A",
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "resnet18",
 ) -> keras.Model:
     """The residual net of 18 layers; 1.8 G multiply-adds. As `ResNet34`."""
-    model = _basic(18, input_shape, classes, checked_choice("shortcut", shortcut, SHORTCUTS), name)
-    return with_weights(model, weights)
+    checked_choice("shortcut", shortcut, SHORTCUTS)
+    ending = Ending(include_top, pooling, weights, name)
+    return _basic(18, input_shape, classes, shortcut, ending)
 
 
 def ResNet34(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
     shortcut: str = "A",
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "resnet34",
 ) -> keras.Model:
@@ -56,12 +63,16 @@ def ResNet34(
     blocks a, b1, b2, ... Weights start as He, Zhang, Ren, Sun 2015, Eqn. 10.
 
     Args:
-        input_shape: height, width and channels, each side at least 32. The paper's pictures are
-            RGB minus the mean of the training pictures at each pixel, not divided.
+        input_shape: height, width and channels, each side at least 32, or None without the top. The
+            paper's pictures are RGB minus the mean of the training pictures at each pixel, not
+            divided.
         classes: 2 or more.
         shortcut: where the size changes, "A" subsamples and fills the new maps with zeros (no
             parameters), "B" is a 1 x 1 convolution; with "C" every shortcut is a 1 x 1
             convolution (section 4.1 and Table 3). Table 2 is with A.
+        include_top: whether the net ends with its classifier; without it, with the maps before
+            pool5.
+        pooling: without the top, "avg" or "max" over all positions of the maps; None for the maps.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -71,34 +82,43 @@ def ResNet34(
     Raises:
         ValueError: too small an input, an unknown shortcut, too few classes.
     """
-    model = _basic(34, input_shape, classes, checked_choice("shortcut", shortcut, SHORTCUTS), name)
-    return with_weights(model, weights)
+    checked_choice("shortcut", shortcut, SHORTCUTS)
+    ending = Ending(include_top, pooling, weights, name)
+    return _basic(34, input_shape, classes, shortcut, ending)
 
 
 def Plain18(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "plain18",
 ) -> keras.Model:
     """`ResNet18` without shortcuts."""
-    return with_weights(_basic(18, input_shape, classes, None, name), weights)
+    ending = Ending(include_top, pooling, weights, name)
+    return _basic(18, input_shape, classes, None, ending)
 
 
 def Plain34(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "plain34",
 ) -> keras.Model:
     """`ResNet34` without shortcuts (Figure 3 middle); 3.6 G multiply-adds."""
-    return with_weights(_basic(34, input_shape, classes, None, name), weights)
+    ending = Ending(include_top, pooling, weights, name)
+    return _basic(34, input_shape, classes, None, ending)
 
 
 def ResNet50(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
     shortcut: str = "B",
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "resnet50",
 ) -> keras.Model:
@@ -108,36 +128,48 @@ def ResNet50(
     1 x 1 convolution has the stride, as in the authors' models. The rest as `ResNet34`.
 
     Args:
-        input_shape, classes, name: as `ResNet34`.
+        input_shape, classes, include_top, pooling, name: as `ResNet34`.
         shortcut: as `ResNet34`. Table 4 is with B.
-        weights: also "imagenet": those of keras.applications, downloaded; for 224 x 224 x 3 (or
-            other sides) and 1,000 classes. They want RGB minus (123.68, 116.779, 103.939).
+        weights: also "imagenet", with shortcut "B": those of keras.applications, downloaded, for
+            pictures of any size. They want RGB as `preprocess_input` makes it. With other than
+            1,000 classes all but the logits get them.
 
-    Returns, raises: as `ResNet34`.
+    Returns, raises: as `ResNet34`; FileNotFoundError where ImageNet weights cannot be downloaded,
+        with the file that is wanted.
     """
-    return _bottleneck(50, input_shape, classes, shortcut, weights, name)
+    checked_choice("shortcut", shortcut, SHORTCUTS)
+    ending = Ending(include_top, pooling, weights, name)
+    return _bottleneck(50, input_shape, classes, shortcut, ending)
 
 
 def ResNet101(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
     shortcut: str = "B",
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "resnet101",
 ) -> keras.Model:
     """The residual net of 101 layers; 7.6 G multiply-adds. As `ResNet50`."""
-    return _bottleneck(101, input_shape, classes, shortcut, weights, name)
+    checked_choice("shortcut", shortcut, SHORTCUTS)
+    ending = Ending(include_top, pooling, weights, name)
+    return _bottleneck(101, input_shape, classes, shortcut, ending)
 
 
 def ResNet152(
     input_shape: tuple[int, int, int] = (224, 224, 3),
     classes: int = 1000,
     shortcut: str = "B",
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "resnet152",
 ) -> keras.Model:
     """The residual net of 152 layers; 11.3 G multiply-adds. As `ResNet50`."""
-    return _bottleneck(152, input_shape, classes, shortcut, weights, name)
+    checked_choice("shortcut", shortcut, SHORTCUTS)
+    ending = Ending(include_top, pooling, weights, name)
+    return _bottleneck(152, input_shape, classes, shortcut, ending)
 
 
 def normalized_convolution(x, filters: int, size: int, stride: int, name: str):
@@ -208,22 +240,17 @@ class ZeroPaddedShortcut(layers.Layer):
         return super().get_config() | {"filters": self.filters, "stride": self.stride}
 
 
-def _basic(depth, input_shape, classes, shortcut, name):
-    return _network(BLOCKS[depth], basic_block, input_shape, classes, shortcut, name)
+def _basic(depth, input_shape, classes, shortcut, ending):
+    return _network(BLOCKS[depth], basic_block, input_shape, classes, shortcut, ending)
 
 
-def _bottleneck(depth, input_shape, classes, shortcut, weights, name):
-    checked_choice("shortcut", shortcut, SHORTCUTS)
-    model = _network(BLOCKS[depth], _bottleneck_block, input_shape, classes, shortcut, name)
-    if weights != "imagenet":
-        return with_weights(model, weights)
-    if (classes, input_shape[2], shortcut) != (1000, 3, "B"):
-        raise ValueError(
-            "ImageNet weights are for 1000 classes, 3 channels and shortcut 'B', not for "
-            f"{classes} classes, {input_shape[2]} channels and shortcut {shortcut!r}."
-        )
-    source = getattr(keras.applications, f"ResNet{depth}")(weights="imagenet")
-    return from_applications(source, model)
+def _bottleneck(depth, input_shape, classes, shortcut, ending):
+    published = None
+    if shortcut == "B":
+        published = functools.partial(published_resnet, depth)
+    return _network(
+        BLOCKS[depth], _bottleneck_block, input_shape, classes, shortcut, ending, published
+    )
 
 
 def _bottleneck_block(x, filters, stride, shortcut, name):
@@ -249,10 +276,11 @@ def _sum(x, y, stride, shortcut, name):
     return layers.ReLU(name=f"{name}_relu")(y)
 
 
-def _network(blocks, block, input_shape, classes, shortcut, name):
+def _network(blocks, block, input_shape, classes, shortcut, ending, published=None):
     """Table 1, with that many blocks of that kind in each stage."""
-    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
-    checked_classes(classes)
+    shape = checked_shape(input_shape, SMALLEST_SIDE, not ending.include_top)
+    image = keras.Input(shape, name="image")
+    top = functools.partial(classified, classes=checked_classes(classes))
     x = normalized_convolution(image, 64, 7, 2, "conv1")
     x = layers.ReLU(name="conv1_relu")(x)
     # After a ReLU zeros are never a maximum that the window does not have.
@@ -262,4 +290,4 @@ def _network(blocks, block, input_shape, classes, shortcut, name):
         for i in range(count):
             stride = 2 if i == 0 and stage > 2 else 1
             x = block(x, 32 * 2 ** (stage - 1), stride, shortcut, block_name(stage, i, count))
-    return keras.Model(image, classified(x, classes), name=name)
+    return finished(image, x, top, *ending, published)

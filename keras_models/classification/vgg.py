@@ -1,6 +1,7 @@
 """Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition,
 ICLR 2015: the nets of Table 1, and the shallow one that section 4.1 compares B with."""
 
+import functools
 from collections.abc import Collection
 
 import keras
@@ -12,8 +13,8 @@ from keras_models.classification.building import (
     checked_classes,
     checked_shape,
     scaled,
-    with_weights,
 )
+from keras_models.classification.top import finished
 from keras_models.layers import LocalResponseNormalization
 
 # Table 1: (maps, side of the window) of the convolutions of each stage; a max pooling ends it.
@@ -53,6 +54,8 @@ def VGG(
     units: int = 4096,
     width: float = 1.0,
     initialization: str = "glorot",
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -67,8 +70,8 @@ def VGG(
 
     Args:
         configuration: "A", "A-LRN", "B", "B-5x5", "C", "D" (16 layers with weights) or "E" (19).
-        input_shape: height, width and channels, each side at least 32. The paper's pictures are
-            RGB, 0..255, minus the mean RGB of the training set; not divided.
+        input_shape: height, width and channels, each side at least 32, or None without the top. The
+            paper's pictures are RGB, 0..255, minus the mean RGB of the training set; not divided.
         classes: 2 or more.
         units: width of fc6 and fc7; fewer for small pictures.
         width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
@@ -76,8 +79,13 @@ def VGG(
             mean and variance 10^-2, with which the paper trains A and lets the others start from
             it (`start_from_net_a`). Biases are zero (section 3.1). "he" is not in the paper: He et
             al. 2015, section 2.2, which trains narrow nets too.
+        include_top: whether the net ends with its classifier; without it, with the maps of pool5.
+        pooling: without the top, "avg" or "max" over all positions of the maps; None for the maps.
         weights: path of a .weights.h5 or .keras file; "imagenet" for D and E of the published
-            size, keras.applications' weights (downloaded); or None for a random start.
+            width, keras.applications' weights (downloaded), which want RGB as `preprocess_input`
+            makes it; or None for a random start. With other sides than 224, other units or without
+            the top the convolutions alone get them; with other than 1,000 classes all but the
+            logits.
         name: of the model; None for "vgg_d" and the like.
 
     Returns:
@@ -87,23 +95,78 @@ def VGG(
         ValueError: an unknown configuration or initialization, too small an input, fewer than 2
             classes, a width that is not positive, "imagenet" for a net that keras.applications does
             not have.
+        FileNotFoundError: ImageNet weights that cannot be downloaded; the text says which file to
+            put where.
     """
     checked_choice("configuration", configuration, CONFIGURATIONS)
     checked_choice("initialization", initialization, INITIALIZATIONS)
     initializer = INITIALIZATIONS[initialization]
-    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
+    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE, not include_top), name="image")
     maps = vgg_backbone(image, configuration, width, initialization)
-    x = layers.Flatten(name="flat")(maps["pool5"])
-    for fc in ("fc6", "fc7"):
-        x = layers.Dense(units, "relu", kernel_initializer=initializer(), name=fc)(x)
-        x = layers.Dropout(0.5, name=f"drop{fc[-1]}")(x)
-    logits = layers.Dense(
-        checked_classes(classes), kernel_initializer=initializer(), dtype="float32", name="logits"
-    )(x)
-    model = keras.Model(image, logits, name=name or f"vgg_{configuration.lower()}")
-    if weights == "imagenet" and configuration in imagenet_weights.VGG:
-        return imagenet_weights.published_vgg(configuration, model)
-    return with_weights(model, weights)
+
+    def top(x):
+        x = layers.Flatten(name="flat")(x)
+        for fc in ("fc6", "fc7"):
+            x = layers.Dense(units, "relu", kernel_initializer=initializer(), name=fc)(x)
+            x = layers.Dropout(0.5, name=f"drop{fc[-1]}")(x)
+        return layers.Dense(
+            checked_classes(classes),
+            kernel_initializer=initializer(),
+            dtype="float32",
+            name="logits",
+        )(x)
+
+    name = name or f"vgg_{configuration.lower()}"
+    published = None
+    if configuration in imagenet_weights.VGG:
+        published = functools.partial(imagenet_weights.published_vgg, configuration)
+    return finished(image, maps["pool5"], top, include_top, pooling, weights, name, published)
+
+
+def VGG16(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    include_top: bool = True,
+    pooling: str | None = None,
+    weights: str | None = None,
+    name: str = "vgg16",
+) -> keras.Model:
+    """Configuration D of Table 1, 16 layers with weights; 138,357,544 parameters.
+
+    Args, returns, raises: as `VGG`.
+    """
+    return VGG(
+        "D",
+        input_shape,
+        classes,
+        include_top=include_top,
+        pooling=pooling,
+        weights=weights,
+        name=name,
+    )
+
+
+def VGG19(
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    include_top: bool = True,
+    pooling: str | None = None,
+    weights: str | None = None,
+    name: str = "vgg19",
+) -> keras.Model:
+    """Configuration E of Table 1, 19 layers with weights; 143,667,240 parameters.
+
+    Args, returns, raises: as `VGG`.
+    """
+    return VGG(
+        "E",
+        input_shape,
+        classes,
+        include_top=include_top,
+        pooling=pooling,
+        weights=weights,
+        name=name,
+    )
 
 
 def vgg_backbone(

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from keras_models.classification import building
 from keras_models.classification.building import (
     INITIALIZATIONS,
     checked_choice,
@@ -10,10 +11,9 @@ from keras_models.classification.building import (
     classifier,
     covering,
     normalization,
-    pooling,
     scaled,
-    with_weights,
 )
+from keras_models.classification.top import finished
 
 # Of conv1 and conv2: (window, stride, padding); and the smallest side that the poolings after
 # them leave something of. "cifar" is not in the paper: it keeps pictures of 32 from vanishing.
@@ -33,6 +33,8 @@ def ZFNet(
     stem: str = "imagenet",
     width: float = 1.0,
     initialization: str = "normal",
+    include_top: bool = True,
+    pooling: str | None = None,
     weights: str | None = None,
     name: str = "zfnet",
 ) -> keras.Model:
@@ -56,6 +58,8 @@ def ZFNet(
         width: the numbers of maps are multiplied by this and rounded; 1.0 is published.
         initialization: "normal" as published, or "he" for narrow nets, whose signal dies with
             weights so small: He et al. 2015, section 2.2.
+        include_top: whether the net ends with its classifier; without it, with the maps of pool5.
+        pooling: without the top, "avg" or "max" over all positions of the maps; None for the maps.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -91,12 +95,17 @@ def ZFNet(
         )(x)
 
     image = keras.Input(checked_shape(input_shape, smallest), name="image")
-    x = normalization(pooling(convolution(image, 1, 96, *first), 1), 1)
-    x = normalization(pooling(convolution(x, 2, 256, *second), 2), 2)
+    x = normalization(building.pooling(convolution(image, 1, 96, *first), 1), 1)
+    x = normalization(building.pooling(convolution(x, 2, 256, *second), 2), 2)
     for number, published in zip((3, 4, 5), maps, strict=True):
         x = convolution(x, number, published, 3)
-    x = layers.Flatten(name="flat")(pooling(x, 5))
-    for number in (6, 7):
-        x = layers.Dense(units, "relu", kernel_initializer=initializer(), name=f"fc{number}")(x)
-        x = layers.Dropout(0.5, name=f"drop{number}")(x)
-    return with_weights(keras.Model(image, classifier(x, classes), name=name), weights)
+
+    def top(x):
+        x = layers.Flatten(name="flat")(x)
+        for number in (6, 7):
+            x = layers.Dense(units, "relu", kernel_initializer=initializer(), name=f"fc{number}")(x)
+            x = layers.Dropout(0.5, name=f"drop{number}")(x)
+        return classifier(x, classes)
+
+    x = building.pooling(x, 5)
+    return finished(image, x, top, include_top, pooling, weights, name)

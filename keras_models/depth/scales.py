@@ -11,6 +11,8 @@ from keras import layers
 from keras_models.classification import imagenet_weights
 from keras_models.classification.alexnet import alexnet_backbone
 from keras_models.classification.building import checked_choice, checked_shape, scaled
+from keras_models.classification.published import with_imagenet_weights
+from keras_models.classification.top import with_weights
 from keras_models.classification.vgg import vgg_backbone
 from keras_models.depth.cropping import MARGIN, POOL, STRIDE, WINDOW
 
@@ -203,15 +205,13 @@ def finished(
 ) -> keras.Model:
     """The net with what its arguments of these names say."""
     if base == "imagenet":
-        published = keras.applications.VGG16(include_top=False, weights="imagenet")
+        published = with_imagenet_weights(keras.applications.VGG16, include_top=False)
         imagenet_weights.vgg_convolutions_from_applications(published, net)
     elif base is not None:
         if not Path(base).is_file():
             raise ValueError(f'base must be the path of a .keras file or "imagenet", not {base!r}.')
         start_from(net, keras.models.load_model(base, compile=False))
-    if weights is not None:
-        net.load_weights(weights)
-    return train_scales(net, train)
+    return train_scales(with_weights(net, weights), train)
 
 
 def refined(

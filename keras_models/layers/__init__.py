@@ -6,6 +6,7 @@ from keras_models.layers.initializers import FanInUniform
 from keras_models.layers.locally_connected import LocallyConnected2D, TiledConv2D
 from keras_models.layers.normalization import (
     ActivationBatchNormalization,
+    ChannelScaling,
     LocalContrastNormalization,
     LocalResponseNormalization,
 )
@@ -21,6 +22,7 @@ from keras_models.layers.regularization import DropConnect, WeightNoise
 __all__ = [
     "LENET5_C3",
     "ActivationBatchNormalization",
+    "ChannelScaling",
     "DropConnect",
     "EuclideanRBF",
     "FanInUniform",

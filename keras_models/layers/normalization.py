@@ -1,6 +1,7 @@
 """Normalisations that Keras does not have."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -222,3 +223,37 @@ class ActivationBatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None):
         flat = ops.reshape(inputs, (-1, math.prod(inputs.shape[1:])))
         return ops.reshape(super().call(flat, training=training), (-1, *inputs.shape[1:]))
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class ChannelScaling(keras.layers.Layer):
+    """Channels multiplied by constants and shifted: y = scale * x + offset.
+
+    Args:
+        scale, offset: one number a channel of the output.
+        flipped: whether the channels are turned round first, as from RGB to BGR.
+
+    Input and output [..., channels].
+    """
+
+    def __init__(
+        self, scale: Sequence[float], offset: Sequence[float], flipped: bool = False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.scale = [float(each) for each in scale]
+        self.offset = [float(each) for each in offset]
+        self.flipped = flipped
+
+    def call(self, inputs):
+        x = ops.flip(inputs, axis=-1) if self.flipped else inputs
+        return x * ops.cast(self.scale, x.dtype) + ops.cast(self.offset, x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        return super().get_config() | {
+            "scale": self.scale,
+            "offset": self.offset,
+            "flipped": self.flipped,
+        }

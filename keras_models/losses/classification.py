@@ -70,6 +70,48 @@ class SquashedSquaredError(keras.losses.Loss):
         return ops.where(known, losses, float("nan"))
 
 
+@keras.saving.register_keras_serializable(package="keras_models")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """The cross-entropy with labels that are smoothed: (1 - e) for the class and e / K for each of
+    the K classes.
+
+    `keras.losses.CategoricalCrossentropy` has the same for labels in the form of one row of K
+    numbers; this takes the numbers of the classes.
+
+    Args:
+        label_smoothing: e, from 0 to 1; 0 is the plain cross-entropy.
+
+    `y_true` integer labels [N] or [N, 1]; `y_pred` [N, classes] logits. One number an example.
+    Computed in float32 at least. The loss of a label that is no class is NaN.
+
+    Raises:
+        ValueError: e is not from 0 to 1.
+
+    Source: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna 2016, Rethinking the Inception architecture
+    for computer vision, section 7 (e = 0.1).
+    """
+
+    def __init__(self, label_smoothing: float = 0.1, name: str = "smoothed_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be from 0 to 1, not {label_smoothing!r}.")
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        logits = widened(ops.convert_to_tensor(y_pred))
+        labels, known = _labels(y_true, logits.shape[-1])
+        losses = keras.losses.categorical_crossentropy(
+            ops.one_hot(labels, logits.shape[-1], dtype=logits.dtype),
+            logits,
+            from_logits=True,
+            label_smoothing=self.label_smoothing,
+        )
+        return ops.where(known, losses, float("nan"))
+
+    def get_config(self):
+        return super().get_config() | {"label_smoothing": self.label_smoothing}
+
+
 def _labels(y_true, classes: int):
     """The labels as int32 [N], 0 for those that are no class, and which are one."""
     labels = ops.reshape(ops.convert_to_tensor(y_true), (-1,))

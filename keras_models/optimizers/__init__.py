@@ -10,6 +10,7 @@ from keras_models.optimizers.diagonal_newton import (
 from keras_models.optimizers.divergence import Diverged, StopOnDivergence
 from keras_models.optimizers.hessian_free import HessianFree
 from keras_models.optimizers.objective import Objective
+from keras_models.optimizers.rates import with_smaller_rate
 from keras_models.optimizers.saddle_free_newton import DampedNewton, SaddleFreeNewton
 from keras_models.optimizers.schedules import DivideOnPlateau, SutskeverSGD
 from keras_models.optimizers.sfo import SumOfFunctions
@@ -31,4 +32,5 @@ __all__ = [
     "SumOfFunctions",
     "SutskeverSGD",
     "with_curvature",
+    "with_smaller_rate",
 ]

@@ -1,11 +1,15 @@
 """keras.applications' VGG16 and VGG19 become our nets D and E."""
 
+import re
+import urllib.request
+
 import keras
 import numpy as np
 import pytest
+from keras.src.utils import file_utils
 from skimage import data, transform
 
-from keras_models.classification import VGG, imagenet_weights
+from keras_models.classification import VGG, VGG16, ResNet50, ResNet101, preprocess_input
 from keras_models.classification.imagenet_weights import vgg_from_applications
 
 SIDE = 48
@@ -57,15 +61,81 @@ def test_another_net_is_refused_and_told():
             vgg_from_applications(source, target)
 
 
-@pytest.mark.parametrize("configuration", ["D", "E"])
-def test_imagenet_fetches_the_published_weights(outline, configuration, monkeypatch):
-    converted = []
-    monkeypatch.setitem(imagenet_weights.VGG, configuration, lambda weights: weights)
-    monkeypatch.setattr(
-        imagenet_weights,
-        "vgg_from_applications",
-        lambda source, target: converted.append((source, target.name)) or target,
+@pytest.fixture
+def publish(monkeypatch, tmp_path):
+    """Has Keras take the weights of a net of its own for those that it would download."""
+
+    def publish(net: keras.Model) -> keras.Model:
+        path = tmp_path / "published.weights.h5"
+        net.save_weights(path)
+        monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(path))
+        return net
+
+    return publish
+
+
+def test_imagenet_on_other_sides_gives_the_convolutions(publish, photographs):
+    keras.utils.set_random_seed(7)
+    source = publish(keras.applications.VGG16(weights=None, include_top=False))
+    theirs = source(keras.applications.vgg16.preprocess_input(photographs.copy()))
+    size = {"input_shape": (SIDE, SIDE, 3), "weights": "imagenet"}
+    pixels = preprocess_input(photographs)
+    maps = VGG16(include_top=False, **size)
+    np.testing.assert_allclose(maps(pixels), theirs, atol=1e-4)
+    pooled = VGG16(include_top=False, pooling="max", **size)
+    np.testing.assert_allclose(pooled(pixels), np.max(theirs, axis=(1, 2)), atol=1e-4)
+    classified = VGG("D", classes=5, units=8, **size)
+    tapped = keras.Model(classified.input, classified.get_layer("pool5").output)
+    np.testing.assert_allclose(tapped(pixels), theirs, atol=1e-4)
+
+
+def test_imagenet_replaces_the_classifier_of_other_classes(publish, photographs):
+    keras.utils.set_random_seed(7)
+    source = publish(keras.applications.ResNet50(weights=None))
+    ours = ResNet50((SIDE, SIDE, 3), classes=5, weights="imagenet")
+    size = {"input_shape": (SIDE, SIDE, 3), "include_top": False, "pooling": "avg"}
+    pooled = keras.applications.ResNet50(weights=None, **size)
+    pooled.set_weights(source.get_weights()[:-2])
+    whole = ResNet50((SIDE, SIDE, 3), weights="imagenet")
+    pixels = preprocess_input(photographs)
+    expected = pooled(keras.applications.resnet.preprocess_input(photographs.copy()))
+    for net in (ours, whole):
+        tapped = keras.Model(net.input, net.get_layer("pool5").output)
+        np.testing.assert_allclose(tapped(pixels), expected, atol=1e-4)
+    kernels = [net.get_layer("logits").kernel.numpy() for net in (ours, whole)]
+    np.testing.assert_array_equal(kernels[1], source.get_layer("predictions").kernel)
+    assert kernels[0].shape == (2048, 5) and kernels[0].std() > 0
+
+
+@pytest.mark.parametrize(
+    ("build", "name", "checksum"),
+    [
+        (VGG16, "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "MD5 is [0-9a-f]{32}"),
+        (ResNet101, "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5", "MD5"),
+    ],
+)
+def test_weights_that_cannot_be_downloaded_are_named(
+    build, name, checksum, outline, monkeypatch, tmp_path
+):
+    """Of a machine without a network."""
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    monkeypatch.setattr(keras.src.backend.config, "keras_home", lambda: str(tmp_path))
+    with pytest.raises(FileNotFoundError) as told:
+        outline(build, (SIDE, SIDE, 3), include_top=False, weights="imagenet")
+    message = str(told.value)
+    assert re.search(rf"/{name}, whose {checksum}", message), message
+    assert message.endswith(f"there: {tmp_path}/models/{name}")
+
+
+def test_pixels_are_prepared_without_changing_them(photographs):
+    before = photographs.copy()
+    prepared = preprocess_input(photographs)
+    np.testing.assert_array_equal(photographs, before)
+    assert prepared.dtype == "float32"
+    np.testing.assert_allclose(prepared, before - RGB_MEAN, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(preprocess_input(keras.ops.array(photographs)), prepared, atol=1e-4)
+    np.testing.assert_array_equal(
+        preprocess_input(np.zeros((1, 1, 3), "uint8"))[0, 0], -RGB_MEAN.astype("float32")
     )
-    net = outline(VGG, configuration, weights="imagenet")
-    assert converted == [("imagenet", net.name)]
-    assert (net.input_shape, net.output_shape) == ((None, 224, 224, 3), (None, 1000))

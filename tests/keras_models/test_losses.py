@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_models.losses import MAPCriterion, SquashedSquaredError
+from keras_models.losses import MAPCriterion, SmoothedCrossentropy, SquashedSquaredError
 
 
 @pytest.fixture
@@ -96,3 +96,18 @@ def test_a_loss_at_the_edges_of_numbers(loss):
         short = keras.ops.cast(keras.ops.convert_to_tensor(logits), dtype)
         found = np.asarray(loss.call(np.zeros(3, int), short))
         np.testing.assert_allclose(found, exact, rtol=5e-3)
+
+
+def test_smoothed_labels_are_keras_own_of_rows():
+    logits = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+    labels = np.array([0, 1, 2, 3, 1, 0])
+    for smoothing in (0.0, 0.1, 0.5):
+        loss = SmoothedCrossentropy(smoothing)
+        rows = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+        expected = rows(np.eye(4)[labels], logits)
+        np.testing.assert_allclose(loss(labels, logits), expected, rtol=1e-6)
+        again = SmoothedCrossentropy.from_config(loss.get_config())
+        np.testing.assert_array_equal(again(labels[:, None], logits), loss(labels, logits))
+    assert np.isnan(SmoothedCrossentropy()(np.array([4]), logits[:1]))
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        SmoothedCrossentropy(1.5)

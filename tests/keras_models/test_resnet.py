@@ -1,6 +1,7 @@
 """The residual nets against Tables 1 to 4 of the paper, and what every classification net
 promises."""
 
+import functools
 from math import prod
 
 import keras
@@ -203,11 +204,9 @@ def test_unknown_shortcuts_are_refused(build):
             build(shortcut=shortcut)
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"classes": 10}, {"input_shape": (64, 64, 1)}, {"shortcut": "C"}]
-)
-def test_imagenet_weights_only_for_the_net_they_are_of(arguments):
-    with pytest.raises(ValueError, match="1000 classes, 3 channels"):
-        ResNet50(weights="imagenet", **arguments)
-    with pytest.raises(ValueError, match="no ImageNet weights"):
-        ResNet18(weights="imagenet")
+def test_imagenet_weights_only_for_the_net_they_are_of():
+    with pytest.raises(ValueError, match="for 3 channels, not for 1"):
+        ResNet50((64, 64, 1), weights="imagenet")
+    for build in (functools.partial(ResNet50, shortcut="C"), ResNet18):
+        with pytest.raises(ValueError, match="no ImageNet weights"):
+            build(weights="imagenet")

@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from keras_models.classification import CifarResNet
-from keras_models.classification.transfer import Retrained
+from keras_models.classification.transfer import FineTuned, Retrained
 
 SHAPE = (8, 8, 1)
 
@@ -82,3 +82,59 @@ def test_wrong_arguments(base, tmp_path):
     other.save(tmp_path / "other.keras")
     with pytest.raises(ValueError, match="logits"):
         Retrained(SHAPE, 5, str(tmp_path / "other.keras"))
+
+
+@pytest.fixture
+def keras_net(tmp_path):
+    """As people make them: nested, pixels scaled inside, softmax in the last layer."""
+    keras.utils.set_random_seed(2)
+    backbone = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, activation="relu")], name="backbone"
+    )
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.GlobalAveragePooling2D()(backbone(keras.layers.Rescaling(1 / 16)(image)))
+    net = keras.Model(image, keras.layers.Dense(3, "softmax", name="predictions")(x))
+    net.save(tmp_path / "mine.keras")
+    return net, tmp_path / "mine.keras"
+
+
+def test_any_keras_model_goes_on_or_gets_a_new_classifier(keras_net, digits, tmp_path):
+    net, path = keras_net
+    images = digits[0][:9]
+    same = FineTuned(SHAPE, 3, path)
+    np.testing.assert_allclose(keras.ops.softmax(same(images)), net(images), atol=1e-6)
+    other = FineTuned(SHAPE, 5, path)
+    assert other.output_shape == (None, 5) and other.output.dtype == "float32"
+    assert all(layer.trainable for layer in other.layers)
+    for ours, theirs in zip(other.get_weights()[:2], net.get_weights()[:2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    other.save(tmp_path / "again.keras")
+    again = keras.models.load_model(tmp_path / "again.keras")
+    np.testing.assert_allclose(again(images), other(images), atol=1e-6)
+
+
+def test_a_sequential_net_with_a_softmax_of_its_own_goes_on(digits, tmp_path):
+    net = keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+            keras.layers.Softmax(),
+        ]
+    )
+    net.save(tmp_path / "net.keras")
+    tuned = FineTuned(SHAPE, 4, tmp_path / "net.keras")
+    images = digits[0][:9]
+    np.testing.assert_allclose(keras.ops.softmax(tuned(images)), net(images), atol=1e-6)
+
+
+def test_a_model_that_cannot_be_fine_tuned_is_refused(keras_net, tmp_path):
+    _, path = keras_net
+    with pytest.raises(ValueError, match=r"\(8, 8, 1\), which .* takes, not \(8, 8, 3\)"):
+        FineTuned((8, 8, 3), 5, path)
+    with pytest.raises(ValueError, match=r"Did you mean .*mine\.keras"):
+        FineTuned(SHAPE, 5, tmp_path / "mina.keras")
+    other = keras.Sequential([keras.Input(SHAPE), keras.layers.Conv2D(2, 3, name="maps")])
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match="ends with Conv2D maps"):
+        FineTuned(SHAPE, 5, tmp_path / "other.keras")

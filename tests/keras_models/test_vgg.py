@@ -126,7 +126,8 @@ def test_deeper_nets_start_from_net_a(configuration):
         ({"width": 0.0}, "width must be positive, not 0.0"),
         ({"input_shape": (31, 40, 3)}, "at least 32, not 31 x 40"),
         ({"configuration": "B", "weights": "imagenet"}, "no ImageNet weights of vgg_b"),
-        ({"classes": 10, "units": 8, "weights": "imagenet"}, "classes=1000, not for .* and 10"),
+        ({"width": 0.25, "units": 8, "weights": "imagenet"}, "has 16 maps in conv1_1, not 64"),
+        ({"input_shape": (32, 32, 1), "units": 8, "weights": "imagenet"}, "is for 1 channels"),
     ],
 )
 def test_wrong_arguments_are_refused_and_told(arguments, message):
