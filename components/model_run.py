@@ -41,6 +41,12 @@ def history(uri: str) -> list[dict[str, float]]:
     return _json(uri, "history.json")
 
 
+def notes(uri: str) -> list[str]:
+    """What the training did otherwise than the recipe says; none of runs from before there were
+    such notes."""
+    return _json(uri, "notes.json") if fileio.exists(os.path.join(uri, "notes.json")) else []
+
+
 def _json(uri: str, name: str) -> Any:
     with fileio.open(os.path.join(uri, name), "rb") as file:
         return json.loads(file.read())

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # What may be added to a mapping that has not named it: only these are open-ended.
-_OPEN_MAPPINGS = ("model_args", "optimizer", "loss")
+_OPEN_MAPPINGS = ("model_args", "optimizer", "loss", "class_weights")
 _MOST_NAMES = 100
 # How like a known name must be to be meant (0 to 1), and how much less like than the likest.
 _LEAST_LIKENESS = 0.5
@@ -142,8 +142,11 @@ def _check_key(parents: Sequence[str], key: str, known: Iterable[str]) -> None:
 
 
 def _converted(path: str, value: Any, old: Any) -> Any:
-    """`value` in the type of the value that it replaces; a mapping may also take a number."""
-    if isinstance(old, bool) or isinstance(value, bool):
+    """`value` in the type of the value that it replaces; a mapping may also take a number, and an
+    argument nothing."""
+    if value is None and path.partition(".")[0] in _OPEN_MAPPINGS:
+        fits = True  # What the object itself takes is checked by its source.
+    elif isinstance(old, bool) or isinstance(value, bool):
         fits = isinstance(old, bool) and isinstance(value, bool)
     elif isinstance(old, int):
         fits = isinstance(value, int)

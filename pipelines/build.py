@@ -289,7 +289,7 @@ def _training_config(recipe: Recipe, paths: Paths, **more: Any) -> dict[str, str
     kept = recipe.for_stage("train")
     if recipe.transfer:
         kept["model_args"]["base"] = f"{recipe.transfer['model_run']}/model.keras"
-    modules = revision.own_modules(kept)
+    modules = revision.own_sources(kept)
     return {
         "recipe": json.dumps(kept | more),
         "checkpoints": f"{paths.pipeline(recipe.name)}/checkpoints",

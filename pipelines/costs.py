@@ -12,7 +12,7 @@ from components.judge import benchmarks
 from components.judge.results import COUNTS, SCALES
 from components.settings import check_choice
 from components.train import objects
-from pipelines import recipes
+from pipelines import fine_tuning, recipes
 from pipelines.recipe import Recipe
 
 # For counting before any data is there; of other data sets the network's own default is taken, or
@@ -116,8 +116,11 @@ def network_of(recipe: Recipe) -> dict[str, Any]:
 def _counted(recipe: Recipe) -> Recipe:
     """The recipe whose network is counted: of one that retrains another's, the other.
 
-    It is the same network but for the classes, which follow the data.
+    It is the same network but for the classes, which follow the data. No weights are downloaded to
+    count them.
     """
+    if recipe.model_args.get("weights") == fine_tuning.IMAGENET:
+        recipe = replace(recipe, model_args={**recipe.model_args, "weights": None})
     if not recipe.transfer:
         return recipe
     base = recipes.find(recipe.transfer["from"], recipe.size)

@@ -18,7 +18,7 @@ from components import tasks
 from components.judge.benchmarks import all_benchmarks
 from components.preprocess import steps
 from components.settings import RecipeError, assign, check_choice, parse
-from pipelines import recipe_bounds, recipe_objects, tuning
+from pipelines import fine_tuning, recipe_bounds, recipe_objects, tuning
 from pipelines.optimizers import named
 from pipelines.recipe_bounds import SIZES
 
@@ -54,7 +54,8 @@ class Recipe:
       preprocess: `size` [height, width] of the network's input in pixels, `resize` (pixels, or
         None), `channels` 1 or 3, `fit` ("pad", "stretch", or "crop" to the centre after the
         shorter side was resized), `range` [lowest, highest] that 0..255 is mapped to, and `mean`
-        (the mean of the training images is subtracted "per_pixel", "per_channel", or "none"). With
+        (the mean of the training images is subtracted "per_pixel", "per_channel", or "none"; or
+        "imagenet", that of ImageNet's channels, which networks with its weights want). With
         `resize` the images are brought to that many pixels square, and `size` is cut out of
         them: at random in training, in the centre elsewhere.
       ingest: how images are stored: `shorter_side`, the pixels that it is brought to (None: as it
@@ -72,6 +73,15 @@ class Recipe:
         `pipelines.optimizers` instead, and may have `divide_on_plateau`, the arguments of
         `keras_models.optimizers.DivideOnPlateau`.
       weight_decay: adds weight_decay / 2 * w^2 to the loss for each weight of a kernel.
+      freeze: `layers`, names or patterns (`"conv[12]_*"`) of the layers that do not learn, or
+        "backbone" for all but those next to the outputs; `epochs`, after how many they do (None:
+        never). Normalisations among them take their moving statistics.
+      backbone_rate: what the learning rate is multiplied by for the backbone.
+      class_weights: how much the examples of each class count in the loss: by the class's name (1
+        for the others), "balanced" for as much as makes all classes count alike, or None.
+      early_stopping: `patience`, after how many epochs without a better one by the task's
+        `monitor` the training ends (None: never), with the weights of the best; `min_delta`, how
+        much better. Epochs with layers that are frozen for a time are not waited for.
       auxiliary_weight: of the loss of each auxiliary classifier, where the model has some.
       steps_per_execution: batches per call of the compiled training function.
       validation_split: how much of the training split is held out, about: the training is validated
@@ -124,6 +134,10 @@ class Recipe:
     augment: tuple[Mapping[str, Any], ...] = ()
     distorted_copies: int = 0
     weight_decay: float = 0.0
+    freeze: Mapping[str, Any] = field(default_factory=dict)
+    backbone_rate: float = 1.0
+    class_weights: str | Mapping[str, float] | None = None
+    early_stopping: Mapping[str, Any] = field(default_factory=dict)
     auxiliary_weight: float = 0.3
     strategy: str = "one_device"
     mixed_precision: bool = False
@@ -158,6 +172,8 @@ class Recipe:
             "preprocess": {"resize": None, **self.preprocess},
             "ingest": {**_INGEST, **self.ingest},
             "data_checks": {**DATA_CHECKS, **self.data_checks},
+            "freeze": {"layers": (), "epochs": None, **self.freeze},
+            "early_stopping": {"patience": None, "min_delta": 0.0, **self.early_stopping},
         }
         if isinstance(self.optimizer, str):
             filled["optimizer"] = named(self.optimizer)
@@ -175,6 +191,7 @@ class Recipe:
                 "optimizer.divide_on_plateau needs the history of all epochs, which one of several "
                 "workers alone has: give them the rates by steps"
             )
+        fine_tuning.check(self)
         for key in ("augment", "benchmarks", "features"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
         steps.check(self.augment, self.preprocess, self.distorted_copies)
@@ -238,15 +255,16 @@ class Recipe:
         """A copy with values changed, as `--set key=value` gives them.
 
         Args:
-          assignments: texts such as `epochs=3`, `optimizer.learning_rate=0.01` or
+          assignments: with `model_args.weights` the recipe is first made one of fine-tuning, see
+            `pipelines.fine_tuning`; texts such as `epochs=3`, `optimizer.learning_rate=0.01` or
             `model_args.classifier=softmax`; a value is JSON, or a plain string where it is not.
 
         Raises:
           RecipeError: an unknown key (near matches named), a value of the wrong type, or an object
             that is not there or does not take its arguments (`recipe_objects`).
         """
-        values = dataclasses.asdict(self)
         assignments = [*assignments]
+        values = dataclasses.asdict(fine_tuning.prepared(self, assignments))
         if any(map(_OTHERS_NETWORK.match, assignments)):
             values["features"] = ()  # The layers that are named are the recipe's own network's.
         for assignment in assignments:
@@ -265,6 +283,7 @@ class Recipe:
             if isinstance(values["optimizer"], str):
                 # A later assignment may set a part of it.
                 values["optimizer"] = named(values["optimizer"])
+        values["loss"] = fine_tuning.smoothed(values["loss"])
         changed = Recipe(**values)
         recipe_objects.check(
             changed.model,
@@ -287,6 +306,7 @@ _STAGES_OF = {
         (
             *("paper", "summary", "model", "model_args", "loss", "optimizer", "epochs"),
             *("batch_size", "ingest", "augment", "distorted_copies", "weight_decay"),
+            *("freeze", "backbone_rate", "class_weights", "early_stopping"),
             *("auxiliary_weight", "strategy", "mixed_precision", "jit_compile"),
             *(
                 "steps_per_execution",

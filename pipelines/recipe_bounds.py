@@ -37,7 +37,7 @@ PREPROCESS: Mapping[str, Bound] = MappingProxyType(
         "channels": bounds.choice(1, 3),
         "fit": bounds.choice("pad", "stretch", "crop"),
         "range": bounds.span(bounds.number(-1e6, 1e6), apart=True),
-        "mean": bounds.choice("none", "per_pixel", "per_channel"),
+        "mean": bounds.choice("none", "per_pixel", "per_channel", "imagenet"),
     }
 )
 INGEST: Mapping[str, Bound] = MappingProxyType(
@@ -56,6 +56,14 @@ DATA_CHECKS: Mapping[str, Bound] = MappingProxyType(
         "image_drift": _DISTANCE,
         "anomalies": _COUNT,
     }
+)
+FREEZE: Mapping[str, Bound] = MappingProxyType({"layers": _TEXTS, "epochs": _COUNT.or_null()})
+EARLY_STOPPING: Mapping[str, Bound] = MappingProxyType(
+    {"patience": _SIDE.or_null(), "min_delta": _DISTANCE}
+)
+_CLASS_WEIGHTS = Bound(
+    'a number of 0 or more for each class, such as {"cat": 2.0}, "balanced", or null',
+    lambda value: value in (None, "balanced") or bounds.mapping(_DISTANCE).takes(value),
 )
 TRANSFER: Mapping[str, Bound] = MappingProxyType(
     {
@@ -87,6 +95,8 @@ PARTS: Mapping[str, tuple[Mapping[str, Bound], tuple[str, ...]]] = MappingProxyT
         "preprocess": (PREPROCESS, tuple(name for name in PREPROCESS if name != "resize")),
         "ingest": (INGEST, ()),
         "data_checks": (DATA_CHECKS, ()),
+        "freeze": (FREEZE, ()),
+        "early_stopping": (EARLY_STOPPING, ()),
         "transfer": (TRANSFER, ("from",)),
     }
 )
@@ -96,6 +106,11 @@ KEYS: Mapping[str, Bound] = MappingProxyType(
         **dict.fromkeys(("size", "strategy", "protocol"), bounds.text()),
         **dict.fromkeys(("model_args", "task_args", "thresholds"), bounds.mapping()),
         **dict.fromkeys(("preprocess", "ingest", "data_checks"), bounds.mapping()),
+        **dict.fromkeys(("freeze", "early_stopping"), bounds.mapping()),
+        "backbone_rate": Bound(
+            "above 0 and at most 1", lambda value: bounds.positive().takes(value) and value <= 1
+        ),
+        "class_weights": _CLASS_WEIGHTS,
         **dict.fromkeys(("transfer", "tune"), bounds.mapping().or_null()),
         "loss": _OBJECT.or_null(),
         "optimizer": _OBJECT,

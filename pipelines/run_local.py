@@ -245,6 +245,7 @@ def _summary(run: _Run) -> dict[str, Any]:
         "model": _inside(model, "Format-Serving"),
         "model_run": model_run.uri if model_run else None,
         "tuned": _tuned(trials),
+        "notes": _notes(model_run),
         "probes": _inside(probes, "probes.json"),
         "dead_letters": _number(examples, "dead_letters"),
         "error": run.error,
@@ -259,6 +260,12 @@ def _tuned(artifact: Any) -> dict[str, Any] | None:
     found = json.loads(Path(artifact.uri, "trials.json").read_text(encoding="utf-8"))
     (best,) = (row for row in found["rows"] if row["trial"] == found["best"])
     return {"trials": len(found["rows"]), "values": best["values"]}
+
+
+def _notes(artifact: Any) -> list[str]:
+    """What the training did otherwise than the recipe says."""
+    path = Path(artifact.uri, "notes.json") if artifact is not None else None
+    return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else []
 
 
 def _inside(artifact: Any, name: str) -> str | None:

@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from keras_models.classification.published import RGB_MEAN
+
 PIXELS = "image"
 MEAN = "image/mean"
 AXES = "image/axes"
@@ -32,9 +34,9 @@ def preprocessing_fn(
       `image`, float32 [N, H, W, C] of pixels 0..255 before any normalisation, so that distortions
       act on an image; `image/mean`, float32 of the same shape, what `normalize` subtracts: the mean
       of each pixel over the training set (section 3.1 of Krizhevsky et al. 2012 subtracts it
-      "at each pixel"), the mean of each channel (section 2.1 of Simonyan and Zisserman 2015), or
-      zeros; `image/axes`, float32 [N, C, C] (see `principal_axes`), where asked for. H and W are
-      those of `stored_size`.
+      "at each pixel"), the mean of each channel (section 2.1 of Simonyan and Zisserman 2015), that
+      of ImageNet's channels, which is known, or zeros; `image/axes`, float32 [N, C, C] (see
+      `principal_axes`), where asked for. H and W are those of `stored_size`.
     """
     settings = custom_config["preprocess"]
     pixels = decode(tf.squeeze(inputs["image/encoded"], axis=1), settings)
@@ -77,6 +79,7 @@ def stored_mean(transform_graph: str) -> np.ndarray:
 
 
 _MEANS = {
+    "imagenet": lambda pixels: tf.constant(RGB_MEAN),
     "none": lambda pixels: 0.0,
     "per_pixel": lambda pixels: tft.mean(pixels, reduce_instance_dims=False),
     "per_channel": lambda pixels: tft.mean(

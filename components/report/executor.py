@@ -137,6 +137,7 @@ def render(
         *own.facts(evidence),
         ("Parameters", f"{model.count_params():,}"),
         ("Training", f"{_epochs(len(history))}, {_duration(history)}"),
+        *(("Note", note) for note in model_run.notes(model_run_uri)),
         ("Date", f"{date:%-d %b %Y, %H:%M}"),
     ]
     if verdict_uri:

@@ -26,11 +26,15 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
     Each epoch is one folder that appears whole or not at all, so that a process killed at any
     moment leaves a checkpoint that can be read (Keras' BackupAndRestore overwrites its file).
+
+    Attributes:
+      folder: where they are.
+      history: an entry an epoch.
     """
 
     def __init__(self, folder: str):
         super().__init__()
-        self._folder = folder
+        self.folder = folder
         self.history: list[dict[str, float]] = []
 
     def restore(self, model: keras.Model, other: str | None = None) -> int:
@@ -43,7 +47,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
         Returns:
           The number of epochs that lie behind: 0 where there is no checkpoint.
         """
-        for folder in filter(None, (self._folder, other)):
+        for folder in filter(None, (self.folder, other)):
             if epochs := _saved_epochs(folder):
                 newest = _path(folder, epochs[-1])
                 state.load(model, f"{newest}/{_STATE}")
@@ -55,22 +59,22 @@ class EpochCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.history.append(_plain(epoch, logs))
         done = epoch + 1
-        temporary = f"{self._folder}/{_UNFINISHED}"
+        temporary = f"{self.folder}/{_UNFINISHED}"
         _remove(temporary)
         tf.io.gfile.makedirs(temporary)
         state.save(self.model, f"{temporary}/{_STATE}")
         with tf.io.gfile.GFile(f"{temporary}/history.json", "w") as file:
             json.dump(self.history, file)
-        _remove(_path(self._folder, done))
-        tf.io.gfile.rename(temporary, _path(self._folder, done))
-        for old in _saved_epochs(self._folder)[:-1]:
-            _discard(self._folder, old)
+        _remove(_path(self.folder, done))
+        tf.io.gfile.rename(temporary, _path(self.folder, done))
+        for old in _saved_epochs(self.folder)[:-1]:
+            _discard(self.folder, old)
 
     def delete(self) -> None:
         """Removes the checkpoints, once the model is exported."""
-        for epochs in _saved_epochs(self._folder):
-            _discard(self._folder, epochs)
-        _remove(self._folder)
+        for epochs in _saved_epochs(self.folder):
+            _discard(self.folder, epochs)
+        _remove(self.folder)
 
 
 def _discard(folder: str, epochs: int) -> None:

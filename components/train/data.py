@@ -30,6 +30,8 @@ _BUCKETS = 10_000
 _MEMORY_BYTES = 2 * 2**30
 _SHUFFLE_BYTES = 2**30
 _PREFETCHED = 8
+# Of an epoch whose images would else be one step.
+_FEWEST_STEPS = 4
 # To rewrite Python's control flow, tf.Transform's too, would take longer than a small training.
 _as_it_is = tf.autograph.experimental.do_not_convert
 
@@ -203,9 +205,20 @@ def train_and_validation(
 _WHOLE = Share()
 
 
+def batch_size(images: Images, recipe: Mapping[str, Any]) -> int:
+    """How many images a step takes: as the recipe says, or fewer of a few images.
+
+    Where an epoch would be a single step, it is the power of two that makes it four steps or more.
+    """
+    wanted, count = recipe["batch_size"], images.count
+    if count >= 2 * wanted:
+        return wanted
+    return 2 ** max(0, (count // _FEWEST_STEPS).bit_length() - 1)
+
+
 def steps_per_epoch(images: Images, recipe: Mapping[str, Any]) -> int:
     """The number of whole batches in an epoch; the rest waits for another epoch's order."""
-    return images.count // min(recipe["batch_size"], images.count)
+    return images.count // batch_size(images, recipe)
 
 
 def training_batches(
@@ -230,7 +243,7 @@ def training_batches(
       ValueError: distorted copies of more images than fit into memory, or batches that cannot be
         shared.
     """
-    size, rest = divmod(min(recipe["batch_size"], images.count), share.workers)
+    size, rest = divmod(batch_size(images, recipe), share.workers)
     if rest:
         raise ValueError(
             f"{share.workers} workers cannot share batches of {size * share.workers + rest} "
@@ -295,15 +308,15 @@ def _from_memory(images: Images, recipe: Mapping[str, Any], first_epoch: int) ->
     ]
     sets = tf.concat([pixels, *copies], axis=0) if copies else pixels
     steps = steps_per_epoch(images, recipe)
-    batch_size = min(recipe["batch_size"], images.count)
+    size = batch_size(images, recipe)
 
     @_as_it_is
     def epoch_places(epoch: tf.Tensor) -> tf.data.Dataset:
         seed = tf.stack([tf.constant(recipe["seed"], tf.int64), epoch])
         places = tf.range(images.count, dtype=tf.int64)
-        order = tf.random.experimental.stateless_shuffle(places, seed)[: steps * batch_size]
+        order = tf.random.experimental.stateless_shuffle(places, seed)[: steps * size]
         order += epoch % (1 + len(copies)) * images.count
-        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [steps, batch_size]))
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, [steps, size]))
 
     # The copies have been distorted once and for all.
     network_input = _network_input(images, {**recipe, "augment": ()} if copies else recipe)
@@ -346,8 +359,8 @@ def _from_files(
     An image is decoded, distorted and normalised by itself, while the processor's cache holds it;
     what is shuffled are the encoded images.
     """
-    batch_size = min(recipe["batch_size"], images.count) // share.workers
-    an_epoch = steps_per_epoch(images, recipe) * batch_size
+    size = batch_size(images, recipe) // share.workers
+    an_epoch = steps_per_epoch(images, recipe) * size
     own = images.records_of(share)
     one = moving.distorted(images, recipe) if images.moves else _still(images, recipe)
 
@@ -371,7 +384,7 @@ def _from_files(
     distorted = records.enumerate(first_epoch * an_epoch).map(
         load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    return distorted.batch(batch_size, drop_remainder=True)
+    return distorted.batch(size, drop_remainder=True)
 
 
 def _still(images: Images, recipe: Mapping[str, Any]) -> Callable:

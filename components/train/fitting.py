@@ -40,6 +40,19 @@ def fit(
     )
 
 
+def retrace(model: keras.Model, steps: int) -> None:
+    """Has the steps of the epochs to come traced anew, with the layers that learn by now.
+
+    Args:
+      model: while it is trained by `fit`, between two epochs.
+      steps: of an epoch.
+    """
+    if model.steps_per_execution > 1:
+        model.train_function = _train_function(model, steps)
+    else:
+        model.make_train_function(force=True)
+
+
 def _train_function(model: keras.Model, steps: int) -> Callable[[Any], dict[str, Any]]:
     """What `fit` calls with the iterator of the batches for each execution, from an epoch's first.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from components.train import data
+from components.train import data, fine_tuning
 from components.train.graph import functional
 from components.train.learning import losses, optimizer_of
 from components.train.objects import build_network
@@ -32,6 +32,7 @@ def compiled_model(
     model = functional(model, input_shape, train.task)
     _penalize(model, recipe["weight_decay"])
     optimizer = optimizer_of(recipe, data.steps_per_epoch(train, recipe))
+    fine_tuning.slow_down(model, optimizer, recipe)
     model.compile(
         optimizer=optimizer,
         **losses(model, recipe),
@@ -66,7 +67,10 @@ def precision(mixed: bool) -> Iterator[None]:
 
 
 def for_outputs(
-    model: keras.Model, batches: tf.data.Dataset, targets: ModuleType
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    targets: ModuleType,
+    by_class: Sequence[float] | None = None,
 ) -> tf.data.Dataset:
     """The batches with a target for each output.
 
@@ -74,7 +78,19 @@ def for_outputs(
       model: the network.
       batches: (images, targets).
       targets: the task's module of that name.
+      by_class: how much the examples of each class count in the loss; None where all count alike.
+
+    Returns:
+      Batches of (images, targets), with `by_class` (images, targets, weights).
     """
+    if by_class is not None:
+        weights = tf.constant(by_class, tf.float32)
+
+        def weighted(images: tf.Tensor, found: Any) -> tuple[tf.Tensor, Any, Any]:
+            counted = targets.weights(found, weights)
+            return images, targets.fitted(found, model), targets.fitted(counted, model)
+
+        return batches.map(weighted)
     if len(model.outputs) == 1 and not targets.MOVES:
         return batches
     return batches.map(lambda images, found: (images, targets.fitted(found, model)))

@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import tasks
+from components import progress, tasks
 from components.examples import label_names
 from components.preprocess.transform import centre
 from components.settings import applied
-from components.train import data, fitting, warmup, workers
-from components.train.callbacks import EpochCheckpoint, EpochFacts, ProgressReport
+from components.train import balance, data, fitting, warmup, workers
+from components.train.callbacks import STAGE, EpochCheckpoint, EpochFacts, ProgressReport
+from components.train.fine_tuning import Freezing
 from components.train.learning import plateau
 from components.train.network import compiled_model, for_outputs, precision
 from components.train.signatures import ServingModule
+from components.train.stopping import EarlyStopping, early_stopping
 from components.train.strategy import is_chief, strategy
 from keras_models.optimizers import StopOnDivergence
 
@@ -59,27 +61,67 @@ def run_fn(fn_args: FnArgs) -> None:
         else:
             with active.scope():
                 first_epoch = checkpoint.restore(model)
-    if first_epoch < recipe["epochs"]:
+    notes = _notes(train, recipe)
+    stopping = early_stopping(recipe, checkpoint)
+    if stopping and validation is None:
+        notes.append("not stopped early: no training image is held out, to tell when")
+        stopping = None
+    if first_epoch < recipe["epochs"] and not (stopping and stopping.ended):
+        examples = _Examples(train, validation, balance.by_class(recipe, train, names))
         _fit(
-            model, recipe, train, validation, checkpoint, first_epoch, fn_args.model_run_dir, active
+            model,
+            recipe,
+            examples,
+            checkpoint,
+            stopping,
+            first_epoch,
+            fn_args.model_run_dir,
+            active,
         )
     else:
         # The end of `fit`, which comes after the last checkpoint: averaged weights are taken over.
         model.optimizer.finalize_variable_values(model.trainable_variables)
+    if stopping:
+        with active.scope():
+            stopping.restore(model)
+        notes.append(stopping.told)
     if is_chief(active):
-        _export(fn_args, model, recipe, transform, train, names, checkpoint)
+        _export(fn_args, model, recipe, transform, train, names, checkpoint, notes)
     if recipe["strategy"] == "multi_worker":
         workers.end(active)
 
 
-def _export(fn_args, model, recipe, transform, train, names, checkpoint) -> None:
+class _Examples(NamedTuple):
+    """What is learnt from and validated on, and how much the examples of each class count."""
+
+    train: data.Images
+    validation: data.Images | None
+    by_class: Sequence[float] | None
+
+
+def _notes(train: data.Images, recipe: Mapping[str, Any]) -> list[str]:
+    """What the training does otherwise than the recipe says, for a reader; shown at once."""
+    size = data.batch_size(train, recipe)
+    if size == recipe["batch_size"]:
+        return []
+    note = (
+        f"batches of {size}, not of {recipe['batch_size']}: of {train.count} training images an "
+        f"epoch would have one step, and so has {data.steps_per_epoch(train, recipe)}"
+    )
+    print(note, flush=True)
+    progress.report(STAGE, 0, recipe["epochs"], note)
+    return [note]
+
+
+def _export(fn_args, model, recipe, transform, train, names, checkpoint, notes) -> None:
     """Writes the model to be served and the ModelRun; then there is no need of checkpoints."""
     served = ServingModule(model, transform, train.mean, names, recipe)
     signatures = served.save(fn_args.serving_model_dir)
     warmup.write(
         fn_args.serving_model_dir, signatures, _questions(train, recipe["preprocess"]), train.task
     )
-    _write_model_run(fn_args.model_run_dir, model, recipe, checkpoint.history)
+    files = {"history.json": checkpoint.history, "recipe.json": recipe, "notes.json": notes}
+    _write_model_run(fn_args.model_run_dir, model, files)
     checkpoint.delete()
 
 
@@ -103,12 +145,23 @@ def _restore_all(model, recipe, train, classes, checkpoint, active) -> int:
     return workers.agree(active, model, restored, checkpoint.restore(restored))
 
 
-def _fit(model, recipe, train, validation, checkpoint, first_epoch, model_run_dir, active) -> None:
+def _fit(
+    model: keras.Model,
+    recipe: Mapping[str, Any],
+    examples: _Examples,
+    checkpoint: EpochCheckpoint,
+    stopping: EarlyStopping | None,
+    first_epoch: int,
+    model_run_dir: str,
+    active: tf.distribute.Strategy,
+) -> None:
+    train, validation, by_class = examples
     steps = data.steps_per_epoch(train, recipe)
     watched = tasks.find(recipe["task"]).watched
     report = ProgressReport(recipe["epochs"], steps, watched)
-    callbacks = [StopOnDivergence(), EpochFacts(watched), report]
-    callbacks += plateau(recipe, checkpoint.history)
+    freezing = Freezing(model, recipe, steps)
+    callbacks = [freezing, StopOnDivergence(), EpochFacts(watched), report]
+    callbacks += [*plateau(recipe, checkpoint.history), *filter(None, [stopping])]
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
@@ -119,7 +172,7 @@ def _fit(model, recipe, train, validation, checkpoint, first_epoch, model_run_di
 
     def batches(share: data.Share) -> tf.data.Dataset:
         made = data.training_batches(train, recipe, first_epoch, share)
-        return for_outputs(model, made, train.targets)
+        return for_outputs(model, made, train.targets, by_class)
 
     epochs = range(first_epoch, recipe["epochs"])
     if recipe["strategy"] == "multi_worker":
@@ -145,11 +198,9 @@ def _checkpoint_folder(fn_args: FnArgs, recipe: Mapping[str, Any]) -> str:
     return os.path.join(fn_args.custom_config["checkpoints"], key)
 
 
-def _write_model_run(
-    folder: str, model: keras.Model, recipe: Mapping[str, Any], history: list[dict[str, float]]
-) -> None:
+def _write_model_run(folder: str, model: keras.Model, files: Mapping[str, Any]) -> None:
     tf.io.gfile.makedirs(folder)
     model.save(os.path.join(folder, "model.keras"))
-    for name, value in (("history.json", history), ("recipe.json", recipe)):
+    for name, value in files.items():
         with tf.io.gfile.GFile(os.path.join(folder, name), "w") as file:
             json.dump(value, file, indent=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -29,10 +31,24 @@ def load(model: keras.Model, path: str) -> None:
     _checkpoint(model).read(path).assert_existing_objects_matched().assert_consumed()
 
 
+def save_weights(model: keras.Model, path: str) -> None:
+    """As `save`, of the model's variables alone."""
+    _checkpoint_of(model.variables).write(path)
+
+
+def load_weights(model: keras.Model, path: str) -> None:
+    """Gives the model's variables the values that `save_weights` has written; as `load`."""
+    _checkpoint_of(model.variables).read(path).assert_existing_objects_matched().assert_consumed()
+
+
 def exists(path: str) -> bool:
     """Whether there is what `save` writes."""
     return tf.io.gfile.exists(f"{path}.index")
 
 
 def _checkpoint(model: keras.Model) -> tf.train.Checkpoint:
-    return tf.train.Checkpoint(variables=[variable.value for variable in variables(model)])
+    return _checkpoint_of(variables(model))
+
+
+def _checkpoint_of(found: Sequence[keras.Variable]) -> tf.train.Checkpoint:
+    return tf.train.Checkpoint(variables=[variable.value for variable in found])

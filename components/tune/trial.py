@@ -20,8 +20,9 @@ import tensorflow_transform as tft
 from components import tasks
 from components.examples import label_names
 from components.settings import applied
-from components.train import data
+from components.train import balance, data
 from components.train.callbacks import EpochCheckpoint, EpochFacts
+from components.train.fine_tuning import Freezing
 from components.train.fitting import fit
 from components.train.learning import plateau
 from components.train.network import compiled_model, for_outputs, precision
@@ -54,8 +55,8 @@ def serve(connection: Connection, search: SearchFacts) -> None:
         connection.send(answer)
 
 
-def _images(search: SearchFacts) -> tuple[data.Images, data.Images, int | None]:
-    """The images to learn from, those held out, and the number of classes, if there are some."""
+def _images(search: SearchFacts) -> tuple[data.Images, data.Images, list[str] | None]:
+    """The images to learn from, those held out, and the names of the classes, if there are some."""
     transform = tft.TFTransformOutput(search.transform_output)
     task = tasks.of_recipe(search.recipe)
     train, held_out = data.train_and_validation(search.train_files, transform, task, _HELD_OUT)
@@ -63,7 +64,7 @@ def _images(search: SearchFacts) -> tuple[data.Images, data.Images, int | None]:
         raise TrialError(f"too few images to hold a part out: {train.count}")
     # Two folders up from .../Split-train/*: the Examples artifact.
     names = label_names(os.path.dirname(os.path.dirname(search.train_files[0])))
-    return train, held_out, len(names) if task.has_classes else None
+    return train, held_out, names if task.has_classes else None
 
 
 def _take_device(place: int) -> None:
@@ -80,7 +81,7 @@ def _train(
     recipe: Mapping[str, Any],
     train: data.Images,
     held_out: data.Images,
-    classes: int | None,
+    names: list[str] | None,
 ) -> dict[str, float]:
     started = time.monotonic()
     recipe = applied(recipe, order.values)
@@ -88,24 +89,23 @@ def _train(
     keras.utils.set_random_seed(recipe["seed"])
     checkpoint = EpochCheckpoint(order.folder)
     with strategy("one_device").scope(), precision(recipe["mixed_precision"]):
-        model = compiled_model(recipe, train, classes)
+        model = compiled_model(recipe, train, None if names is None else len(names))
         done = checkpoint.restore(model, order.parent)
     watched = tasks.find(recipe["task"]).watched
+    steps = data.steps_per_epoch(train, recipe)
     if done < order.epochs:
+        by_class = balance.by_class(recipe, train, names or ())
+        batches = data.training_batches(train, recipe, done)
+        facts = [Freezing(model, recipe, steps), EpochFacts(watched), _Finite()]
         fit(
             model,
-            for_outputs(model, data.training_batches(train, recipe, done), train.targets),
-            data.steps_per_epoch(train, recipe),
+            for_outputs(model, batches, train.targets, by_class),
+            steps,
             range(done, order.epochs),
             validation_data=for_outputs(
                 model, data.validation_batches(held_out, recipe), train.targets
             ),
-            callbacks=[
-                EpochFacts(watched),
-                _Finite(),
-                *plateau(recipe, checkpoint.history),
-                checkpoint,
-            ],
+            callbacks=[*facts, *plateau(recipe, checkpoint.history), checkpoint],
             verbose=2,
         )
     return {**checkpoint.history[-1], "seconds": time.monotonic() - started}

@@ -68,6 +68,7 @@ def _missing(net: str, download: dict[str, Any], error: Exception) -> str:
     kind = "SHA-256" if len(checksum) == _SHA256_LENGTH else "MD5"
     return (
         f"The ImageNet weights of keras.applications' {net} are not on this machine and cannot be "
-        f"downloaded ({error}). Put the file {download['origin']}, whose {kind} is {checksum}, "
+        f"downloaded ({str(error).rpartition(' -- ')[2]}). Put the file {download['origin']}, "
+        f"whose {kind} is {checksum}, "
         f"there: {download['download_target']}"
     )

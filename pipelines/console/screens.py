@@ -374,6 +374,8 @@ def _places(summary: Mapping[str, Any], log: Path) -> Table:
     if tuned := summary.get("tuned"):
         values = ", ".join(f"{key}={json.dumps(value)}" for key, value in tuned["values"].items())
         table.add_row("Tuned", f"{values}; the best of {tuned['trials']:,} trials")
+    for note in summary.get("notes", ()):
+        table.add_row("Training", note)
     if summary.get("data_verdict"):
         verdict = json.loads(Path(summary["data_verdict"]).read_text(encoding="utf-8"))
         table.add_row("Data", verdict["line"])

@@ -61,7 +61,7 @@ def inputs(
     made_from = [
         plain,
         dataclasses.asdict(beam),
-        [revision.version(), versions, revision.own_modules(plain)],
+        [revision.version(), versions, revision.own_sources(plain)],
         [dataclasses.asdict(source) for source in wanted],
         [
             [folder, identity.of_source(dataclasses.replace(source, base=folder)).sha256]

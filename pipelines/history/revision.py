@@ -21,6 +21,7 @@ from pipelines import source_code
 _ROOMS = ("components", "keras_models", "pipelines", "serving")
 _SHOWN = 12
 _OBJECT = re.compile(r"(?P<module>(?P<top>\w+)[\w.]*):\w+")
+_WEIGHTS = (".keras", ".weights.h5")
 _INSTALLED = {"site-packages", "dist-packages"}
 # Whose version is known otherwise.
 _LIBRARIES = {*_ROOMS, "keras", "tensorflow"}
@@ -39,6 +40,19 @@ def version() -> str:
     except importlib.metadata.PackageNotFoundError:
         package = "not installed"
     return ", ".join([package, *_commit(place), f"sources {_digest(place)}"])
+
+
+def own_sources(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of all of the user's own that makes a recipe's network: `own_modules`, and the files
+    of weights among its `model_args`, by their paths.
+
+    Args:
+      recipe: as plain data.
+    """
+    paths = [text for text in _texts(recipe["model_args"]) if text.endswith(_WEIGHTS)]
+    files = {text: Path(text) for text in sorted(paths) if Path(text).is_file()}
+    hashes = {text: source_hash([file], file.parent) for text, file in files.items()}
+    return own_modules(recipe) | hashes
 
 
 def own_modules(recipe: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from typing import Any
 from components.judge.results import data_name
 from components.settings import near_matches
 from pipelines import tuning
-from pipelines.recipe import SIZES, Recipe, RecipeError
+from pipelines.recipe import Recipe, RecipeError
+from pipelines.recipes import _pretrained
 
 _DEFAULT = "the default"
 # What the names of claims begin with, see `pipelines.claims`.
@@ -33,17 +34,30 @@ def all_recipes() -> dict[str, dict[str, Recipe]]:
 def find(name: str, size: str = "small") -> Recipe:
     """The recipe called `name` in the given size.
 
+    Args:
+      name: of a recipe; `keras:NAME` for a network of keras.applications, or the path of a .keras
+        file, of which a recipe of fine-tuning is made. These have the small size alone.
+      size: one of `pipelines.recipe.SIZES`.
+
     Raises:
       RecipeError: no such recipe or size; the near matches are named.
     """
-    recipes = all_recipes()
+    made = _made(name)
+    recipes = {name: {made.size: made}} if made else all_recipes()
     if name.startswith(_CLAIM):
         raise RecipeError(f"{name!r} is no recipe but a claim: convnets claims {name}")
     if name not in recipes:
         raise RecipeError(f"unknown recipe {name!r}: {near_matches(name, recipes)}")
     if size not in recipes[name]:
-        raise RecipeError(f"unknown size {size!r}: {near_matches(size, SIZES)}")
+        raise RecipeError(f"unknown size {size!r}: {near_matches(size, recipes[name])}")
     return recipes[name][size]
+
+
+def _made(name: str) -> Recipe | None:
+    """The recipe that is made of a network which is trained already; None of any other name."""
+    if name.startswith(_pretrained.APPLICATION):
+        return _pretrained.of_application(name)
+    return _pretrained.of_file(name) if name.endswith(_pretrained.FILE) else None
 
 
 def deviations(recipe: Recipe) -> list[str]:

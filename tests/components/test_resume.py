@@ -3,6 +3,8 @@
 import contextlib
 import inspect
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -14,9 +16,11 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components import examples, tasks, trusted
 from components.train import data, fitting, run, state
 from components.train.callbacks import EpochCheckpoint
+from components.train.fine_tuning import Freezing
 from components.train.learning import PLATEAU, plateau
 from components.train.network import compiled_model, precision
 from components.train.objects import build
+from components.train.stopping import early_stopping
 from components.train.strategy import strategy
 from keras_models import layers
 from keras_models.optimizers import CurvatureOptimizer, with_curvature
@@ -95,19 +99,39 @@ class Cut(keras.callbacks.Callback):
             raise PowerCut
 
 
-def train(images, recipe, folder: Path, epochs: int | None = None):
+class Judged(keras.callbacks.Callback):
+    """Has the epochs end with these accuracies."""
+
+    def __init__(self, accuracies: Sequence[float]):
+        super().__init__()
+        self._accuracies = accuracies
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._accuracies:
+            logs["val_accuracy"] = self._accuracies[epoch]
+
+
+def train(images, recipe, folder: Path, epochs: int | None = None, accuracies=()):
     """Trains as run_fn does, killed after some epochs; gives all of the state, and the history."""
     keras.utils.set_random_seed(recipe["seed"])
     checkpoint = EpochCheckpoint(str(folder))
     with precision(recipe["mixed_precision"]), strategy("one_device").scope():
         model = compiled_model(recipe, images, 10)
         first = checkpoint.restore(model)
-    callbacks = [*plateau(recipe, checkpoint.history), checkpoint, Cut(epochs)]
-    batches = data.training_batches(images, recipe, first)
     steps = data.steps_per_epoch(images, recipe)
+    stopping = early_stopping(recipe, checkpoint)
+    callbacks = [
+        Judged(accuracies),
+        *(Freezing(model, recipe, steps), *plateau(recipe, checkpoint.history)),
+        *(*filter(None, [stopping]), checkpoint, Cut(epochs)),
+    ]
     epochs_left = range(first, recipe["epochs"])
-    with contextlib.suppress(PowerCut):
-        fitting.fit(model, batches, steps, epochs_left, callbacks=callbacks, verbose=0)
+    if not (stopping and stopping.ended):
+        batches = data.training_batches(images, recipe, first)
+        with contextlib.suppress(PowerCut):
+            fitting.fit(model, batches, steps, epochs_left, callbacks=callbacks, verbose=0)
+    if stopping:
+        stopping.restore(model)
     return [np.asarray(variable) for variable in state.variables(model)], checkpoint.history
 
 
@@ -152,6 +176,41 @@ def test_killed_and_resumed(
     assert told == history
     assert len(history) == EPOCHS
     for one, other in zip(resumed, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# Layers that learn from the second epoch on.
+TUNED = {
+    "freeze": {"layers": ["backbone"], "epochs": 1},
+    "backbone_rate": 0.5,
+    "early_stopping": {"patience": 1, "min_delta": 0.0},
+    "epochs": 6,
+    "weight_decay": 0.0,
+}
+# So that the fourth epoch is the last, and the third is kept.
+ACCURACIES = (0.1, 0.2, 0.3, 0.25, 0.4, 0.5)
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 8])
+def test_fine_tuning_killed_and_resumed(steps_per_execution, train_images, tmp_path):
+    """Before the layers learn, after it, and when there is no epoch left but the best to take."""
+    recipe = RECIPE | TUNED | {"steps_per_execution": steps_per_execution}
+    images = train_images["none"]
+    whole, history = train(images, recipe, tmp_path / "whole", accuracies=ACCURACIES)
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
+    for killed in (1, 3):
+        folder = tmp_path / str(killed)
+        train(images, recipe, folder, killed, accuracies=ACCURACIES)
+    shutil.copytree(tmp_path / "whole", tmp_path / "4")
+    for killed in (1, 3, 4):
+        resumed, told = train(images, recipe, tmp_path / str(killed), accuracies=ACCURACIES)
+        assert told == history
+        for one, other in zip(resumed, whole, strict=True):
+            np.testing.assert_array_equal(one, other)
+    # What is kept is the third epoch's.
+    third, _ = train(images, recipe, tmp_path / "third", 3, accuracies=ACCURACIES)
+    weights = len(noisy((32, 32, 1), 10).variables)
+    for one, other in zip(whole[:weights], third[:weights], strict=True):
         np.testing.assert_array_equal(one, other)
 
 

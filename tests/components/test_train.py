@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -118,6 +119,40 @@ def test_it_learns_and_says_so(trained):
     assert json.loads((trained / "run" / "recipe.json").read_text()) == RECIPE
     assert list((trained / "run" / "tensorboard").rglob("events*"))
     assert not (trained / "checkpoints").exists() or not list((trained / "checkpoints").iterdir())
+
+
+def test_a_fine_tuning_ends_with_its_best_weights_and_says_so(train, tmp_path, train_images):
+    """No epoch is so much better than the first."""
+    tuned = train(
+        tmp_path,
+        batch_size=512,
+        epochs=8,
+        optimizer={"class": "keras.optimizers:SGD", "learning_rate": 0.2},
+        freeze={"layers": ["C1", "backbone"], "epochs": 1},
+        backbone_rate=0.5,
+        class_weights="balanced",
+        early_stopping={"patience": 2, "min_delta": 1.0},
+    )
+    batch, stopped = json.loads((tuned / "run" / "notes.json").read_text())
+    assert re.fullmatch(
+        r"batches of 128, not of 512: of 5\d\d training images an epoch would have one step, "
+        "and so has 4",
+        batch,
+    )
+    assert len(history(tuned)) == 3
+    assert re.match("stopped early, after 3 epochs; the weights are those of epoch 1", stopped)
+    model = keras.models.load_model(tuned / "run" / "model.keras", compile=False)
+    assert all(layer.trainable for layer in model.layers)
+    fresh = train(
+        tmp_path / "one",
+        batch_size=512,
+        epochs=1,
+        optimizer={"class": "keras.optimizers:SGD", "learning_rate": 0.2},
+        freeze={"layers": ["C1", "backbone"], "epochs": 1},
+        class_weights="balanced",
+    )
+    for one, other in zip(weights(tuned), weights(fresh), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_classify_and_regress_are_signatures_of_their_own(trained):

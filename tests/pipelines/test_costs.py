@@ -139,7 +139,7 @@ def test_a_retrained_network_costs_what_its_base_does_with_the_new_classes():
 @pytest.mark.parametrize(
     ("name", "assignment", "words"),
     [
-        ("resnet50", "model_args.shortcut=D", "shortcut must be one of"),
+        ("resnet50", "preprocess.size=[16,16]", "at least 32"),
         ("cifar-resnet20", "model_args.depth=21", "6n[+]2"),
         ("vgg16", "preprocess.size=[16,16]", "at least 32"),
         ("lenet", 'features=["F7"]', "unknown layer in features 'F7': did you mean F6"),

@@ -37,6 +37,18 @@ def sample(count: int, size: Sequence[int], classes: int | None) -> tf.Tensor:
     return tf.range(count, dtype=tf.int64) % classes
 
 
+def counts(parsed: Mapping[str, tf.Tensor], classes: int) -> tf.Tensor:
+    """How many of a batch of examples are of each class, int64 [classes]."""
+    return tf.math.bincount(
+        tf.cast(parsed["label"], tf.int32), minlength=classes, maxlength=classes, dtype=tf.int64
+    )
+
+
+def weights(targets: tf.Tensor, by_class: tf.Tensor) -> tf.Tensor:
+    """How much each example counts in the loss, float32 [N], of what each class counts, [C]."""
+    return tf.gather(by_class, targets)
+
+
 def truths(features: Mapping[str, np.ndarray]) -> np.ndarray:
     """The numbers of the classes, int64 [N]."""
     return features["label"]
