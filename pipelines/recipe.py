@@ -172,7 +172,11 @@ class Recipe:
             "preprocess": {"resize": None, **self.preprocess},
             "ingest": {**_INGEST, **self.ingest},
             "data_checks": {**DATA_CHECKS, **self.data_checks},
-            "freeze": {"layers": (), "epochs": None, **self.freeze},
+            "freeze": {
+                "epochs": None,
+                **self.freeze,
+                "layers": tuple(self.freeze.get("layers", ())),
+            },
             "early_stopping": {"patience": None, "min_delta": 0.0, **self.early_stopping},
         }
         if isinstance(self.optimizer, str):
