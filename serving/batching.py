@@ -221,6 +221,7 @@ class Scheduler:
             if self._quick(batch):
                 answers: list[tuple[_Task, dict[str, np.ndarray] | Exception]] = []
                 self._answer(batch, batch.tasks, answers)
+                batch.tasks = []  # as in `_compute`
                 self._deliver(answers)
                 continue
             batch.callee.hold()
@@ -245,12 +246,16 @@ class Scheduler:
             self._answer(batch, batch.tasks, answers)
         finally:
             batch.callee.release()
+            # An error keeps this frame, by way of the one it was caught in: neither the tasks nor
+            # the answers may lead back to it.
+            batch.tasks = []
             loop.call_soon_threadsafe(self._deliver, answers)
 
-    def _deliver(self, answers: Sequence[tuple[_Task, dict[str, np.ndarray] | Exception]]) -> None:
+    def _deliver(self, answers: list[tuple[_Task, dict[str, np.ndarray] | Exception]]) -> None:
         self._free += 1
         self._start_ready()
-        for task, answer in answers:
+        while answers:
+            task, answer = answers.pop(0)
             if task.answer.done():
                 continue
             if isinstance(answer, Exception):

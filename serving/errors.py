@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 
 import grpc
 
@@ -30,7 +31,26 @@ def invalid(message: str) -> ServingError:
 
 
 def translated(error: Exception) -> ServingError:
-    """What a caller is told of an error; those that no request should cause are logged."""
+    """What a caller is told of an error; those that no request should cause are logged.
+
+    What the request has sent is let go: else the error's traceback would keep it, and be kept by
+    it, until Python looks for such circles.
+    """
+    refusal = _translated(error)
+    let_go(error)
+    return refusal
+
+
+def let_go(error: BaseException) -> None:
+    """Has an error, and those that led to it, keep nothing of the functions it has gone through."""
+    reason: BaseException | None = error
+    while reason is not None:
+        traceback.clear_frames(reason.__traceback__)
+        reason = reason.__context__
+    error.__cause__ = error.__context__ = None
+
+
+def _translated(error: Exception) -> ServingError:
     if isinstance(error, ServingError):
         return error
     if isinstance(error, (MemoryError, RecursionError)):
@@ -46,7 +66,7 @@ def translated(error: Exception) -> ServingError:
 
 def _sendable(message: str) -> str:
     # A message may echo what was sent: half a character, or megabytes.
-    content = message.encode(errors="replace")
+    content = message[: _MOST_BYTES + 1].encode(errors="replace")
     if len(content) <= _MOST_BYTES:
         return content.decode()
     return content[:_MOST_BYTES].decode(errors="ignore") + " ..."

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from serving.errors import translated
+from serving import field_count
+from serving.errors import ServingError, let_go, translated
 from serving.models import Models
 from serving.protos import (
     model_service_pb2_grpc,
@@ -27,6 +29,7 @@ _MODEL = "tensorflow.serving.ModelService"
 _SESSION = "tensorflow.serving.SessionService"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_QUICKLY_COUNTED = 500  # fields of a message, in the event loop
 
 
 class GrpcServer:
@@ -119,18 +122,40 @@ class _Decoding(grpc.GenericRpcHandler):
 
 
 def _decoding(method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+    descriptor = handler.request_deserializer(b"").DESCRIPTOR
+
     async def decode(content: bytes, context: grpc.aio.ServicerContext) -> Any:
+        if not await _few_fields(content, descriptor):
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"the request of {method} has more than {field_count.MOST} fields",
+            )
         try:
             request = handler.request_deserializer(content)
         except DecodeError as error:
             await context.abort(
                 grpc.StatusCode.INTERNAL, f"the request of {method} is no message: {error}"
             )
-        return await handler.unary_unary(request, context)
+        try:
+            return await handler.unary_unary(request, context)
+        except grpc.aio.AbortError as error:
+            # gRPC's context keeps it, and it the context.
+            let_go(error)
+            content = request = None
+            raise
 
     return grpc.unary_unary_rpc_method_handler(
         decode, response_serializer=handler.response_serializer
     )
+
+
+async def _few_fields(content: bytes, descriptor: Descriptor) -> bool:
+    """Whether the parser will take no longer than others can wait."""
+    if len(content) <= field_count.UNCOUNTED_BYTES:
+        return True
+    if field_count.has_at_most(content, descriptor, _QUICKLY_COUNTED):
+        return True
+    return await asyncio.to_thread(field_count.has_at_most, content, descriptor, field_count.MOST)
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -212,8 +237,11 @@ async def answer(
         found = method(request)
         return await found if inspect.isawaitable(found) else found
     except Exception as error:
-        refusal = translated(error)
-        await context.abort(refusal.code, refusal.message)
+        await _refuse(context, translated(error))
+
+
+async def _refuse(context: grpc.aio.ServicerContext, refusal: ServingError) -> None:
+    await context.abort(refusal.code, refusal.message)
 
 
 def _name(code: Any) -> str:

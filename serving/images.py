@@ -8,6 +8,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from PIL import Image
 
+from serving import field_count
 from serving.errors import invalid
 from serving.protos import example_pb2
 
@@ -34,7 +35,8 @@ def check_pixels(name: str, array: np.ndarray, limit: int) -> None:
 
     Raises:
       ServingError: INVALID_ARGUMENT, an image has more than `limit` pixels, or far more than a
-        photograph of its bytes has; or all together have more than `MAX_PIXELS_IN_SUM`.
+        photograph of its bytes has; or all together have more than `MAX_PIXELS_IN_SUM`; or a
+        tf.Example has more fields than are parsed.
     """
     if not array.dtype.hasobject:
         return
@@ -62,6 +64,10 @@ def _encoded(value: bytes) -> list[bytes]:
     if value.startswith(_SIGNATURES):
         return [value]
     example = example_pb2.Example()
+    if len(value) > field_count.UNCOUNTED_BYTES and not field_count.has_at_most(
+        value, example.DESCRIPTOR, field_count.MOST
+    ):
+        raise invalid(f"a tf.Example has more than {field_count.MOST} fields")
     try:
         example.ParseFromString(value)
     except DecodeError:

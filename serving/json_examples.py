@@ -13,6 +13,7 @@ from serving.json_values import decoded, shown, type_name
 from serving.protos import classification_pb2, example_pb2, input_pb2, regression_pb2
 from serving.tensors import check_strings
 
+_MOST_FEATURES = 1 << 16  # of an example
 _INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -58,6 +59,8 @@ def regression_json(result: regression_pb2.RegressionResult) -> str:
 def _example(value: Any) -> example_pb2.Example:
     if not isinstance(value, dict):
         raise invalid(f"Example must be JSON object but got JSON {type_name(value)}")
+    if len(value) > _MOST_FEATURES:
+        raise invalid(f"Example has {len(value)} features, more than {_MOST_FEATURES}")
     example = example_pb2.Example()
     for name, content in value.items():
         feature = example.features.feature[name]

@@ -27,8 +27,9 @@ _NOT_VALUES = bytes(set(range(256)) - set(b",[{"))
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _LARGE = (b"e000", b"e+000", b"0" * 200)
 _HALF_OF_A_PAIR = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
-# What RapidJSON takes and Python does not, and the strings, in which it means nothing.
-_NOT_PYTHON = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?Inf(?:inity)?|-NaN', re.S)
+# What RapidJSON takes and Python does not, and the strings, in which it means nothing: without
+# escaped quotes in them, since for each of those the matching would need memory.
+_NOT_PYTHON = re.compile(r'"[^"]*"|(-?Inf(?:inity)?|-NaN)')
 _PYTHON = {"Inf": "Infinity", "-Inf": "-Infinity", "-NaN": "NaN"}
 _SHOWN_DIGITS = 19
 
@@ -102,11 +103,16 @@ def _loads(text: str, hooks: dict[str, Any]) -> Any:
     except json.JSONDecodeError as error:
         if not text.startswith(("Inf", "-Inf", "-NaN"), error.pos):
             raise
-    return json.loads(_NOT_PYTHON.sub(_in_python, text), **hooks)
+    return json.loads(_in_python(text), **hooks)
 
 
-def _in_python(match: re.Match[str]) -> str:
-    return _PYTHON.get(match[0], match[0])
+def _in_python(text: str) -> str:
+    pieces, end = [], 0
+    for match in _NOT_PYTHON.finditer(text.replace(r"\\", "__").replace(r"\"", "__")):
+        if match[1]:
+            pieces += text[end : match.start()], _PYTHON.get(match[1], match[1])
+            end = match.end()
+    return "".join([*pieces, text[end:]])
 
 
 class _Collections:

@@ -38,6 +38,7 @@ from serving.versions import SETTLE_SECONDS, LoadedVersion, ModelVersions, Versi
 _LARGE_BYTES, _LARGE_LIST_BYTES = 256 << 10, 8 << 10
 _LARGE_RESULT = 10_000  # values
 _TAKING_APART = 4
+_MOST_TASKS = 1000  # of a MultiInference
 _RELOAD_SECONDS = 120.0
 
 _Result = TypeVar("_Result")
@@ -152,6 +153,9 @@ class Models:
         """PredictionService.MultiInference. Raises ServingError."""
         if not request.tasks:
             raise invalid("Inference request has no tasks.")
+        if len(request.tasks) > _MOST_TASKS:
+            # Each is of another signature.
+            raise invalid(f"Inference request has more than {_MOST_TASKS} tasks.")
         specs = [task.model_spec for task in request.tasks]
         if not all(spec.name for spec in specs):
             raise invalid("Found ModelSpec with an empty model name.")

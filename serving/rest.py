@@ -61,6 +61,10 @@ _CORS = {
 }
 # zlib's names of a header and a window.
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+# Deflate makes a thousand bytes of one. JSON of photographs has up to ten bytes a byte; a body that
+# has more than a hundred costs much to read and nothing to send. Small ones may be of one colour.
+_MOST_UNPACKED_A_BYTE = 100
+_FREE_UNPACKED_BYTES = 16 << 20
 # Of a version; more take Python long.
 _MOST_DIGITS = 19
 
@@ -130,8 +134,7 @@ class RestServer:
         except asyncio.TimeoutError:
             return _error(504, f"the request took more than {self._timeout:g} s")
         except Exception as error:
-            refusal = translated(error)
-            return _error(_HTTP_STATUS.get(refusal.code, 500), refusal.message)
+            return _refused(translated(error))
         # Bytes, so that the type is the one that TensorFlow Serving says, without a charset.
         return web.Response(body=text.encode(), content_type="application/json")
 
@@ -291,17 +294,22 @@ def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
     """What a body of Content-Encoding gzip or deflate holds.
 
     Raises HTTPRequestEntityTooLarge for more than `limit` bytes, ServingError(INVALID_ARGUMENT) for
-    another encoding or a body that is none of it.
+    another encoding, a body that is none of it, or one that holds far more than its bytes.
     """
     if encoding.lower() not in _WINDOWS:
         raise invalid(f"Content-Encoding: {encoding} is not supported")
+    most = min(limit, max(_FREE_UNPACKED_BYTES, _MOST_UNPACKED_A_BYTE * len(body)))
     unpacker = zlib.decompressobj(_WINDOWS[encoding.lower()])
     try:
-        content = unpacker.decompress(body, limit + 1)
+        content = unpacker.decompress(body, most + 1)
     except zlib.error as error:
         raise invalid(f"the body is no {encoding}: {error}") from error
     if len(content) > limit:
         raise web.HTTPRequestEntityTooLarge(limit, len(content))
+    if len(content) > most:
+        raise invalid(
+            f"the body of {len(body)} bytes holds more than {_MOST_UNPACKED_A_BYTE} times as many"
+        )
     if not unpacker.eof:
         raise invalid(f"the body is no {encoding}: it is cut off")
     return content
@@ -327,6 +335,10 @@ def _to_dict(message: Any) -> dict[str, Any]:
         )
     except TypeError:
         return json_format.MessageToDict(message, including_default_value_fields=True, **options)
+
+
+def _refused(refusal: ServingError) -> web.Response:
+    return _error(_HTTP_STATUS.get(refusal.code, 500), refusal.message)
 
 
 def _error(status: int, message: str) -> web.Response:

@@ -33,6 +33,9 @@ _PIXEL = bytes.fromhex(
     "0000000a49444154789c636000000002000148afa4710000000049454e44ae426082"
 )
 
+# Of a message of the graph that is not UTF-8: it may show all of what it was sent.
+_SHOWN_BYTES = 4000
+
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +138,7 @@ class SavedModel:
             raise ServingError(status_code(error.error_code), error.message) from error
         except UnicodeDecodeError as error:
             # The graph's message shows bytes that it was sent, and Python cannot read it.
-            raise invalid(error.object.decode(errors="replace")) from error
+            raise invalid(error.object[:_SHOWN_BYTES].decode(errors="replace")) from error
         return dict(zip(signature.outputs, map(_array, values), strict=True))
 
     def predict(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,12 +1,14 @@
 """What strangers send: an error each, and the server goes on."""
 
 import base64
+import gc
 import gzip
 import http.client
 import io
 import json
 import socket
 import struct
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,10 +16,11 @@ import grpc
 import numpy as np
 import pytest
 from PIL import Image
-from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis import input_pb2, predict_pb2
 
 from serving.client import Client, ServingError
 from serving.images import check_pixels
+from serving.json_examples import read_examples
 from serving.server import Server
 
 from .conftest import SIZE
@@ -218,6 +221,18 @@ def test_an_image_of_one_colour_has_no_more_pixels_than_its_bytes_allow():
         check_pixels("examples", np.array([buffer.getvalue()] * 300, object), 64_000_000)
 
 
+def test_a_string_of_more_fields_than_are_parsed():
+    wanted = r"a tf.Example has more than \d+ fields"
+    with pytest.raises(ServingError, match=wanted):
+        check_pixels("examples", np.array([b"\x0a\x00" * (1 << 20)], object), 64_000_000)
+
+
+def test_an_example_of_more_features_than_are_read():
+    features = dict.fromkeys(map(str, range((1 << 16) + 1)), 1)
+    with pytest.raises(ServingError, match="Example has 65537 features, more than 65536"):
+        read_examples({"examples": [features]}, input_pb2.Input())
+
+
 def post(server, body: bytes, **headers: str) -> tuple[int, dict]:
     connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
     connection.request("POST", "/v1/models/small:predict", body, headers)
@@ -247,6 +262,46 @@ def test_packed_bodies(target, photographs, alive):
         assert post(target, wrong, **headers)[0] == 400
     assert post(target, packed, **{"Content-Encoding": "br"})[0] == 400
     alive()
+
+
+def test_a_packed_body_may_not_be_a_hundred_times_as_large(embedded):
+    packed = gzip.compress(b'{"instances":["' + b"a" * (17 << 20) + b'"]}')
+    status, answer = post(embedded, packed, **{"Content-Encoding": "gzip"})
+    assert (status, "more than 100 times as many" in answer["error"]) == (400, True)
+
+
+def test_a_message_of_more_fields_than_are_parsed(embedded):
+    """An empty message takes two bytes, and its parser lets nobody else in meanwhile."""
+    with grpc.insecure_channel(f"127.0.0.1:{embedded.grpc_port}") as channel:
+        content = b"\x12\x00" * ((1 << 19) + 1)
+        assert ask(channel, "PredictionService/Predict", content) == "INVALID_ARGUMENT"
+        assert ask(channel, "PredictionService/MultiInference", content) == "INVALID_ARGUMENT"
+        assert ask(channel, "PredictionService/MultiInference", b"\x0a\x00" * 2000) == (
+            "INVALID_ARGUMENT"
+        )
+
+
+def test_what_a_refused_request_has_sent_is_let_go(target, channel):
+    """At once, and not when Python next looks for garbage: it may be hundreds of megabytes."""
+    text = b"no picture " * 40_000
+    body = b'{"instances": ["%s"]}' % text
+
+    def refused():
+        assert post(target, body)[0] == 400
+        assert ask(channel, "PredictionService/Predict", one_string(text, 1)) == "INVALID_ARGUMENT"
+
+    refused()
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            refused()
+        # Of ten; a thread may still have the last one.
+        assert tracemalloc.get_traced_memory()[0] < 3 * len(text)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """JSON text as RapidJSON reads it, within bounds."""
 
+import base64
 import gc
 import json
 import math
+import tracemalloc
 
 import pytest
 
 from serving.errors import ServingError
 from serving.json_text import parse
+from serving.json_values import decoded
 
 MIB = 1 << 20
 
@@ -76,3 +79,25 @@ def test_numbers_that_rapidjson_takes(text, number):
 def test_numbers_that_rapidjson_refuses(text):
     with pytest.raises(ServingError, match="JSON Parse error"):
         parse(f'{{"a": [{text}]}}'.encode(), MIB)
+
+
+@pytest.mark.parametrize("text", [r"\n", r"\"", r"\\", r"\\\"Inf"])
+def test_escapes_beside_inf_need_no_more_memory_than_they_are(text):
+    text *= 1 << 18
+    body = f'{{"a": [Inf, "{text}"], "b": Inf}}'.encode()
+    tracemalloc.start()
+    found = parse(body, 256 * MIB)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == {"a": [math.inf, json.loads(f'"{text}"')], "b": math.inf}
+    assert used < 20 * len(body)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 3 << 18, (3 << 18) + 1, 5 << 18])
+def test_base64_in_pieces(size):
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    text = base64.encodebytes(content).decode()
+    assert decoded(text) == decoded(text.rstrip("=\n")) == content
+    for wrong in ("!", "=AAA", "\u00e9"):
+        with pytest.raises(ServingError, match="Unable to base64 decode"):
+            decoded(text + "AAAA" + wrong)
