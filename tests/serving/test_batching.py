@@ -1,6 +1,7 @@
 """Batches: what comes together, what is refused, what is dropped."""
 
 import asyncio
+import os
 import threading
 
 import grpc
@@ -222,6 +223,14 @@ def test_cancelled_work_is_dropped_and_makes_room():
     assert isinstance(answers[1], asyncio.CancelledError)
     assert answers[3]["y"] == [8]
     assert model.called == [[0], [4]]
+
+
+def test_without_batching_a_thousand_wait():
+    answers, batches = run(None, *[rows(number) for number in range(1, 1100)])
+
+    refused = [each for each in answers if isinstance(each, ServingError)]
+    assert len(answers) - len(refused) == 1000 + (os.cpu_count() or 1) == len(batches)
+    assert {each.code for each in refused} == {grpc.StatusCode.UNAVAILABLE}
 
 
 def test_a_batch_waits_for_more_until_it_is_full():
