@@ -18,6 +18,8 @@ from pipelines.recipe import Recipe
 # For counting before any data is there; of other data sets the network's own default is taken, or
 # this where it has none.
 _ASSUMED = 10
+# For trying a network before any data is there: a number that none has without being asked.
+_TRIED = 11
 _CLASSES = {
     "256_ObjectCategories": 257,
     "caltech101": 102,
@@ -141,29 +143,50 @@ def check(recipe: Recipe, is_here: bool = True) -> None:
     """
     import keras
 
-    from components.train import checks, graph
+    from components.train import checks
 
-    task = tasks.find(recipe.task).bound(recipe.task_args)
-    plain = recipe.for_stage("train")
-    checks.check_optimizer(plain)
-    with keras.StatelessScope(initialize_variables=False):
-        _, classes, model = _network(_counted(recipe))
-        if recipe.loss is None and type(model).compute_loss is keras.Model.compute_loss:
-            raise ValueError(f"{recipe.model} computes no loss of its own, and the recipe has none")
-        if not recipe.transfer:  # The other recipe's run has tried it.
-            try:
-                graph.check(model, task, classes, recipe.features, recipe.fully_convolutional)
-            except ValueError as error:
-                raise ValueError(f"{recipe.model}: {error}") from error
-        if is_here:
-            checks.check_memory(model)
-        checks.check_losses(model, plain, classes)
+    checks.check_optimizer(recipe.for_stage("train"))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            _check_network(recipe, is_here)
+    except ValueError as error:
+        # One that gives variables values while it is built, as by compile(): then all have values.
+        if "stateless scope" not in str(error):
+            raise
+        _check_network(recipe, is_here)
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
 
 
-def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int | None, Any]:
-    """The shape of its input, its classes, and the network."""
+def _check_network(recipe: Recipe, is_here: bool) -> None:
+    import keras
+
+    from components.train import checks, graph
+
+    task = tasks.find(recipe.task).bound(recipe.task_args)
+    _, classes, model = _network(_counted(recipe), _TRIED)
+    if recipe.loss is None and type(model).compute_loss is keras.Model.compute_loss:
+        raise ValueError(f"{recipe.model} computes no loss of its own, and the recipe has none")
+    if not recipe.transfer:  # The other recipe's run has tried it.
+        try:
+            graph.check(model, task, classes, recipe.features, recipe.fully_convolutional)
+            checks.check_weights(model)
+        except ValueError as error:
+            asked = "" if classes is None else f", asked for {classes} classes"
+            raise ValueError(f"{recipe.model}{asked}: {error}") from error
+    if is_here:
+        checks.check_memory(model)
+    checks.check_losses(model, recipe.for_stage("train"), classes)
+
+
+def _network(
+    recipe: Recipe, unknown: int | None = None
+) -> tuple[tuple[int, int, int], int | None, Any]:
+    """The shape of its input, its classes, and the network.
+
+    Where nobody knows the classes yet there are `unknown`; None for as many as the network has by
+    itself.
+    """
     parameters = inspect.signature(objects.network(recipe.model)).parameters
     known = [f"model_args.{name}" for name in parameters if name not in objects.OF_THE_RUN]
     takes_others = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
@@ -172,7 +195,7 @@ def _network(recipe: Recipe) -> tuple[tuple[int, int, int], int | None, Any]:
     classes = None
     task = tasks.find(recipe.task).bound(recipe.task_args)
     if task.has_classes:
-        classes = _CLASSES.get(_data(recipe)) or _default(parameters)
+        classes = _CLASSES.get(_data(recipe)) or unknown or _default(parameters)
     input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
     model = objects.build_network(recipe.model, input_shape, classes, recipe.model_args)
     from components.train.graph import functional

@@ -5,10 +5,11 @@ Networks are here graphs without values: nothing is computed but losses of a few
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -51,7 +52,7 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
     shapes = {side for each in model.outputs for side in each.shape}
     count = next(prime for prime in _PRIMES if prime not in shapes)
     targets = task.part("targets")
-    size = tuple(model.inputs[0].shape[-3:-1])
+    size = tuple(recipe["preprocess"]["size"])
     truths = targets.fitted(targets.sample(count, size, classes), model)
     draw = np.random.default_rng(0)
     answers = keras.tree.map_structure(
@@ -59,14 +60,36 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
         model.output,
     )
     pictures = keras.tree.map_structure(
-        lambda each: tf.zeros((count, *each.shape[1:])), model.input
+        # A network for any size leaves the sides open.
+        lambda each: tf.zeros((count, *each.shape[1:-3], *size, each.shape[-1])),
+        model.input,
     )
     try:
-        value = float(np.mean(model.compute_loss(pictures, truths, answers)))
+        with _without_penalties(model):
+            value = float(np.mean(model.compute_loss(pictures, truths, answers)))
     except Exception as error:  # of whatever kind: the loss's own code runs
         raise ValueError(_told(model, recipe, truths, first_line(error))) from error
     if not math.isfinite(value):
         raise ValueError(_told(model, recipe, truths, f"it is {value}"))
+
+
+@contextlib.contextmanager
+def _without_penalties(model: keras.Model) -> Iterator[None]:
+    """A network whose weights cost nothing: they have no values here."""
+    penalized = [(each, each.regularizer) for each in model.trainable_variables]
+    for variable, _ in penalized:
+        variable.regularizer = None
+    try:
+        yield
+    finally:
+        for variable, penalty in penalized:
+            variable.regularizer = penalty
+
+
+def check_weights(model: keras.Model) -> None:
+    """Raises ValueError where a network has no weights that learn."""
+    if not model.trainable_variables:
+        raise ValueError("the network has no weights that learn")
 
 
 def check_optimizer(recipe: Mapping[str, Any]) -> None:

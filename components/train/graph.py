@@ -48,7 +48,7 @@ def functional(model: Any, input_shape: Sequence[int], task: Task) -> keras.Mode
       task: whose inputs it takes.
 
     Raises:
-      ValueError: it is no Keras model, or cannot be called on such images.
+      ValueError: it is no Keras model, or takes other images.
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"the network must be a keras.Model, not {type(model).__name__}")
@@ -57,14 +57,26 @@ def functional(model: Any, input_shape: Sequence[int], task: Task) -> keras.Mode
     if isinstance(model, keras.Sequential):
         if not model.built:
             model.build((None, *input_shape))
+        _check_input(model, input_shape)
         # Not the model called: its layers keep one place in one graph, and are found by name.
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     if getattr(model, "inputs", None):
+        _check_input(model, input_shape)
         return model
     # TensorFlow takes no scope that begins with a line, as the name of a class `_Net` does.
     model.name = model.name.lstrip("_") or "network"
     image = keras.Input(tuple(input_shape))
     return keras.Model(image, model(image))
+
+
+def _check_input(model: keras.Model, input_shape: Sequence[int]) -> None:
+    """Raises ValueError where a model takes anything but one image of a shape; sides may be None."""
+    shapes = [tuple(each.shape) for each in model.inputs]
+    wanted = (None, *input_shape)
+    fits = len(shapes) == 1 and len(shapes[0]) == len(wanted)
+    if not fits or any(a not in (None, b) for a, b in zip(shapes[0], wanted, strict=True)):
+        found = " and ".join(map(str, shapes))
+        raise ValueError(f"the network takes {found}; the images are {wanted}")
 
 
 def _of_several(model: keras.Model, input_shape: Sequence[int], task: Task) -> keras.Model:

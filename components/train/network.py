@@ -26,10 +26,15 @@ def compiled_model(
       recipe: plain data.
       train: the images.
       classes: how many there are; None where the task has none.
+
+    Raises:
+      ValueError: a network that does not answer what the task wants, such as one for another number
+        of classes.
     """
     input_shape = (*recipe["preprocess"]["size"], train.shape[-1])
     model = build_network(recipe["model"], input_shape, classes, recipe["model_args"])
     model = functional(model, input_shape, train.task)
+    train.task.part("answers").check(model, classes)
     _penalize(model, recipe["weight_decay"])
     optimizer = optimizer_of(recipe, data.steps_per_epoch(train, recipe))
     fine_tuning.slow_down(model, optimizer, recipe)

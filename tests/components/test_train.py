@@ -468,6 +468,17 @@ def test_any_kind_of_keras_model_is_trained_and_served(kind, fn_args, tmp_path, 
     assert ("features" in served.signatures) == bool(features)
 
 
+def test_a_network_for_another_number_of_classes_is_not_trained(train_images, monkeypatch):
+    def seven(input_shape, classes):
+        return _sequential(classes=7)
+
+    monkeypatch.setattr("keras_models.classification.Own", seven, raising=False)
+    monkeypatch.setenv(trusted.VARIABLE, __name__.partition(".")[0])
+    recipe = RECIPE | {"model": "keras_models.classification:Own"}
+    with pytest.raises(ValueError, match=r"gives \(None, 7\); wanted .* \(None, 10\)"):
+        compiled_model(recipe, train_images["none"], 10)
+
+
 def _two_heads(input_shape, classes):
     image = keras.Input(input_shape)
     flat = keras.layers.Flatten()(image)

@@ -210,6 +210,44 @@ def Maps(input_shape, classes):
 def Unsaved(input_shape, classes):
     flat = keras.layers.Flatten()
     return keras.Sequential([Forgetful(flat), keras.layers.Dense(classes)])
+
+
+def OfTen(input_shape, classes=10):
+    return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10)])
+
+
+def OfColours(input_shape, classes):
+    image = keras.Input((*input_shape[:2], 3))
+    return keras.Model(image, keras.layers.Dense(classes)(keras.layers.Flatten()(image)))
+
+
+def OfTwo(input_shape, classes):
+    images = [keras.Input(input_shape), keras.Input(input_shape)]
+    both = keras.layers.Flatten()(keras.layers.Add()(images))
+    return keras.Model(images, keras.layers.Dense(classes)(both))
+
+
+def OfAnySize(input_shape, classes):
+    image = keras.Input((None, None, input_shape[-1]))
+    means = keras.layers.GlobalAveragePooling2D()(image)
+    return keras.Model(image, keras.layers.Dense(classes)(means))
+
+
+def Frozen(input_shape, classes):
+    net = Good(input_shape, classes)
+    net.trainable = False
+    return net
+
+
+def Compiled(input_shape, classes):
+    net = Good(input_shape, classes)
+    net.compile("adam", "mse")
+    return net
+
+
+def Penalized(input_shape, classes):
+    scores = keras.layers.Dense(classes, kernel_regularizer="l2", bias_regularizer="l1")
+    return keras.Sequential([keras.layers.Flatten(), scores])
 """
 
 
@@ -220,8 +258,15 @@ def Unsaved(input_shape, classes):
         ("Good", ['features=["scores"]'], None),
         ("Good", ['features=["score"]'], "unknown layer in features 'score': did you mean scores?"),
         ("Function", [], "own_net:Function: the network must be a keras.Model, not function"),
-        ("Maps", [], "the network gives (None, 30, 30, 10); wanted is a score for each class"),
+        ("Maps", [], "the network gives (None, 30, 30, 11); wanted is a score for each class"),
         ("Unsaved", [], "Forgetful cannot be saved: give it a get_config()"),
+        ("OfTen", [], "OfTen, asked for 11 classes: the network gives (None, 10); wanted is"),
+        ("OfColours", [], "takes (None, 32, 32, 3); the images are (None, 32, 32, 1)"),
+        ("OfTwo", [], "takes (None, 32, 32, 1) and (None, 32, 32, 1); the images are"),
+        ("OfAnySize", [], None),
+        ("Frozen", [], "the network has no weights that learn"),
+        ("Compiled", [], None),
+        ("Penalized", [], None),
     ],
 )
 def test_what_could_not_be_served_is_refused_before_training(
@@ -230,9 +275,8 @@ def test_what_could_not_be_served_is_refused_before_training(
     (tmp_path / "own_net.py").write_text(OWN)
     monkeypatch.setenv(trusted.VARIABLE, "own_net")
     monkeypatch.syspath_prepend(tmp_path)
-    recipe = recipes.find("lenet-relu").override(
-        ["features=[]", f"model=own_net:{model}", *settings]
-    )
+    recipe = recipes.find("lenet-relu").on_data("photos/")
+    recipe = recipe.override(["features=[]", f"model=own_net:{model}", *settings])
     if words is None:
         costs.check(recipe)
         return
