@@ -27,7 +27,8 @@ _RANGES = {
     "day-of-week": "0 to 7, sun to sat",
 }
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_COUNTED = 1000
+# So many times that have passed are counted, at most.
+COUNTED = 1000
 
 
 class ScheduleError(ValueError):
@@ -175,10 +176,10 @@ def passed(
     every: float | None,
     timezone: str | None,
 ) -> int:
-    """How many times of a schedule lie from `first`, one of them, to `now`; 1,000 at most."""
+    """How many times of a schedule lie from `first`, one of them, to `now`; `COUNTED` at most."""
     times = itertools.chain([first], _following(first, expression, every, timezone))
     until_now = itertools.takewhile(lambda time: time <= now, times)
-    return sum(1 for _ in itertools.islice(until_now, _COUNTED))
+    return sum(1 for _ in itertools.islice(until_now, COUNTED))
 
 
 def _following(

@@ -201,9 +201,9 @@ class Scheduler:
             return "asked for"
         if due.why == "retry":
             return f"retry {entry.attempt}" if entry.attempt else "after another run"
-        number = self._times_passed(entry)
-        missed = f", {number - 1} missed" if number > 1 else ""
-        return f"due{missed}"
+        missed = self._times_passed(entry) - 1
+        more = " or more" if missed + 1 == calendar.COUNTED else ""
+        return f"due, {missed}{more} missed" if missed > 0 else "due"
 
     def _times_passed(self, entry: Entry) -> int:
         made = entry.definition

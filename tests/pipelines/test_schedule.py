@@ -43,6 +43,16 @@ class TestTimes:
         assert reasons(again) == ["due, 10 missed"]
         assert again.store.entry("daily").next_at > clock.now()
 
+    @pytest.mark.parametrize(("hours", "missed"), [(16, "960"), (24, "999 or more")])
+    def test_no_more_times_are_said_to_be_missed_than_were_counted(
+        self, make, clock, hours, missed
+    ):
+        scheduler = make(cron="* * * * *")
+        scheduler.store.update("daily", due_at=START, next_at=START)
+        at(clock, hours)
+        scheduler.tick()
+        assert reasons(scheduler) == [f"due, {missed} missed"]
+
     @pytest.mark.parametrize(
         ("day", "due", "hour_later"),
         [((2026, 10, 25), (0, 30), (1, 30)), ((2027, 3, 28), (1, 0), (2, 0))],
