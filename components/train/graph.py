@@ -70,7 +70,7 @@ def functional(model: Any, input_shape: Sequence[int], task: Task) -> keras.Mode
 
 
 def _check_input(model: keras.Model, input_shape: Sequence[int]) -> None:
-    """Raises ValueError where a model takes other than one image of this shape; None is any side."""
+    """Raises ValueError where a model takes other than an image of this shape; None is any side."""
     shapes = [tuple(each.shape) for each in model.inputs]
     wanted = (None, *input_shape)
     fits = len(shapes) == 1 and len(shapes[0]) == len(wanted)

@@ -220,6 +220,50 @@ def test_what_is_lost_of_a_damaged_file_is_counted(tmp_path, compression, damage
     assert abs(sum(letter.count for letter in letters) - lost) <= slack
 
 
+@pytest.mark.parametrize("compression", ["", "GZIP"])
+@pytest.mark.parametrize(
+    ("there", "missing", "lost"),
+    [
+        ((0, 1, 2, 3), None, 0),
+        ((1, 2, 3, 4), None, 0),
+        ((0, 2, 3), "a-00001-of-00004.tfrecord", 5),
+        ((0, 1), "a-00002-of-00004.tfrecord", 10),
+        ((2, 4), "a-00001-of-00004.tfrecord", 10),
+    ],
+)
+def test_files_that_others_say_there_are_count_as_lost(
+    photo, tmp_path, compression, there, missing, lost
+):
+    for number in there:
+        path = tmp_path / f"a-{number:05d}-of-00004.tfrecord"
+        written(path, labelled(photo, [0, 1, 0, 1, 0]), compression)
+    # A browser's copy is no set of its own.
+    copy = tmp_path / f"a-{there[0]:05d}-of-00004.tfrecord (1)"
+    written(copy, labelled(photo, [0]), compression)
+    source = resolve(str(described(tmp_path, **CLASSES, files={"all": "*.tfrecord*"})))
+    reading = reader(source)
+    pieces = [piece for root in reading.roots("all") for piece in reading.pieces(root)]
+    found = [each for piece in pieces for each in reading.load(piece)]
+    letters = [each for each in found if isinstance(each, DeadLetter)]
+    assert len(found) - len(letters) == 5 * len(there) + 1
+    assert [each.identifier for each in letters] == [missing] * (missing is not None)
+    assert sum(each.count for each in letters) == lost
+    assert all("of the 4 files" in each.reason for each in letters)
+
+
+def test_files_of_a_set_that_splits_share_or_nobody_asks_for_are_not_lost(photo, tmp_path):
+    for number in (0, 1, 3):
+        path = tmp_path / "parts" / f"{number}-of-4.tfrecord"
+        written(path, labelled(photo, [0, 1]))
+    files = {"train": "parts/[01]-*", "test": "parts/3-*"}
+    source = resolve(str(described(tmp_path, **CLASSES, files=files)))
+    assert loaded(source, "train")[1].keys() == {"parts/2-of-4.tfrecord"}
+    assert not loaded(source, "test")[1]
+    (tmp_path / "parts" / "3-of-4.tfrecord").rename(tmp_path / "parts" / "2-of-4.tfrecord")
+    written(tmp_path / "parts" / "3-of-4.tfrecord", labelled(photo, [0]))
+    assert not loaded(source, "train")[1]
+
+
 def test_what_is_no_tfrecord_file(photo, tmp_path):
     """Of one that gives no record at all nobody knows how many are lost with it."""
     written(tmp_path / "a.tfrecord", labelled(photo, [0, 1] * 99))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
@@ -27,13 +29,16 @@ _PIECE = 100
 _GZIP_MAGIC = b"\x1f\x8b"
 _LITTLE = 1 << 12  # bytes
 _SIDES = "objects/bbox"
+# Of a set of files whose names say how many they are: train.tfrecord-00003-of-00010.
+_SHARD = re.compile(r"(.*?)(\d+)-of-(\d+)([\w.-]*)", re.DOTALL)
 
 
 class TfrecordReader:
     """Reads the files that BASE/dataset.json names, and calls their features as it says.
 
     A piece is JSON of a file, its first record's number and place, and how many records; of a
-    gzipped file, which can only be read from its start, all.
+    gzipped file, which can only be read from its start, all. Files that are not there, by the names
+    of the others, are a piece of the first of them.
     """
 
     def __init__(self, source: Source) -> None:
@@ -67,12 +72,46 @@ class TfrecordReader:
             )
 
     def roots(self, split: str) -> list[str]:
-        names = tfrecord_files(self._base, self._patterns[split])
+        names = self._files(split)
         for name in names:
             _check_file(os.path.join(self._base, name))
-        return names
+        before = list(self._patterns)[: list(self._patterns).index(split)]
+        # A set that several splits share is told of once.
+        told = {_set_of(name) for one in before for name in self._files(one)} | {None}
+        sets = dict.fromkeys(found for name in names if (found := _set_of(name)) not in told)
+        return [*names, *filter(None, map(self._first_missing, sets))]
+
+    def _files(self, split: str) -> list[str]:
+        return tfrecord_files(self._base, self._patterns[split])
+
+    def _there(self, files: _Set) -> dict[int, str]:
+        """The files of a set that are there, by number."""
+        folder = os.path.dirname(files.start)
+        names = (
+            os.path.join(folder, name) for name in os.listdir(os.path.join(self._base, folder))
+        )
+        return {int(_SHARD.fullmatch(name)[2]): name for name in names if _set_of(name) == files}
+
+    def _first_missing(self, files: _Set) -> str | None:
+        there = self._there(files)
+        # Most count from 0, some from 1.
+        first = int(files.count in there)
+        number = next(n for n in itertools.count(first) if n not in there)
+        if number >= first + files.count:
+            return None
+        width = len(_SHARD.fullmatch(next(iter(there.values())))[2])
+        return f"{files.start}{number:0{width}}-of-{files.of}{files.end}"
+
+    def _lost_with(self, files: _Set) -> int:
+        """How many records are lost with what is missing, if all files are as long as one."""
+        there = self._there(files)
+        length = _length(os.path.join(self._base, there[min(there)]))
+        return max(1, length * (files.count - len(there)))
 
     def pieces(self, root: str) -> Iterator[str]:
+        if not os.path.lexists(os.path.join(self._base, root)):
+            yield json.dumps([root, None, None, self._lost_with(_set_of(root))])
+            return
         with regular_files.opened(os.path.join(self._base, root)) as file:
             if _is_gzipped(file):
                 yield json.dumps([root, 0, 0, None])
@@ -83,6 +122,11 @@ class TfrecordReader:
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
         name, number, start, count = json.loads(piece)
+        if number is None:
+            number_of = _set_of(name).count
+            reason = f"not there, of the {number_of} files that the names of the others speak of"
+            yield DeadLetter(name, f"{reason}; {_lost_records(count)}", count)
+            return
         try:
             with regular_files.opened(os.path.join(self._base, name)) as file:
                 if count is None:
@@ -178,10 +222,43 @@ class _Slow:
         return self._file.read(min(size, _LITTLE) if size >= 0 else _LITTLE)
 
 
+class _Set(NamedTuple):
+    """What the names of a set's files have in common: START, a number, -of-, OF and END."""
+
+    start: str
+    of: str
+    end: str
+
+    @property
+    def count(self) -> int:
+        """How many files there should be."""
+        return int(self.of)
+
+
+def _set_of(name: str) -> _Set | None:
+    match = _SHARD.fullmatch(name)
+    return _Set(match[1], match[3], match[4]) if match else None
+
+
+def _length(path: str) -> int:
+    """How many records a file has, as far as it can be read."""
+    length = 0
+    damaged = (records.DamagedError, EOFError, OSError, zlib.error)
+    with contextlib.suppress(*damaged), regular_files.opened(path) as file:
+        is_gzipped = _is_gzipped(file)
+        found = records.read_packed(gzip.GzipFile(fileobj=file)) if is_gzipped else None
+        for _ in found or records.starts(file):
+            length += 1
+    return length
+
+
 def _lost(identifier: str, reason: str, records_lost: float) -> DeadLetter:
     count = max(1, round(records_lost))
-    number = f"about {count} records are" if count > 1 else "one record is"
-    return DeadLetter(identifier, f"damaged file: {reason}; {number} lost", count)
+    return DeadLetter(identifier, f"damaged file: {reason}; {_lost_records(count)}", count)
+
+
+def _lost_records(count: int) -> str:
+    return f"{f'about {count} records are' if count > 1 else 'one record is'} lost"
 
 
 def _check_file(path: str) -> None:
