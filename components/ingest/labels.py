@@ -22,6 +22,7 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb]"
 )
+_NUMBER = re.compile("0*([0-9]+?)(?:[.]([0-9]*?)0*)?")
 # What may make two names of one that look alike: joiners and selectors of a variant.
 _JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 
@@ -85,13 +86,16 @@ def check_alike(names: Iterable[str], where: str | Path) -> None:
     One letter is another class than the same in another case: sets of characters have both.
 
     Raises:
-      SourceError: names that differ in case, in kind, number or place of spaces, in joiners or in
-        how Unicode writes an accent alone, and that no `labels.txt` lists.
+      SourceError: names that differ in case, in kind, number or place of spaces, in joiners, in
+        how Unicode writes an accent or in the zeros around a number (1, 01, 1.0) alone, and that no
+        `labels.txt` lists.
     """
     first: dict[str, str] = {}
     listed = set(listed_labels(where))
     for name in names:
         plain = " ".join(_JOINERS.sub("", unicodedata.normalize("NFC", name)).split())
+        if number := _NUMBER.fullmatch(plain):
+            plain = ".".join(filter(None, number.groups()))
         other = first.setdefault(plain if len(plain) == 1 else plain.casefold(), name)
         if other != name and not {name, other} <= listed:
             path = shlex.quote(os.path.join(where, LABELS_FILE))

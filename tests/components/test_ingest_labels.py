@@ -59,6 +59,8 @@ ALIKE = {
     "two spaces": ("big cat", "big  cat"),
     "a joiner": ("cat", "c\u200dat"),
     "a variant of a sign": ("\u2764", "\u2764\ufe0f"),
+    "a zero before a number": ("7", "07"),
+    "a number written as a real one": ("10", "10.0"),
 }
 
 
