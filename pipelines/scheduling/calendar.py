@@ -27,6 +27,7 @@ _RANGES = {
     "day-of-week": "0 to 7, sun to sat",
 }
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 10_000 * 86400.0
 # So many times that have passed are counted, at most.
 COUNTED = 1000
 
@@ -39,14 +40,17 @@ def seconds(text: str) -> float:
     """A length of time such as `90s`, `5m`, `6h` or `1d`, in seconds; `0` is none.
 
     Raises:
-      ScheduleError: anything else.
+      ScheduleError: anything else, or more than 10,000 days.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
     if text.strip() == "0":
         return 0.0
     if not match:
         raise ScheduleError(f"{text!r} is no length of time; such are 90s, 5m, 6h and 1d")
-    return float(match[1]) * _UNITS[match[2]]
+    length = float(match[1]) * _UNITS[match[2]]
+    if length > _LONGEST:
+        raise ScheduleError(f"{text!r} is too long: the longest time is {duration(_LONGEST)}")
+    return length
 
 
 def duration(length: float) -> str:

@@ -96,11 +96,13 @@ class Definition:
             calendar.check(self.cron, self.timezone)
         elif self.every < 1:
             raise ScheduleError("--every takes a second or more")
+        elif self.timezone is not None:
+            raise ScheduleError("--timezone is for --cron: --every counts from when it is defined")
         if self.drift is not None and not 0 < self.drift < 1:
             raise ScheduleError(f"--on-drift takes a number between 0 and 1, not {self.drift:g}")
         if self.retries < 0:
             raise ScheduleError("--retries takes 0 or more")
-        if self.webhook and urllib.parse.urlsplit(self.webhook).scheme not in ("http", "https"):
+        if self.webhook is not None and not _is_address(self.webhook):
             raise ScheduleError(
                 f"--alert-webhook takes an address http://... or https://..., not {self.webhook!r}"
             )
@@ -185,6 +187,14 @@ class Definition:
         if self.drift is not None:
             conditions.append(f"a drift over {self.drift:g}")
         return f"{times}, on {' or '.join(conditions)}" if conditions else times
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # A port that is none, or half an IPv6 address.
+        return False
 
 
 def absolute(data: str | None) -> str | None:

@@ -155,3 +155,9 @@ def test_lengths_of_time(text, length):
 def test_what_is_no_length_of_time_is_refused(text):
     with pytest.raises(ScheduleError, match="length of time"):
         calendar.seconds(text)
+
+
+@pytest.mark.parametrize("text", ["10001d", "9" * 400 + "s"])
+def test_lengths_of_time_that_no_clock_has_are_refused(text):
+    with pytest.raises(ScheduleError, match="longest time is 10000d"):
+        calendar.seconds(text)
