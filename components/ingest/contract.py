@@ -41,6 +41,7 @@ from PIL import Image
 # TFDS' copies of tf.train.Example and its parts: a worker that ingests starts without TensorFlow.
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
+from components.bounds import MAX_PIXELS
 from components.ingest import feature_checks, features, images
 from components.ingest.features import FEATURES
 from components.ingest.images import ImageError
@@ -272,11 +273,20 @@ def _from_pixels(pixels: np.ndarray, what: str) -> images.Decoded:
 def _resized(
     size: tuple[int, int], encoding: Encoding, reference: tuple[int, int]
 ) -> tuple[int, int]:
-    """Width and height by the factor that brings the reference's shorter side to its length."""
+    """Width and height by the factor that brings the reference's shorter side to its length.
+
+    Raises:
+      ImageError: there would be more than `MAX_PIXELS` pixels, as of a line that is enlarged.
+    """
     if encoding.shorter_side is None:
         return size
     shorter = min(reference)
     width, height = (max(1, round(side * encoding.shorter_side / shorter)) for side in size)
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{width} x {height} pixels with a shorter side of {encoding.shorter_side}, more than "
+            f"{MAX_PIXELS:,} in all"
+        )
     return width, height
 
 

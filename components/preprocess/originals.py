@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from components.bounds import MAX_PIXELS
 from components.ingest import structure
 
 # What files of the odd kinds hold, and hardly another does: a PNG's colour type with transparency
@@ -131,9 +132,16 @@ def _upright(pixels: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
 
 
 def _resized_shape(shape: tf.Tensor, shorter_side: int) -> tf.Tensor:
-    """Height and width, int32 [2], at which the shorter of them has its length."""
+    """Height and width, int32 [2], at which the shorter of them has its length.
+
+    Raises:
+      tf.errors.InvalidArgumentError: more than `MAX_PIXELS` pixels, which ingestion refuses, too.
+    """
     sides = tf.cast(shape, tf.float64)
     scaled = tf.round(sides * shorter_side / tf.reduce_min(sides))
+    most = tf.constant(MAX_PIXELS, tf.float64)
+    text = f"an image of more than {MAX_PIXELS:,} pixels with a shorter side of {shorter_side}"
+    tf.debugging.assert_less_equal(tf.reduce_prod(scaled), most, text)
     return tf.maximum(tf.cast(scaled, tf.int32), 1)
 
 

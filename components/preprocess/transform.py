@@ -17,6 +17,8 @@ MEAN = "image/mean"
 AXES = "image/axes"
 # Subtracted before pixels are squared: sums of small numbers keep more of their digits.
 _MIDDLE = 127.5
+# As many times as long as it is wanted an image may be when all of it is resized.
+_LONGEST = 16.0
 
 
 def preprocessing_fn(
@@ -155,7 +157,10 @@ def _pad(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tens
 
 
 def _shrink(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
-    return resize(image, [height, width], preserve_aspect_ratio=True)
+    sides = tf.cast(tf.shape(image)[:2], tf.float32)
+    scale = tf.reduce_min(tf.constant([height, width], tf.float32) / sides)
+    # TensorFlow's preserve_aspect_ratio, which leaves nothing of a side that is far the shorter.
+    return resize(image, tf.maximum(tf.cast(tf.round(sides * scale), tf.int32), 1))
 
 
 def _stretch(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
@@ -164,8 +169,21 @@ def _stretch(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.
 
 def _crop(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
     """The centre of the image, after it was resized so that it just covers the size."""
+    image = _without_ends(image, height, width)
     image = resize(image, covering(tf.shape(image)[:2], height, width))
     return tf.image.resize_with_crop_or_pad(image, height, width)
+
+
+def _without_ends(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The middle of an image that is far longer than it is wanted: enlarged until its shorter side
+    covers the size, a line of 5,000 pixels would take gigabytes. Any other image as it is."""
+    sides = tf.cast(tf.shape(image)[:2], tf.float32)
+    wanted = tf.constant([height, width], tf.float32)
+    pixel = tf.reduce_min(sides / wanted)
+    kept = tf.minimum(tf.math.ceil(_LONGEST * wanted * pixel), sides)
+    first = tf.cast((sides - kept) / 2, tf.int32)
+    last = first + tf.cast(kept, tf.int32)
+    return image[first[0] : last[0], first[1] : last[1]]
 
 
 def covering(shape: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -150,6 +150,13 @@ def check(
         raise ValueError(f"fully_convolutional is of one picture, and {task.name} takes several")
     task.part("answers").check(model, classes)
     served_parts(model, features, fully_convolutional)
+    for layer in model._flatten_layers():
+        # Keras reads no function of Python's again, which might be anybody's.
+        if isinstance(layer, keras.layers.Lambda) and layer.function.__name__ == "<lambda>":
+            raise ValueError(
+                f"{layer.name} cannot be saved: use keras.ops or a layer of your own in the place "
+                "of a Lambda layer"
+            )
     for layer in model.layers:
         if isinstance(layer, keras.Model) or not _is_of_a_library(layer):
             _check_saving(layer)

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from components.ingest import structure
 from components.ingest.contract import Encoding, Record, checked
+from components.ingest.images import ImageError
 from components.preprocess import originals
 from components.preprocess.transform import decode
 
@@ -257,3 +258,12 @@ def test_exif_data_of_any_form_are_read_alike_at_both_ends():
         assert max(int(orientation(data)), 1) == expected
         compared += 1
     assert compared > 30
+
+
+def test_a_line_that_would_be_enlarged_without_bounds_is_refused_at_both_ends():
+    line = file(Image.new("L", (20000, 1)))
+    ingest = {**KEEP, "shorter_side": 100}
+    with pytest.raises(ImageError, match="2000000 x 100 pixels with a shorter side of 100"):
+        checked(Record("line", {"image/encoded": line}), Encoding(shorter_side=100))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="with a shorter side of 100"):
+        served([line], ingest)

@@ -63,6 +63,31 @@ def test_crop_covers_the_frame_and_keeps_the_centre(photo):
     np.testing.assert_array_equal(centre(tf.constant(image), settings), image[4:60, 4:60])
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("fit", ["pad", "stretch", "crop"])
+def test_a_line_is_a_picture_too(fit, turned):
+    """Grey 100 in the middle third, 200 on both sides of it."""
+    line = np.full((1, 3000), 200, np.uint8)
+    line[:, 1000:2000] = 100
+    data = tf.constant([encoded(line.T if turned else line)])
+    pixels = decode(data, {**GREY, "fit": fit}).numpy()[0, :, :, 0]
+    pixels = pixels.T if turned else pixels
+    wanted = {"pad": [0, 200, 100, 0], "stretch": [200, 200, 100, 200], "crop": [100] * 4}[fit]
+    places = [(0, 0), (15, 3), (15, 16), (28, 28)]
+    assert [pixels[place] for place in places] == wanted
+
+
+@pytest.mark.parametrize("shape", [(500, 333), (333, 500), (64, 1024), (1024, 64), (7, 100)])
+def test_the_crop_of_other_pictures_is_that_of_the_whole_resized(shape):
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    sides = [round(side * 32 / min(shape)) for side in shape]
+    resized = tf.image.resize(picture.astype("float32"), sides, antialias=True)
+    wanted = tf.image.resize_with_crop_or_pad(resized, 32, 32)
+    settings = {**GREY, "fit": "crop", "channels": 3}
+    (found,) = decode(tf.constant([encoded(picture)]), settings).numpy()
+    np.testing.assert_array_equal(found, np.round(np.clip(wanted, 0, 255)))
+
+
 def test_colour_and_grey_meet(photo):
     batch = tf.constant([encoded(photo[:30, :30]), encoded(photo[:30, :30, 0])])
     assert decode(batch, GREY).shape == (2, 32, 32, 1)

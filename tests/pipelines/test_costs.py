@@ -233,6 +233,18 @@ def OfAnySize(input_shape, classes):
     return keras.Model(image, keras.layers.Dense(classes)(means))
 
 
+def Named(input_shape, classes):
+    image = keras.Input(input_shape)
+    scores = keras.layers.Dense(classes)(keras.layers.Flatten()(image))
+    return keras.Model(image, {"scores": scores})
+
+
+def Halved(input_shape, classes):
+    half = keras.layers.Lambda(lambda images: images / 2, name="half")
+    flat = keras.Sequential([half, keras.layers.Flatten()])
+    return keras.Sequential([flat, keras.layers.Dense(classes)])
+
+
 def Frozen(input_shape, classes):
     net = Good(input_shape, classes)
     net.trainable = False
@@ -264,6 +276,8 @@ def Penalized(input_shape, classes):
         ("OfColours", [], "takes (None, 32, 32, 3); the images are (None, 32, 32, 1)"),
         ("OfTwo", [], "takes (None, 32, 32, 1) and (None, 32, 32, 1); the images are"),
         ("OfAnySize", [], None),
+        ("Named", [], "the network names its outputs, scores; wanted is one without a name"),
+        ("Halved", [], "half cannot be saved: use keras.ops or a layer of your own"),
         ("Frozen", [], "the network has no weights that learn"),
         ("Compiled", [], None),
         ("Penalized", [], None),

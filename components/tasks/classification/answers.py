@@ -20,6 +20,11 @@ def check(model: keras.Model, classes: int | None) -> None:
     Raises:
       ValueError: it is not.
     """
+    if isinstance(model.output, dict):
+        raise ValueError(
+            f"the network names its outputs, {', '.join(model.output)}; wanted is one without a "
+            "name (or a list, of which the first is the answer and the others help in training)"
+        )
     for output in model.outputs:
         if tuple(output.shape) != (None, classes):
             raise ValueError(
