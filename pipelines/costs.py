@@ -116,13 +116,17 @@ def network_of(recipe: Recipe) -> dict[str, Any]:
 
 
 def _counted(recipe: Recipe) -> Recipe:
-    """The recipe whose network is counted: of one that retrains another's, the other.
-
-    It is the same network but for the classes, which follow the data. No weights are downloaded to
-    count them.
-    """
-    if recipe.model_args.get("weights") == fine_tuning.IMAGENET:
+    """The recipe as it is built to be counted: no weights are downloaded for that."""
+    if fine_tuning.is_of_imagenet(recipe):
         recipe = replace(recipe, model_args={**recipe.model_args, "weights": None})
+    return _based(recipe)
+
+
+def _based(recipe: Recipe) -> Recipe:
+    """Of a recipe that retrains another's network the other, on the same data.
+
+    It is the same network but for the classes, which follow the data.
+    """
     if not recipe.transfer:
         return recipe
     base = recipes.find(recipe.transfer["from"], recipe.size)
@@ -132,11 +136,14 @@ def _counted(recipe: Recipe) -> Recipe:
 def check(recipe: Recipe, is_here: bool = True) -> None:
     """Builds a recipe's network, without values for its weights, and tries its loss. Imports Keras.
 
+    ImageNet weights are downloaded where they are not there yet.
+
     Args:
       recipe: what is to be run.
-      is_here: whether this machine trains it, and has to have the memory.
+      is_here: whether this machine trains it, and has to have the memory and ImageNet weights.
 
     Raises:
+      FileNotFoundError: ImageNet weights that cannot be downloaded; the file is named.
       ValueError: an argument that it does not have or refuses, too small an input, a network that
         could not be served once it is trained, with its `features` for instance, or that cannot be
         trained with this optimizer and this loss.
@@ -164,7 +171,7 @@ def _check_network(recipe: Recipe, is_here: bool) -> None:
     from components.train import checks, graph
 
     task = tasks.find(recipe.task).bound(recipe.task_args)
-    _, classes, model = _network(_counted(recipe), _TRIED)
+    _, classes, model = _network(_based(recipe) if is_here else _counted(recipe), _TRIED)
     if recipe.loss is None and type(model).compute_loss is keras.Model.compute_loss:
         raise ValueError(f"{recipe.model} computes no loss of its own, and the recipe has none")
     if not recipe.transfer:  # The other recipe's run has tried it.

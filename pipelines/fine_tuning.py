@@ -83,6 +83,11 @@ def prepared(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     return dataclasses.replace(recipe, **values)
 
 
+def is_of_imagenet(recipe: Recipe) -> bool:
+    """Whether its network starts from ImageNet weights, which have to be there."""
+    return recipe.model_args.get("weights") == IMAGENET
+
+
 def pictures(side: int) -> dict[str, Any]:
     """The values of a recipe that say what a network for photographs of so many pixels sees."""
     return {

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components import progress, tasks
-from pipelines import process
+from pipelines import fine_tuning, process
 from pipelines.beam import Beam
 from pipelines.history import finished
 from pipelines.paths import Paths, plain
@@ -33,6 +33,7 @@ from pipelines.stages import STAGES, stages
 
 # What ML Metadata says when it has tried for some seconds to write.
 _CONTENTION = "Concurrent writes aborted"
+_WEIGHTS = "ImageNet weights, which are downloaded the first time; then TFX, some ten seconds"
 RESOLVERS = ("PreviousData", "Baseline")
 EVALUATORS = ("Evaluator", "Evaluator-fixed")
 
@@ -66,7 +67,6 @@ def main(request_path: str) -> int:
     try:
         summary = _repeated(run, paths)
         if summary is None:
-            progress.emit({"event": "starting"})
             _run_stages(run, paths)
     except Exception as error:
         with contextlib.suppress(OSError):  # The log's disk may be the full one.
@@ -122,6 +122,8 @@ def _run_stages(run: _Run, paths: Paths) -> None:
         # The workers have to meet before the stages ahead of the Trainer compute anything. Only
         # the chief has a model then.
         last = None if is_chief(strategy("multi_worker")) else "Trainer"
+    starting = {"event": "starting"}
+    progress.emit(starting | ({"text": _WEIGHTS} if fine_tuning.is_of_imagenet(run.recipe) else {}))
     imports.load("keras")
     # Before TFX is loaded, and any image read.
     costs.check(run.recipe)

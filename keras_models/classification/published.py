@@ -64,11 +64,15 @@ def _frame(error: Exception, function: str) -> FrameType | None:
 
 
 def _missing(net: str, download: dict[str, Any], error: Exception) -> str:
-    checksum = download["file_hash"]
-    kind = "SHA-256" if len(checksum) == _SHA256_LENGTH else "MD5"
     return (
         f"The ImageNet weights of keras.applications' {net} are not on this machine and cannot be "
         f"downloaded ({str(error).rpartition(' -- ')[2]}). Put the file {download['origin']}, "
-        f"whose {kind} is {checksum}, "
-        f"there: {download['download_target']}"
+        f"{_checksum(download['file_hash'])}, there: {download['download_target']}"
     )
+
+
+def _checksum(checksum: str | None) -> str:
+    """Some files have none in Keras: those of MobileNet, MobileNetV2 and ResNet50V2 and the like."""
+    if checksum is None:
+        return "of which Keras publishes no checksum"
+    return f"whose {'SHA-256' if len(checksum) == _SHA256_LENGTH else 'MD5'} is {checksum}"

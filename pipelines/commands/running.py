@@ -118,7 +118,7 @@ def run(
         sys.exit(INTERRUPTED)
     summary = process.outcome(this, plain, code, board.rows())
     summary["seconds"] = summary["seconds"] or board.seconds
-    screen.print(screens.end_screen(summary, _next_commands(summary, root), this.log))
+    screen.print(screens.end_screen(summary, _next_commands(summary, root), this.log), crop=False)
     return summary
 
 

@@ -102,7 +102,7 @@ class Board:
             self.stages = {name: self.stages.get(name, Stage(name)) for name in event["stages"]}
             return None
         if event["event"] == "starting":
-            self._before = _STARTING
+            self._before = event.get("text", _STARTING)
         if event["event"] not in ("stage", "progress"):
             return None
         stage = self.stages.setdefault(event["stage"], Stage(event["stage"]))
@@ -178,7 +178,7 @@ class _PlainLines:
         if event["event"] == "stopping":
             self._print(_STOPPING)
         elif event["event"] == "starting":
-            self._print(_STARTING)
+            self._print(event.get("text", _STARTING))
         elif stage is None:
             return
         elif event["event"] == "progress":

@@ -330,7 +330,9 @@ def end_screen(summary: Mapping[str, Any], next_commands: Iterable[str], log: Pa
     if summary.get("error"):
         failed = next((s["stage"] for s in summary["stages"] if s["state"] == "failed"), None)
         where = f" in {failed}" if failed else ""
-        parts += [Text(f"\nFailed{where}: ", "bold red").append(summary["error"], "not bold red")]
+        # Addresses and paths stay whole, so that they can be copied.
+        text = Text(f"\nFailed{where}: ", "bold red", overflow="ignore")
+        parts += [text.append(summary["error"], "not bold red")]
     elif summary.get("blessed") is not None:
         word = Text("\nBlessed", "bold green") if summary["blessed"] else _refused()
         parts += [word.append(f": {'; '.join(summary['why'])}", style="not bold default")]
