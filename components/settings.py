@@ -142,10 +142,9 @@ def _check_key(parents: Sequence[str], key: str, known: Iterable[str]) -> None:
 
 
 def _converted(path: str, value: Any, old: Any) -> Any:
-    """`value` in the type of the value that it replaces; a mapping may also take a number, and an
-    argument nothing."""
-    if value is None and path.partition(".")[0] in _OPEN_MAPPINGS:
-        fits = True  # What the object itself takes is checked by its source.
+    """`value` in the type of the value that it replaces; a mapping may also take a number."""
+    if value is None:
+        fits = True  # Where there may be nothing, the key's bounds say, or the object's own source.
     elif isinstance(old, bool) or isinstance(value, bool):
         fits = isinstance(old, bool) and isinstance(value, bool)
     elif isinstance(old, int):
@@ -160,6 +159,5 @@ def _converted(path: str, value: Any, old: Any) -> Any:
     else:
         fits = True
     if not fits:
-        given = "null" if value is None else repr(value)
-        raise RecipeError(f"{path} takes a value such as {json.dumps(old)}, not {given}")
+        raise RecipeError(f"{path} takes a value such as {json.dumps(old)}, not {value!r}")
     return value

@@ -65,10 +65,12 @@ def prepared(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     Returns:
       Where they give weights to a recipe that has none, it is trained as `training` says; for
       "imagenet" it has the network of the published size, and the pixels that these weights want.
-      Any other as it is.
+      Where they take them away, nothing is frozen or slowed down. Any other as it is.
     """
-    weights = _weights(assignments)
+    weights = _weights(assignments, recipe.model_args.get("weights"))
     task = tasks.find(recipe.task)
+    if weights is None and recipe.model_args.get("weights"):
+        return dataclasses.replace(recipe, freeze={}, backbone_rate=1.0)
     if not weights or recipe.model_args.get("weights") or not task.has_classes:
         return recipe
     values = training()
@@ -104,9 +106,8 @@ def pictures(side: int) -> dict[str, Any]:
     }
 
 
-def _weights(assignments: Iterable[str]) -> Any:
-    """The weights that the last assignment about them gives; None without any."""
-    weights = None
+def _weights(assignments: Iterable[str], weights: Any) -> Any:
+    """The weights that the last assignment about them gives; those before without any."""
     for assignment in assignments:
         path, _, text = assignment.partition("=")
         if path.strip() == "model_args.weights":

@@ -72,7 +72,7 @@ def _missing(net: str, download: dict[str, Any], error: Exception) -> str:
 
 
 def _checksum(checksum: str | None) -> str:
-    """Some files have none in Keras: those of MobileNet, MobileNetV2 and ResNet50V2 and the like."""
+    """Keras has none for MobileNet, MobileNetV2, ResNet50V2 and the like."""
     if checksum is None:
         return "of which Keras publishes no checksum"
     return f"whose {'SHA-256' if len(checksum) == _SHA256_LENGTH else 'MD5'} is {checksum}"

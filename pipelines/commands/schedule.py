@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines import served
+from pipelines import recipes, served
 from pipelines.commands.common import (
     ALLOW_HELP,
     INTERRUPTED,
@@ -79,7 +79,7 @@ _LENGTH = _Length()
 @root_option
 @settings_option
 @click.option("--allow-package", "allow_packages", multiple=True, metavar="NAME", help=ALLOW_HELP)
-@click.option("--name", help="What the schedule is called.  [default: RECIPE]")
+@click.option("--name", help="What the schedule is called.  [default: the recipe's name]")
 @click.option("--data", metavar="DIR", help="As convnets run takes it, such as photos/span-{SPAN}.")
 @click.option("--window", type=int, help="Train on so many spans, the newest and before.")
 @click.option(
@@ -129,7 +129,7 @@ def add(
 
     with _errors():
         made = Definition(
-            name=name or recipe,
+            name=name or recipes.find(recipe).name,
             recipe=recipe,
             data=absolute(data),
             fixed=absolute(fixed),

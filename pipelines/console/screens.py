@@ -31,6 +31,10 @@ _PUBLISHED_WIDTH = 22
 _HOW = "protocol, data"
 _RUN_COLUMNS = ("paper", _HOW, "ours", "difference", "run")
 _NUMBERS = ("paper", "ours", "difference")
+_TRAINED_ALREADY = (
+    "Trained already, for classes of your own: keras:NAME, any network of keras.applications "
+    "(keras:EfficientNetV2B0), or the path of a .keras file"
+)
 # Others are not squeezed below this, so that words stay whole.
 _LEAST_WIDTH = 10
 
@@ -57,7 +61,7 @@ def recipes_screen(recipes: Mapping[str, Mapping[str, Recipe]]) -> Group:
             about = Text(published.summary).append(f"  {', '.join(data)}", style="dim")
             table.add_row(published.name, about)
         parts += [Text(f"\n{paper}", style="dim"), Padding(table, (0, 0, 0, 2))]
-    return Group(*parts)
+    return Group(*parts, Text(f"\n{_TRAINED_ALREADY}"))
 
 
 def _year(paper: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from components.settings import RecipeError, near_matches
-from pipelines import fine_tuning, source_code
+from pipelines import exports, fine_tuning, source_code
+from pipelines.exports import places
 from pipelines.recipe import Recipe
 
 APPLICATION = "keras:"
@@ -33,6 +34,10 @@ _SIDES = {
 _SIDE = 224
 # Where a recipe's own data are not given, the small pictures that any machine can have.
 _DATA = "cifar10"
+# Of what a .keras file may consist; "builtins" are plain functions and values.
+_KNOWN_PACKAGES = ("builtins", "keras", "keras_models")
+# What says how a network sees pixels.
+_SEEN = ("preprocess", "augment", "ingest")
 _PAPER = "keras.applications, the network's own page"
 
 
@@ -71,14 +76,15 @@ def of_application(name: str) -> Recipe:
 def of_file(path: str) -> Recipe:
     """The fine-tuning of the network in a .keras file of the user's own.
 
-    Its pixels are prepared as they were for the run that trained it, where that was one of ours;
-    else they are 0..255.
+    Its pixels are prepared as they were for the run of ours that trained it, where `recipe.json`
+    of that run or the note of `convnets export` lies beside the file; else they are 0..255.
 
     Args:
       path: of the file.
 
     Raises:
-      RecipeError: there is no such file, or no network on pictures of one size in it.
+      RecipeError: there is no such file, no network on pictures of one size in it, or one with
+        layers of another package.
     """
     file = Path(path)
     if not file.is_file():
@@ -88,10 +94,7 @@ def of_file(path: str) -> Recipe:
     height, width, channels = _input_shape(file)
     seen: dict[str, Any] = fine_tuning.pictures(_SIDE)
     seen["preprocess"] |= {"size": [height, width], "resize": None, "channels": channels}
-    trained = file.with_name("recipe.json")
-    if trained.is_file():
-        values = json.loads(trained.read_text(encoding="utf-8"))
-        seen |= {key: values[key] for key in ("preprocess", "augment") if key in values}
+    seen |= _noted(file)
     return _recipe(
         re.sub(r"[^a-z0-9]+", "-", f"tuned-{file.stem}".lower()).strip("-"),
         f"the network in {file.name}, with a classifier for these images",
@@ -115,6 +118,17 @@ def _recipe(name: str, summary: str, paper: str, **values: Any) -> Recipe:
     )
 
 
+def _noted(file: Path) -> dict[str, Any]:
+    """What a run of ours, or its export, has noted beside a file of how the network sees pixels."""
+    for note in (places.facts(exports.find("keras"), file), file.with_name("recipe.json")):
+        if note.is_file():
+            values = json.loads(note.read_text(encoding="utf-8"))
+            seen = {key: values[key] for key in _SEEN if key in values}
+            ingest = seen["preprocess"].pop("ingest", None)  # Where exports have it.
+            return seen | ({} if ingest is None else {"ingest": ingest})
+    return {}
+
+
 def _input_shape(file: Path) -> tuple[int, int, int]:
     """Of the network in a .keras file: height, width and channels. Read without Keras."""
     try:
@@ -122,6 +136,11 @@ def _input_shape(file: Path) -> tuple[int, int, int]:
             config = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise RecipeError(f"{file} is no .keras file") from error
+    if others := sorted(set(_of_other_packages(config))):
+        raise RecipeError(
+            f"{file} holds {', '.join(others)}, whose code it does not have: load it in a function "
+            "of your own that imports that, and name the function as the recipe's model"
+        )
     shapes = list(_shapes(config))
     shape = shapes[0] if shapes else ()
     if len(shape) != 4 or shape[-1] not in (1, 3):
@@ -132,14 +151,27 @@ def _input_shape(file: Path) -> tuple[int, int, int]:
     return height or _SIDE, width or _SIDE, channels
 
 
-def _shapes(config: Any) -> Any:
+def _of_other_packages(config: Any) -> Iterator[str]:
+    """The classes in a network's configuration that neither Keras nor this package brings."""
+    if isinstance(config, Mapping):
+        module = config.get("module")
+        if isinstance(module, str) and module.partition(".")[0] not in _KNOWN_PACKAGES:
+            yield f"{module}:{config.get('class_name')}"
+    for value in _inner(config):
+        yield from _of_other_packages(value)
+
+
+def _shapes(config: Any) -> Iterator[tuple[int | None, ...]]:
     """The shapes of the inputs in a network's configuration, the outermost first."""
     if isinstance(config, Mapping):
         inside = config.get("config")
         if config.get("class_name") == "InputLayer" and isinstance(inside, Mapping):
             yield tuple(inside.get("batch_shape") or inside.get("batch_input_shape") or ())
-        for value in config.values():
-            yield from _shapes(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _shapes(value)
+    for value in _inner(config):
+        yield from _shapes(value)
+
+
+def _inner(config: Any) -> Iterable[Any]:
+    if isinstance(config, Mapping):
+        return config.values()
+    return config if isinstance(config, list) else ()

@@ -74,6 +74,12 @@ def test_a_schedule_is_made_listed_paused_and_removed(convnets, tmp_path):
     assert [entry.name for entry in Store(tmp_path / "root").entries()] == ["lenet"]
 
 
+def test_a_schedule_has_the_name_of_the_recipe_that_is_made(convnets, tmp_path):
+    convnets("keras:MobileNet", "--cron", "@daily", "--no-start")
+    (entry,) = Store(tmp_path / "root").entries()
+    assert (entry.name, entry.definition.recipe) == ("keras-mobilenet", "keras:MobileNet")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
