@@ -64,6 +64,8 @@ def _png(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+# And of tasks with classes.
+OF_CLASSES = {"targets": {"counts": ("parsed", "classes"), "weights": ("targets", "by_class")}}
 # Of each task the truths of four examples, as they are stored. A new task has a line here.
 STORED = {
     "classification": {"label": np.array([0, 1, 1, 2])},
@@ -97,7 +99,8 @@ def figures(task: tasks.Task, found: SimpleNamespace, answers: Mapping[str, np.n
 def test_it_has_the_functions_that_stages_call(task):
     for module, functions in PARTS.items():
         part = task.part(module)
-        for name, parameters in functions.items():
+        more = OF_CLASSES.get(module, {}) if task.has_classes else {}
+        for name, parameters in {**functions, **more}.items():
             given = tuple(inspect.signature(getattr(part, name)).parameters)
             assert len(given) == len(parameters), f"{module}.{name}"
             for wanted, parameter in zip(parameters, given, strict=True):
@@ -118,6 +121,20 @@ def test_a_sample_of_its_targets_is_what_a_training_has(task):
         return
     several = task.part("targets").trained(parsed, {})
     assert (found.dtype, found.shape) == (several.dtype, several.shape)
+
+
+@every_task
+def test_its_classes_are_counted_and_weigh_as_they_are_told_to(task):
+    if not task.has_classes:
+        return
+    targets, names = task.part("targets"), len(NAMES)
+    parsed = tf.io.parse_example(_stored(task), targets.FEATURES)
+    found = targets.counts(parsed, names).numpy()
+    assert found.shape == (names,) and found.dtype == np.int64 and found.sum() >= 4
+    sample = targets.sample(4, (6, 8), names)
+    weights = targets.weights(sample, tf.range(names, dtype=tf.float32)).numpy()
+    assert weights.dtype == np.float32 and weights.shape == sample.shape
+    np.testing.assert_array_equal(weights, sample)
 
 
 def _stored(task):
