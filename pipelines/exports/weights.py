@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from components.answers import Answers
 from components.train.graph import functional, served_parts
 from components.train.network import precision as number_format
 from components.train.objects import build_network
+from components.train.objects import network as find_network
 from pipelines.exports.original import Answering, Original
 
 
@@ -32,9 +34,9 @@ def write(original: Original, path: Path, precision: str) -> None:
 def construction(original: Original) -> dict[str, Any]:
     """How the network is built that takes the weights, as plain data."""
     classes = {"classes": len(original.names)} if original.task.has_classes else {}
-    arguments = original.recipe["model_args"]
     shape = {"input_shape": list(original.shape)}
-    return {"model": original.recipe["model"], "arguments": {**shape, **classes, **arguments}}
+    arguments = {**shape, **classes, **_arguments(original)}
+    return {"model": original.recipe["model"], "arguments": arguments}
 
 
 def reader(original: Original, path: Path) -> Answering:
@@ -55,5 +57,14 @@ def _built(original: Original) -> tuple[keras.Model, keras.Model]:
     recipe = original.recipe
     classes = len(original.names) if original.task.has_classes else None
     with number_format(recipe["mixed_precision"]):
-        network = build_network(recipe["model"], original.shape, classes, recipe["model_args"])
-        return network, functional(network, original.shape)
+        network = build_network(recipe["model"], original.shape, classes, _arguments(original))
+        return network, functional(network, original.shape, original.task)
+
+
+def _arguments(original: Original) -> dict[str, Any]:
+    """The recipe's, without the weights that the training began with: the file replaces them."""
+    recipe = original.recipe
+    start = inspect.signature(find_network(recipe["model"])).parameters.get("weights")
+    is_needed = start is None or start.default is inspect.Parameter.empty
+    given = recipe["model_args"].items()
+    return {key: value for key, value in given if key != "weights" or is_needed}

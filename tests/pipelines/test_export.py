@@ -149,7 +149,10 @@ def write_run(root: Path, recipe: dict, splits: dict, names: list[str], epochs: 
     served.save(str(version))
     (folder / "model_run").mkdir()
     model_run.write(network, folder / "model_run" / "model.keras")
-    (folder / "model_run" / "recipe.json").write_text(json.dumps(recipe))
+    # As of a fine-tuning, whose first weights nobody has any more.
+    arguments = {**recipe["model_args"], "weights": "gone.keras"}
+    trained = json.dumps({**recipe, "model_args": arguments})
+    (folder / "model_run" / "recipe.json").write_text(trained)
     (root / "runs").mkdir(exist_ok=True)
     summary = {
         "run_id": f"{recipe['name']}-1",
