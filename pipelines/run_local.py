@@ -115,6 +115,8 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     from components import imports
     from pipelines import costs
 
+    starting = {"event": "starting"}
+    progress.emit(starting | ({"text": _WEIGHTS} if fine_tuning.is_of_imagenet(run.recipe) else {}))
     last = None
     if run.recipe.strategy == "multi_worker":
         from components.train.strategy import is_chief, strategy
@@ -122,8 +124,6 @@ def _run_stages(run: _Run, paths: Paths) -> None:
         # The workers have to meet before the stages ahead of the Trainer compute anything. Only
         # the chief has a model then.
         last = None if is_chief(strategy("multi_worker")) else "Trainer"
-    starting = {"event": "starting"}
-    progress.emit(starting | ({"text": _WEIGHTS} if fine_tuning.is_of_imagenet(run.recipe) else {}))
     imports.load("keras")
     # Before TFX is loaded, and any image read.
     costs.check(run.recipe)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras.src.utils import file_utils
 
-from keras_models.classification import KerasApplication
+from keras_models.classification import KerasApplication, applications
 
 SIDE = 32
 
@@ -43,6 +43,16 @@ def test_pixels_are_prepared_inside(application, pixels, monkeypatch, tmp_path):
         )
         tapped = keras.Model(tuned.input, tuned.get_layer("pool").output)
         np.testing.assert_allclose(tapped(pixels), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_pixels_of_every_net_are_those_of_its_own_function(pixels):
+    known = applications._applications()
+    assert len(known) > 30
+    for name, build in known.items():
+        image = keras.Input((SIDE, SIDE, 3))
+        found = keras.Model(image, applications._prepared(build, image))(pixels)
+        expected = sys.modules[build.__module__].preprocess_input(pixels.copy())
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 def test_wrong_arguments_are_refused_and_told():

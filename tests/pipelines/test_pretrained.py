@@ -13,6 +13,7 @@ from keras.src.applications import imagenet_utils
 from keras.src.utils import file_utils
 from rich.console import Console
 
+from keras_models.classification import applications
 from pipelines import cli, costs, fine_tuning, recipes
 from pipelines.commands.common import recipe_of
 from pipelines.console import screens
@@ -126,6 +127,7 @@ def test_the_networks_of_keras_applications_are_recipes():
     made = recipes.find("keras:EfficientNetV2B1")
     assert (made.name, made.preprocess["size"]) == ("keras-efficientnetv2b1", [240, 240])
     assert Recipe.from_json(made.to_json()) == made
+    assert recipes._pretrained.applications() == [*applications._applications()]
     names = [f"keras:{name}" for name in recipes._pretrained.applications()]
     assert len(names) > 30 and all(recipes.find(name).model_args["weights"] for name in names)
     with pytest.raises(RecipeError, match="did you mean keras:MobileNet "):

@@ -70,6 +70,8 @@ def test_says_that_tfx_starts_until_a_stage_does(board, clock):
     board.take({"event": "starting"})
     assert "starting TFX" in drawn(board)[0]
     assert "12 s" in drawn(board)[0]
+    board.take({"event": "starting", "text": "ImageNet weights"})
+    assert "ImageNet weights" in drawn(board)[0]
     board.take(stage("ImageExampleGen", "running"))
     assert not any("starting" in line for line in drawn(board))
 
