@@ -97,9 +97,12 @@ def with_weights(
     checked_file(weights)
     try:
         model.load_weights(weights)
-    except ValueError:
+    except ValueError as error:
         if not str(weights).endswith(".keras"):
-            raise
+            raise ValueError(
+                f"{weights} does not fit {model.name}; with other classes than the file's, a "
+                f".keras file is needed. Keras says: {error}"
+            ) from error
         copy_features(keras.models.load_model(weights, compile=False), model)
     return model
 

@@ -99,7 +99,7 @@ def test_another_classifier_is_left_out_of_a_trained_net(tmp_path):
                 ):
                     np.testing.assert_array_equal(ours, theirs)
     assert tuned.get_layer("logits").kernel.shape == (64, 7)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="does not fit cifar_resnet8; with other classes"):
         SMALL(classes=7, weights=tmp_path / "net.weights.h5")
     with pytest.raises(ValueError, match="cifar_resnet8 is not the net of cifar_resnet14: res2b"):
         CifarResNet(14, (8, 8, 3), classes=7, weights=tmp_path / "net.keras")
