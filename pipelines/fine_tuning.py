@@ -27,7 +27,7 @@ def training() -> dict[str, Any]:
     """The values of a recipe that say how a trained network learns other classes.
 
     First the new head alone, then the whole network with a tenth of the rate in the backbone; Adam
-    with a warm-up and a cosine to zero. A batch of 32 and 20 epochs at most suit some hundred
+    with a warm-up and a cosine to zero. A batch of 16 and 20 epochs at most suit some hundred
     pictures as well as many thousands, for which fewer epochs are better.
     """
     return {
@@ -42,7 +42,7 @@ def training() -> dict[str, Any]:
             },
         },
         "weight_decay": 0.0,
-        "batch_size": 32,
+        "batch_size": 16,
         "epochs": 20,
         "steps_per_execution": 1,
         "validation_split": 0.1,

@@ -81,7 +81,7 @@ def test_weights_of_ones_own_leave_the_network_and_its_pixels():
     tuned = plain.override(["model_args.weights=net.keras"])
     assert tuned.model_args == {**plain.model_args, "weights": "net.keras"}
     assert (tuned.preprocess, tuned.augment) == (plain.preprocess, plain.augment)
-    assert tuned.batch_size == 32
+    assert tuned.batch_size == 16
     # Of a task without classes, whose pixels and rates are its own, the weights alone.
     depth = recipes.find("eigen-depth")
     assert depth.override(["model_args.weights=net.keras"]).epochs == depth.epochs
