@@ -10,17 +10,16 @@ from collections.abc import Sequence
 
 import click
 
-from pipelines import recipes, served
+from pipelines import recipe_text, recipes, served
 from pipelines.commands import claims, data, export, history, kubeflow, running, schedule, serving
 from pipelines.commands.common import (
     console,
     packages_option,
     recipe_of,
-    settings_option,
-    size_option,
     status,
     user_errors,
 )
+from pipelines.commands.recipe_options import recipe_options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,24 +33,33 @@ def list_recipes() -> None:
     """The recipes."""
     from pipelines.console import screens
 
-    console().print(screens.recipes_screen(recipes.all_recipes()))
+    found = recipes.everything()
+    console().print(screens.recipes_screen(found.recipes))
+    for line in found.broken:
+        click.echo(f"Note: {line}", err=True)
 
 
 @click.command("show")
 @click.argument("recipe")
-@size_option
-@settings_option
+@recipe_options
 @packages_option
+@click.option("--toml", "form", flag_value="toml", help="As a file to change: convnets run FILE.")
+@click.option("--json", "form", flag_value="json", help="The same in JSON.")
 @click.option(
     "--layers",
     is_flag=True,
     help="The network's costs layer by layer, and its paper's counts part by part.",
 )
-def show_recipe(recipe: str, size: str, settings: Sequence[str], layers: bool) -> None:
+def show_recipe(
+    recipe: str, size: str | None, settings: Sequence[str], form: str | None, layers: bool
+) -> None:
     """A recipe, the published figures that its result is set beside, and what its network costs."""
     from pipelines.console import screens
 
     chosen = recipe_of(recipe, size, settings)
+    if form is not None:
+        click.echo(recipe_text.FORMS[form](chosen), nl=False)
+        return
     screen = console()
     screen.print(screens.recipe_screen(chosen))
     served.quiet_libraries()

@@ -41,7 +41,7 @@ def judge_models(
       models: each a SavedModel, or a folder of versions, of which the newest is taken. Several are
         an ensemble: the mean of their probabilities is judged, also beside the paper's ensembles
         of as many.
-      name: of the recipe, which gives the protocol and the published figures.
+      name: of the recipe, or its file, which gives the protocol and the published figures.
       root: where runs of the recipe have left their examples.
       settings: changes of the recipe, such as `protocol=multi-scale`.
 
@@ -53,6 +53,7 @@ def judge_models(
       RecipeError: settings that the recipe does not take.
     """
     folders = [plain(str(_saved_model(model).absolute())) for model in models]
+    file, name = name, recipes.find(name).name
     last = next(
         (
             each
@@ -66,7 +67,7 @@ def judge_models(
 
     from components.judge import executor
 
-    recipe = recipes.find(name, last["size"]).override(settings)
+    recipe = recipes.find(file, last["size"]).override(settings)
     # The images decide what is comparable: they may be the user's own.
     facts = {**judged(recipe), "dataset": last["dataset"]}
     figures = dict.fromkeys([*recipe.benchmarks, *_of_ensembles(recipe, len(models))])

@@ -6,6 +6,8 @@ learns MNIST with (docs/optimizers.md). All other optimizers of Keras have a nam
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +16,8 @@ from components.settings import RecipeError, near
 from pipelines import source_code
 
 _OF_KERAS = "keras.optimizers"
+# The arguments of Keras' schedules that are rates; others are shares of these, or steps.
+_RATES = ("initial_learning_rate", "warmup_target", "end_learning_rate", "values")
 OPTIMIZERS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "sgd": {"class": "keras.optimizers:SGD", "learning_rate": 0.01},
@@ -111,3 +115,39 @@ def named(name: str) -> dict[str, Any]:
             'is given whole, as {"class": "MODULE:NAME", ...}'
         )
     return dict(optimizers[name.lower()])
+
+
+def rate_setting(optimizer: Mapping[str, Any], rate: float) -> str:
+    """The assignment that gives an optimizer a rate, as `Recipe.override` takes it.
+
+    Args:
+      optimizer: the recipe's.
+      rate: above 0; of a schedule the highest, with all others in proportion.
+
+    Raises:
+      RecipeError: the rate, or the schedule, is none that can be set so.
+    """
+    if not (math.isfinite(rate) and rate > 0):
+        raise RecipeError(f"a learning rate is a number above 0, not {rate:g}")
+    schedule = optimizer.get("learning_rate")
+    schedule = _scaled(schedule, rate) if isinstance(schedule, Mapping) else rate
+    return f"optimizer.learning_rate={json.dumps(schedule)}"
+
+
+def _scaled(schedule: Mapping[str, Any], rate: float) -> dict[str, Any]:
+    rates = {key: schedule[key] for key in _RATES if schedule.get(key) is not None}
+    flat = [each for v in rates.values() for each in (v if isinstance(v, list | tuple) else [v])]
+    if not flat or not all(isinstance(each, int | float) for each in flat) or max(flat) <= 0:
+        raise RecipeError(
+            f"the rates of {schedule.get('class')} are not known here: set its arguments, "
+            "optimizer.learning_rate.KEY=VALUE"
+        )
+    factor = rate / max(flat)
+
+    def times(value: Any) -> Any:
+        # Rounded, so that 0.3 is not 0.30000000000000004.
+        if isinstance(value, list | tuple):
+            return [times(each) for each in value]
+        return float(f"{value * factor:.9g}")
+
+    return {**schedule, **{key: times(value) for key, value in rates.items()}}

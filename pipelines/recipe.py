@@ -241,10 +241,15 @@ class Recipe:
         values = renamed(json.loads(text))
         for key in values:
             check_choice("key", key, _KEYS)
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise RecipeError(f"not a whole recipe: {error}") from error
+        fields = dataclasses.fields(cls)
+        needed = {
+            each.name
+            for each in fields
+            if each.default is each.default_factory is dataclasses.MISSING
+        }
+        if missing := [each.name for each in fields if each.name in needed - {*values}]:
+            raise RecipeError(f"not a whole recipe: it has no {' and no '.join(missing)}")
+        return cls(**values)
 
     def on_data(self, dataset: str) -> Recipe:
         """The recipe on other images than the paper's.

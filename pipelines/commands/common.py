@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from components import trusted
-from pipelines import recipes
+from pipelines import recipe_files, recipes, served
 from pipelines.beam import Beam
 from pipelines.kubeflow import KubeflowMissing
 from pipelines.recipe import SIZES, Recipe, RecipeError
@@ -30,10 +30,9 @@ root_option = click.option(
 )
 size_option = click.option(
     "--size",
-    default="small",
-    show_default=True,
     metavar="|".join(SIZES),
-    help="paper: exactly the published set-up; small: minutes on two cores.",
+    help="paper: exactly the published set-up; small: minutes on two cores.  "
+    "[default: small, or the only one]",
 )
 settings_option = click.option(
     "--set",
@@ -98,10 +97,15 @@ def user_errors() -> Iterator[None]:
 
 
 def recipe_of(
-    name: str, size: str, settings: Sequence[str] = (), data: str | None = None
+    name: str, size: str | None, settings: Sequence[str] = (), data: str | None = None
 ) -> Recipe:
+    """The recipe of a name, or in a file; what naming it allows holds until the command ends."""
+    if recipe_files.is_file(name):
+        served.quiet_libraries()  # Python code of the user's own may import them.
     try:
-        recipe = recipes.find(name, size)
+        found = recipes.found(name, size)
+        click.get_current_context().with_resource(found.allowed())
+        recipe = found.recipe
         if data is not None:
             recipe = recipe.on_data(data)
         return recipe.override(settings)

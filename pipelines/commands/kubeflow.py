@@ -15,16 +15,15 @@ from pipelines.commands.common import (
     packages_option,
     recipe_of,
     settings_option,
-    size_option,
     status,
     user_errors,
 )
+from pipelines.commands.recipe_options import recipe_options
 
 
 @click.command("compile")
 @click.argument("recipe")
-@size_option
-@settings_option
+@recipe_options
 @packages_option
 @click.option(
     "--output",
@@ -66,7 +65,7 @@ from pipelines.commands.common import (
 @beam_options
 def compile_recipe(
     recipe: str,
-    size: str,
+    size: str | None,
     settings: Sequence[str],
     output: Path,
     data: str | None,

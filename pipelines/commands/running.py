@@ -23,10 +23,10 @@ from pipelines.commands.common import (
     recipe_of,
     root_option,
     settings_option,
-    size_option,
     status,
     user_errors,
 )
+from pipelines.commands.recipe_options import recipe_options
 from pipelines.history import bases
 from pipelines.recipe import Recipe, RecipeError
 
@@ -38,9 +38,8 @@ _ON_THIS_MACHINE = Beam()
 
 @click.command("run")
 @click.argument("recipe")
-@size_option
+@recipe_options
 @root_option
-@settings_option
 @packages_option
 @click.option(
     "--data",
@@ -48,27 +47,26 @@ _ON_THIS_MACHINE = Beam()
     help="Your own images, in a folder or spans (photos/span-{SPAN}), or tfds:NAME.",
 )
 @click.option("--window", type=int, help="Train on so many spans of --data, the newest and before.")
-@click.option("--seed", type=int, help="Seed of the weights, the order and the distortions.")
 @beam_options
 @click.option("--verbose", is_flag=True, help="Show the libraries' logs.")
 def run_recipe(
     recipe: str,
-    size: str,
+    size: str | None,
     root: Path,
     settings: Sequence[str],
     data: str | None,
     window: int | None,
-    seed: int | None,
     beam_runner: str,
     beam_arguments: Sequence[str],
     verbose: bool,
 ) -> None:
     """Trains a recipe, judges it beside the paper and pushes it to be served.
 
+    RECIPE is a name (convnets list), keras:NAME, or a file: .toml, .json or .py of a recipe of
+    yours, .keras of a network of yours.
+
     What has been done already comes from the cache; an interrupted run is continued.
     """
-    if seed is not None:
-        settings = (*settings, f"seed={seed}")
     if window is not None:
         settings = (*settings, f"window={window}")
     beam = beam_of(beam_runner, beam_arguments)
@@ -142,11 +140,11 @@ def judge(recipe: str | None, root: Path, models: Sequence[Path], settings: Sequ
     from pipelines.console import screens
     from pipelines.history import runs
 
-    known = recipe_of(recipe, "small") if recipe else None
+    known = recipe_of(recipe, None) if recipe else None
     if settings and not models:
         raise click.UsageError("--set is for --model: a run is judged as it was run")
     if not models:
-        latest = {each["recipe"]: each for each in runs.judgements(root, recipe)}
+        latest = {each["recipe"]: each for each in runs.judgements(root, known and known.name)}
     elif known is None:
         raise click.UsageError("--model needs the RECIPE on whose images it is judged")
     else:
@@ -154,7 +152,7 @@ def judge(recipe: str | None, root: Path, models: Sequence[Path], settings: Sequ
 
         served.quiet_libraries()
         with user_errors(), status(console(), "loading TensorFlow and judging"):
-            judgement = judging.judge_models(models, known.name, root.absolute(), settings)
+            judgement = judging.judge_models(models, recipe, root.absolute(), settings)
         latest = {known.name: judgement}
     if not latest:
         raise click.ClickException(_nothing_run(recipe, root))

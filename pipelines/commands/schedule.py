@@ -20,10 +20,9 @@ from pipelines.commands.common import (
     INTERRUPTED,
     console,
     root_option,
-    settings_option,
-    size_option,
     user_errors,
 )
+from pipelines.commands.recipe_options import recipe_options
 from pipelines.webhook import masked
 
 if TYPE_CHECKING:
@@ -75,9 +74,8 @@ _LENGTH = _Length()
 
 @schedule.command("add")
 @click.argument("recipe")
-@size_option
+@recipe_options
 @root_option
-@settings_option
 @click.option("--allow-package", "allow_packages", multiple=True, metavar="NAME", help=ALLOW_HELP)
 @click.option("--name", help="What the schedule is called.  [default: the recipe's name]")
 @click.option("--data", metavar="DIR", help="As convnets run takes it, such as photos/span-{SPAN}.")
@@ -124,13 +122,13 @@ def add(
 ) -> None:
     """Keeps a schedule, in the place of one of the same name, and works on all of the root's."""
     from pipelines.scheduling import calendar
-    from pipelines.scheduling.definition import Definition, absolute
+    from pipelines.scheduling.definition import Definition, absolute, absolute_file
     from pipelines.scheduling.scheduler import Scheduler
 
     with _errors():
         made = Definition(
-            name=name or recipes.find(recipe).name,
-            recipe=recipe,
+            name=name or _name_of(recipe, values["size"], values["allow_packages"]),
+            recipe=absolute_file(recipe),
             data=absolute(data),
             fixed=absolute(fixed),
             cron=cron if cron is None else calendar.cron(cron),
@@ -147,6 +145,13 @@ def add(
         sys.exit(_once(scheduler, made.name))
     if not no_start:
         _serve(scheduler)
+
+
+def _name_of(recipe: str, size: str | None, packages: Sequence[str]) -> str:
+    from components import trusted
+
+    with trusted.allowing(packages):
+        return recipes.find(recipe, size).name
 
 
 def _check_data(made: Any) -> None:

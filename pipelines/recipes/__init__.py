@@ -9,8 +9,10 @@ from typing import Any
 
 from components.judge.results import data_name
 from components.settings import near_matches
-from pipelines import tuning
+from pipelines import installed_recipes, recipe_files, tuning
+from pipelines.installed_recipes import Installed
 from pipelines.recipe import Recipe, RecipeError
+from pipelines.recipe_files import Found
 from pipelines.recipes import _pretrained
 
 _DEFAULT = "the default"
@@ -21,7 +23,7 @@ _SIZES = ("size", "resize", "channels")
 
 
 def all_recipes() -> dict[str, dict[str, Recipe]]:
-    """Every recipe by name, then by size."""
+    """Every recipe of this package by name, then by size."""
     recipes: dict[str, dict[str, Recipe]] = {}
     for module in pkgutil.iter_modules(__path__):
         if module.name.startswith("_"):
@@ -31,26 +33,49 @@ def all_recipes() -> dict[str, dict[str, Recipe]]:
     return dict(sorted(recipes.items()))
 
 
-def find(name: str, size: str = "small") -> Recipe:
+def everything() -> Installed:
+    """All recipes, those of installed packages among them, and what is wrong with the latter."""
+    own = all_recipes()
+    found = installed_recipes.read(own)
+    return Installed(dict(sorted({**own, **found.recipes}.items())), found.broken)
+
+
+def find(name: str, size: str | None = None) -> Recipe:
     """The recipe called `name` in the given size.
 
     Args:
-      name: of a recipe; `keras:NAME` for a network of keras.applications, or the path of a .keras
+      name: of a recipe, this package's or an installed one's; a file of the user's own, see
+        `recipe_files`; `keras:NAME` for a network of keras.applications, or the path of a .keras
         file, of which a recipe of fine-tuning is made. These have the small size alone.
-      size: one of `pipelines.recipe.SIZES`.
+      size: one of `pipelines.recipe.SIZES`; None for the small one or, without one, the only one.
 
     Raises:
       RecipeError: no such recipe or size; the near matches are named.
     """
-    made = _made(name)
-    recipes = {name: {made.size: made}} if made else all_recipes()
+    return found(name, size).recipe
+
+
+def found(name: str, size: str | None = None) -> Found:
+    """What `find` gives, and whose code it may run because the user has named it.
+
+    Raises:
+      RecipeError: as `find`.
+    """
+    if recipe_files.is_file(name):
+        return recipe_files.find(name, size)
+    if made := _made(name):
+        return Found(recipe_files.of_size({made.size: made}, size))
     if name.startswith(_CLAIM):
         raise RecipeError(f"{name!r} is no recipe but a claim: convnets claims {name}")
-    if name not in recipes:
-        raise RecipeError(f"unknown recipe {name!r}: {near_matches(name, recipes)}")
-    if size not in recipes[name]:
-        raise RecipeError(f"unknown size {size!r}: {near_matches(size, recipes[name])}")
-    return recipes[name][size]
+    known = all_recipes()
+    if name in known:
+        return Found(recipe_files.of_size(known[name], size))
+    others = installed_recipes.read(known)
+    if name in others.recipes:
+        recipe = recipe_files.of_size(others.recipes[name], size)
+        return Found(recipe, recipe_files.packages(recipe))
+    lines = [f"unknown recipe {name!r}: {near_matches(name, {**known, **others.recipes})}"]
+    raise RecipeError("\n".join([*lines, *others.broken]))
 
 
 def _made(name: str) -> Recipe | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import trusted
 from pipelines import process
 from pipelines.history import bases
-from pipelines.recipe import RecipeError
+from pipelines.recipe import Recipe, RecipeError
 from pipelines.scheduling.definition import Definition
 
 
@@ -58,10 +58,21 @@ def attempt(
       RootBusy: another run is using the root.
       KeyboardInterrupt: after the child has been stopped.
     """
-    try:
-        recipe = bases.on_base(definition.build(), root)
-    except RecipeError as error:
-        return Outcome("failed", str(error), again=False)
+    with contextlib.ExitStack() as scope:
+        try:
+            recipe = bases.on_base(scope.enter_context(definition.built()), root)
+        except RecipeError as error:
+            return Outcome("failed", str(error), again=False)
+        return _run(recipe, definition.timeout, root, command, on_event)
+
+
+def _run(
+    recipe: Recipe,
+    timeout: float | None,
+    root: Path,
+    command: Sequence[str],
+    on_event: Callable[[Mapping[str, Any]], None],
+) -> Outcome:
     plain = json.loads(recipe.to_json())
     run = process.new_run(recipe.name, root)
     stages: dict[str, dict[str, Any]] = {}
@@ -72,8 +83,7 @@ def attempt(
         on_event(event)
 
     try:
-        with trusted.allowing(definition.allow_packages):
-            code = process.execute(run, plain, command, heard, timeout=definition.timeout)
+        code = process.execute(run, plain, command, heard, timeout=timeout)
     except process.RunTimedOut as error:
         return Outcome("timed out", str(error), run.run_id)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from components import trusted
 from components.ingest import sources, spans
-from pipelines import recipes
+from pipelines import recipe_files, recipes
 from pipelines.recipe import Recipe, RecipeError
 from pipelines.scheduling import calendar
 from pipelines.scheduling.calendar import ScheduleError, duration
@@ -32,7 +33,8 @@ class Definition:
 
     Attributes:
       name: what it is called.
-      recipe, size, settings: the recipe, and what is changed in it.
+      recipe, size, settings: the recipe's name or file, which is read anew for each run, and what
+        is changed in it; `size` as of `recipes.find`.
       allow_packages: whose objects the recipe may name, see `components.trusted`.
       data: as `convnets run --data` takes them; the recipe's own where it is None.
       window: how many spans are trained on.
@@ -53,7 +55,7 @@ class Definition:
 
     name: str
     recipe: str
-    size: str = "small"
+    size: str | None = None
     settings: tuple[str, ...] = ()
     allow_packages: tuple[str, ...] = ()
     data: str | None = None
@@ -123,14 +125,26 @@ class Definition:
         Raises:
           RecipeError: an unknown recipe, or settings that it does not take.
         """
-        recipe = recipes.find(self.recipe, self.size)
-        if self.data is not None:
-            recipe = recipe.on_data(self.data)
-        passes = _DRIFT_PASSES if self.drift is not None else ()
-        window = [f"window={self.window}"] if self.window is not None else []
-        fixed = [f"fixed={json.dumps(self.fixed)}"] if self.fixed is not None else []
+        with self.built() as recipe:
+            return recipe
+
+    @contextlib.contextmanager
+    def built(self) -> Iterator[Recipe]:
+        """What `build` gives; inside, and in processes started there, what it names may be run.
+
+        Raises:
+          RecipeError: as `build`.
+        """
         with trusted.allowing(self.allow_packages):
-            return recipe.override([*passes, *window, *fixed, *self.settings])
+            found = recipes.found(self.recipe, self.size)
+            recipe = found.recipe
+            if self.data is not None:
+                recipe = recipe.on_data(self.data)
+            passes = _DRIFT_PASSES if self.drift is not None else ()
+            window = [f"window={self.window}"] if self.window is not None else []
+            fixed = [f"fixed={json.dumps(self.fixed)}"] if self.fixed is not None else []
+            with found.allowed():
+                yield recipe.override([*passes, *window, *fixed, *self.settings])
 
     def to_json(self) -> str:
         """As JSON, without what is as usual."""
@@ -148,7 +162,7 @@ class Definition:
         yield self.recipe
         if self.name != self.recipe:
             yield f"--name={self.name}"
-        if self.size != "small":
+        if self.size is not None:
             yield f"--size={self.size}"
         yield from (f"--set={setting}" for setting in self.settings)
         yield from (f"--allow-package={name}" for name in self.allow_packages)
@@ -197,6 +211,12 @@ def _is_address(text: str) -> bool:
         return False
 
 
+def absolute_file(recipe: str) -> str:
+    """The path of a recipe's file so that it holds in every folder; a name as it is."""
+    is_file = recipe_files.is_file(recipe) or recipe.endswith(".keras")
+    return os.path.abspath(Path(recipe).expanduser()) if is_file else recipe
+
+
 def absolute(data: str | None) -> str | None:
     """A path so that it holds in every folder; names and URIs as they are."""
     if data is None or "://" in data or sources.is_name(data):
@@ -204,4 +224,4 @@ def absolute(data: str | None) -> str | None:
     return os.path.abspath(Path(data).expanduser()).rstrip("/")
 
 
-__all__ = ["ALERTS", "Definition", "RecipeError", "ScheduleError", "absolute"]
+__all__ = ["ALERTS", "Definition", "RecipeError", "ScheduleError", "absolute", "absolute_file"]

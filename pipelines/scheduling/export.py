@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from components import trusted
 from components.ingest import spans
 from pipelines.scheduling.definition import Definition, ScheduleError
 
@@ -197,8 +196,8 @@ def recurring_run(definition: Definition, image: str, bucket: str | None) -> dic
         )
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "pipeline.json")
-        with trusted.allowing(definition.allow_packages):
-            compiling.compile_recipe(definition.build(), path, bucket, image)
+        with definition.built() as recipe:
+            compiling.compile_recipe(recipe, path, bucket, image)
         specification = json.loads(Path(path).read_text(encoding="utf-8"))
     specification = specification.get("pipelineSpec", specification)
     parameters = {"webhook": definition.webhook} if definition.webhook else {}

@@ -392,7 +392,7 @@ def test_parts_of_an_old_key_are_set_and_checked():
 def test_json_without_a_key_is_refused():
     values = json.loads(LENET.to_json())
     del values["model"]
-    with pytest.raises(RecipeError, match="'model'"):
+    with pytest.raises(RecipeError, match="it has no model"):
         Recipe.from_json(json.dumps(values))
 
 
