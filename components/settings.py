@@ -65,6 +65,8 @@ def near_matches(word: str, known: Iterable[str]) -> str:
     More than a screen holds are counted instead.
     """
     known = sorted(known)
+    if not known:
+        return "there are none"
     close = near(word, known)
     if close:
         return f"did you mean {' or '.join(close)}?"

@@ -66,7 +66,11 @@ def show_recipe(
     with user_errors(), status(screen, "counting") as say:
         from pipelines import cost_cache, costs
 
-        cost = cost_cache.count(chosen, lambda: say("loading Keras and counting"))
+        try:
+            cost = cost_cache.count(chosen, lambda: say("loading Keras and counting"))
+        except costs.Uncounted as error:
+            screen.print(f"What the network costs is not known: {error}", soft_wrap=True)
+            return
     if layers:
         screen.print(screens.layers_table(cost), screens.parts_screen(costs.parts(chosen, cost)))
     screen.print(screens.cost_screen(cost, costs.published(chosen, cost)))

@@ -44,6 +44,10 @@ _PARTS = {
 }
 
 
+# Others are the user's own.
+_KNOWN_NETWORKS = ("keras.", "keras_models.")
+
+
 @dataclass(frozen=True)
 class NetworkCost:
     """The costs of a recipe's network, for one picture.
@@ -79,11 +83,16 @@ class PublishedCount:
     other: str
 
 
+class Uncounted(ValueError):
+    """A network has a layer whose costs are not known: one of the user's own, for instance."""
+
+
 def count(recipe: Recipe) -> NetworkCost:
     """Builds the recipe's network and counts. Imports Keras.
 
     Raises:
-      ValueError: the network cannot be built as the recipe says, or not be counted.
+      ValueError: the network cannot be built as the recipe says.
+      Uncounted: it cannot be counted.
     """
     input_shape, classes, model = _network(_counted(recipe))
     import keras
@@ -91,7 +100,10 @@ def count(recipe: Recipe) -> NetworkCost:
     layer_costs = objects.load("keras_models.analysis:layer_costs")
     total_cost = objects.load("keras_models.analysis:total_cost")
     served = model if len(model.outputs) == 1 else keras.Model(model.inputs, model.outputs[0])
-    layers = layer_costs(served)
+    try:
+        layers = layer_costs(served)
+    except ValueError as error:
+        raise Uncounted(str(error)) from error
     total = total_cost(layers)
     return NetworkCost(
         input_shape=input_shape,
@@ -136,7 +148,8 @@ def _based(recipe: Recipe) -> Recipe:
 def check(recipe: Recipe, is_here: bool = True) -> None:
     """Builds a recipe's network, without values for its weights, and tries its loss. Imports Keras.
 
-    ImageNet weights are downloaded where they are not there yet.
+    ImageNet weights are downloaded where they are not there yet. A network of the user's own is also
+    called, and exported.
 
     Args:
       recipe: what is to be run.
@@ -150,7 +163,7 @@ def check(recipe: Recipe, is_here: bool = True) -> None:
     """
     import keras
 
-    from components.train import checks
+    from components.train import checks, first_call
 
     checks.check_optimizer(recipe.for_stage("train"))
     try:
@@ -163,6 +176,14 @@ def check(recipe: Recipe, is_here: bool = True) -> None:
         _check_network(recipe, is_here)
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
+    if is_here and not recipe.transfer and not recipe.model.startswith(_KNOWN_NETWORKS):
+        task = tasks.find(recipe.task).bound(recipe.task_args)
+        _, classes, model = _network(recipe, _TRIED)
+        try:
+            first_call.check(model, task, classes, recipe.preprocess["size"])
+        except ValueError as error:
+            raise ValueError(f"{recipe.model}: {error}") from error
+        keras.utils.clear_session()
 
 
 def _check_network(recipe: Recipe, is_here: bool) -> None:
@@ -205,12 +226,12 @@ def _network(
         classes = _CLASSES.get(_data(recipe)) or unknown or _default(parameters)
     input_shape = (*recipe.preprocess["size"], recipe.preprocess["channels"])
     model = objects.build_network(recipe.model, input_shape, classes, recipe.model_args)
-    from components.train.graph import functional
+    from components.train.graph import first_line, functional
 
     try:
         return input_shape, classes, functional(model, input_shape, task)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{recipe.model}: {error}") from error
+    except Exception as error:  # of whatever kind: it may be the user's own code
+        raise ValueError(f"{recipe.model}: {first_line(error)}") from error
 
 
 def _default(parameters: Mapping[str, inspect.Parameter]) -> int:

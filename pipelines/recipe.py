@@ -275,7 +275,8 @@ class Recipe:
         assignments = [*assignments]
         values = dataclasses.asdict(fine_tuning.prepared(self, assignments))
         if any(map(_OTHERS_NETWORK.match, assignments)):
-            values["features"] = ()  # The layers that are named are the recipe's own network's.
+            # The layers, and the arguments, are the recipe's own network's.
+            values |= {"features": (), "model_args": {}}
         for assignment in assignments:
             path, separator, text = assignment.partition("=")
             if not separator:

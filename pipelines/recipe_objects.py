@@ -14,7 +14,7 @@ from typing import Any
 from components import bounds, trusted
 from components.bounds import Bound
 from components.settings import RecipeError, check_choice, near_matches
-from components.train.objects import ARGUMENTS, KINDS, OF_THE_RUN
+from components.train.objects import ARGUMENTS, INPUT_SHAPE, KINDS, OF_THE_RUN
 from pipelines import near_objects, source_code
 from pipelines.recipe_bounds import OPTIMIZER
 from pipelines.source_code import Arguments
@@ -57,6 +57,9 @@ def check(
     if of_the_model is not None:
         of_the_run = OF_THE_RUN if has_classes else OF_THE_RUN[:1]
         absent = [name for name in of_the_run if name not in of_the_model.names]
+        if source_code.is_model_class(model):
+            # Models with a `call` of their own find the shape of their input by themselves.
+            absent = [name for name in absent if name != INPUT_SHAPE]
         if absent:
             raise RecipeError(f"model: {model} takes no {' and no '.join(absent)}")
         given = () if is_transfer else of_the_run

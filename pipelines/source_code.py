@@ -23,6 +23,9 @@ from typing import TypeVar
 _HARMLESS = ("keras_export", "tf_export", "register_keras_serializable")
 _CHOICE = "checked_choice"  # keras_models.classification.building: argument, value, allowed ones
 _LIBRARIES = ("keras", "keras_models")
+# keras.Model, whose base classes are the backend's, and what it takes as a layer.
+_MODEL = "keras.src.models.model:Model"
+_OF_MODELS = ("name", "trainable", "dtype", "autocast", "activity_regularizer")
 _Found = TypeVar("_Found")
 _OPTIONAL_PARTS = (ast.If, ast.Try, ast.ExceptHandler, ast.With)
 
@@ -124,6 +127,14 @@ def lineages(path: str) -> list[list[str]]:
         for line in _lineages(meaning) if is_class else [[meaning]]:
             found.append([f"{each.module}:{each.node.name}" for each in line])
     return found
+
+
+def is_model_class(path: str) -> bool:
+    """Whether a class derived from keras.Model is at a path, as far as the source says."""
+    try:
+        return all(_MODEL in line for line in lineages(path))
+    except (Missing, Undecided, RecursionError):
+        return False
 
 
 def _either(found: Sequence[Arguments]) -> Arguments:
@@ -294,6 +305,8 @@ def _lineages(of: _Definition | str) -> list[list[_Definition]]:
     """
     if isinstance(of, str) or not isinstance(of.node, ast.ClassDef):
         raise Undecided
+    if _is_model(of):
+        return [[of]]
     ways = []
     for base in of.node.bases:
         if isinstance(base, ast.Name) and base.id == "object":
@@ -313,11 +326,17 @@ def _initializer(lineage: Sequence[_Definition]) -> Arguments:
     if not lineage:
         return Arguments()
     first, *others = lineage
+    if _is_model(first):
+        return Arguments(_OF_MODELS)
     _check_decorators(first.node)
     for node in first.node.body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
             return _called(_Definition(first.module, node), lambda: _initializer(others), True)
     return _initializer(others)
+
+
+def _is_model(of: _Definition) -> bool:
+    return f"{of.module}:{of.node.name}" == _MODEL
 
 
 def _check_decorators(node: ast.FunctionDef | ast.ClassDef) -> None:

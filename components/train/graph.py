@@ -16,6 +16,14 @@ from keras_models.classification.fully_convolutional import fully_convolutional 
 
 # What TensorFlow adds to its messages: where it was.
 _TENSORFLOWS = re.compile(r"\{\{.*?\}\} | \[Op:\w+\].*")
+# What Keras puts around what a layer has raised, and before what it has found out itself.
+_KERAS_WRAPS = re.compile(
+    r"Exception encountered when calling (?P<layer>.*?)\.\n\n(?P<reason>.*?)"
+    r"(?:\n\nArguments received .*)?",
+    re.DOTALL,
+)
+_KERAS_INFERS = re.compile(r"Could not automatically infer .* Error encountered:\s*", re.DOTALL)
+_STYLE = re.compile(r"\x1b\[\d*m")
 _MOST_SHOWN = 300  # characters of a message
 # Their layers can be saved.
 _LIBRARIES = ("keras", "keras_models")
@@ -180,6 +188,13 @@ def _check_saving(layer: keras.Layer) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Of what an error says, the first line; the name of its class where it says nothing."""
-    lines = _TENSORFLOWS.sub("", str(error)).strip().splitlines() or [type(error).__name__]
+    """Of what an error says, the first line; the name of its class where it says nothing.
+
+    Of an error in a layer, which Keras wraps, what the layer has raised.
+    """
+    text = _STYLE.sub("", _TENSORFLOWS.sub("", str(error))).strip()
+    if wrapped := _KERAS_WRAPS.fullmatch(text):
+        reason = _KERAS_INFERS.sub("", wrapped["reason"])
+        text = f"{wrapped['layer']}: {reason}"
+    lines = text.splitlines() or [type(error).__name__]
     return lines[0] if len(lines[0]) <= _MOST_SHOWN else f"{lines[0][:_MOST_SHOWN]}..."

@@ -37,7 +37,8 @@ ARGUMENTS = MappingProxyType(
     }
 )
 # What a network takes of the run.
-OF_THE_RUN = ("input_shape", "classes")
+INPUT_SHAPE = "input_shape"
+OF_THE_RUN = (INPUT_SHAPE, "classes")
 _MODELS = ("Model", "Functional", "Sequential")
 _OWN = ("components", "keras_models")
 _KNOWN = re.compile(r"\$(?P<name>\w+)(?: \* (?P<factor>[\d.]+))?")
@@ -78,7 +79,7 @@ def build_network(
 
     Args:
       path: of the network.
-      input_shape: height, width and channels.
+      input_shape: height, width and channels; a class that does not take it is not given it.
       classes: how many there are; None where the data have none.
       arguments: of the network, by name.
 
@@ -87,10 +88,12 @@ def build_network(
       ValueError: an unknown path, or arguments that the network does not take.
     """
     function = network(path)
-    named = {} if classes is None else {"classes": classes}
+    of_the_run = {} if classes is None else {"classes": classes}
+    if not isinstance(function, type) or _takes(function, INPUT_SHAPE):
+        of_the_run[INPUT_SHAPE] = tuple(input_shape)
     try:
-        return function(input_shape=tuple(input_shape), **named, **arguments)
-    except (TypeError, ValueError) as error:
+        return function(**of_the_run, **arguments)
+    except Exception as error:  # of whatever kind: it may be the user's own code
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -156,6 +159,12 @@ def _is_network(found: Any) -> bool:
     else:
         says_so = isinstance(returned, type) and issubclass(returned, model)
     return says_so or set(OF_THE_RUN) <= set(signature.parameters)
+
+
+def _takes(found: type, argument: str) -> bool:
+    """Whether a class, or one that it is derived from, names an argument of its initializer."""
+    own = [each.__init__ for each in found.__mro__ if "__init__" in vars(each)]
+    return any(argument in inspect.signature(each).parameters for each in own)
 
 
 def _value(value: Any, kind: str, known: Mapping[str, Any]) -> Any:
