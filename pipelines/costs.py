@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from components import tasks
@@ -13,7 +15,7 @@ from components.judge.results import COUNTS, SCALES
 from components.settings import check_choice
 from components.train import objects
 from pipelines import fine_tuning, recipes
-from pipelines.recipe import Recipe
+from pipelines.recipe import Recipe, renamed
 
 # For counting before any data is there; of other data sets the network's own default is taken, or
 # this where it has none.
@@ -141,8 +143,19 @@ def _based(recipe: Recipe) -> Recipe:
     """
     if not recipe.transfer:
         return recipe
-    base = recipes.find(recipe.transfer["from"], recipe.size)
-    return replace(base, dataset=recipe.dataset)
+    return replace(_base(recipe), dataset=recipe.dataset)
+
+
+def _base(recipe: Recipe) -> Recipe:
+    """The recipe whose network another retrains: what its run has left or, before that is known,
+    what is called so."""
+    folder = recipe.transfer["model_run"]
+    if not folder:
+        return recipes.find(recipe.transfer["from"], recipe.size)
+    # It may be one of the user's own, which no list has.
+    trained = json.loads(Path(folder, "recipe.json").read_text(encoding="utf-8"))
+    names = {each.name for each in fields(Recipe)}
+    return Recipe(**{key: value for key, value in renamed(trained).items() if key in names})
 
 
 def check(recipe: Recipe, is_here: bool = True) -> None:

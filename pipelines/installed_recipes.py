@@ -60,4 +60,4 @@ def read(taken: Collection[str] = ()) -> Installed:
 
 def _of(point: importlib.metadata.EntryPoint) -> list[Recipe]:
     with trusted.own_code():
-        return [each.override(()) for each in recipe_files.recipes_of(point.load())]
+        return [recipe_files.checked(each) for each in recipe_files.recipes_of(point.load())]

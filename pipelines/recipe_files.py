@@ -30,6 +30,7 @@ SUFFIXES = (*_TEXTS, _PYTHON)
 # What a module calls its recipes.
 _NAMES = ("RECIPES", "RECIPE")
 _OBJECT = re.compile(r"(\w+)[\w.]*:\w+")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _WEIGHTS = (".keras", ".h5")
 _READ_HERE = "__read_as_a_recipe__"
 
@@ -147,10 +148,10 @@ def _of_text(path: Path) -> Recipe:
     try:
         if not isinstance(values, dict):
             raise RecipeError(f"a recipe is values by key, not {type(values).__name__}")
-        values = {"name": path.stem, "paper": "", "summary": "", **values}
+        name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+        values = {"name": name, "paper": "", "summary": "", **values}
         with trusted.allowing(trusted.listed(), [path.parent]):
-            # Checks the objects that it names, too.
-            return _from_folder(Recipe.from_json(json.dumps(values)), path).override(())
+            return checked(_from_folder(Recipe.from_json(json.dumps(values)), path))
     except RecipeError as error:
         line = _line(str(error), lines_of(text))
         raise RecipeError(f"{_place(path, line)}: {error}") from error
@@ -209,8 +210,7 @@ def _of_python(path: Path) -> dict[str, Recipe]:
     """The recipe that a Python file makes, by size."""
     try:
         with trusted.own_code(), trusted.importable([path.absolute().parent]):
-            found = [_from_folder(each, path) for each in recipes_of(_module(path))]
-            found = [each.override(()) for each in found]  # Checks the objects that it names.
+            found = [checked(_from_folder(each, path)) for each in recipes_of(_module(path))]
     except (Exception, SystemExit) as error:  # of whatever kind: the user's code runs
         raise RecipeError(f"{_place(path, _line_of_code(error, path))}: {told(error)}") from error
     names = {each.name for each in found}
@@ -239,6 +239,20 @@ def _module(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def checked(recipe: Recipe) -> Recipe:
+    """A recipe that is none of this package's, once its name and the objects in it are known good.
+
+    Raises:
+      RecipeError: they are not.
+    """
+    if not _NAME.fullmatch(recipe.name):
+        raise RecipeError(
+            "name must be of letters, digits, '.', '_' and '-', as it names folders, not "
+            f"{recipe.name!r}"
+        )
+    return recipe.override(())
 
 
 def recipes_of(found: Any) -> list[Recipe]:

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines import exports, served
-from pipelines.commands.common import console, packages_option, root_option, status, user_errors
+from pipelines import exports, recipe_files, served
+from pipelines.commands.common import (
+    console,
+    packages_option,
+    recipe_of,
+    root_option,
+    status,
+    user_errors,
+)
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -47,16 +54,19 @@ def export(
 ) -> None:
     """Writes the network of a run for other programs, and tries out what was written.
 
-    RUN is a recipe (its last run), a run's id, its ROOT/runs/*.json, or a SavedModel or .keras
-    file of a run. The file is loaded again and has to answer about test pictures as the served
-    model does; else nothing is written.
+    RUN is a recipe or its .toml or .py file (its last run), a run's id, its ROOT/runs/*.json, or a
+    SavedModel or .keras file of a run. The file is loaded again and has to answer about test
+    pictures as the served model does; else nothing is written.
     """
     screen = console()
     with user_errors():
         from pipelines.exports import places, runs
 
         kind = exports.find(name)
-        trained = runs.find(run, root.absolute())
+        # The .json that is meant is a run's.
+        is_recipe = recipe_files.is_file(run) and not run.endswith(".json")
+        name_of_run = recipe_of(run, None).name if is_recipe else run
+        trained = runs.find(name_of_run, root.absolute())
         place = places.chosen(kind, trained.name, precision, target)
         places.check_free(kind, place, overwrite)
         served.quiet_libraries()

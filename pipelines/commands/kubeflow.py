@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from components import trusted
 from pipelines import kubeflow, served
 from pipelines.beam import beam_options
 from pipelines.commands.common import (
@@ -91,6 +92,8 @@ def compile_recipe(
 
         compiling.compile_recipe(chosen, str(output), root, image, beam, volume, cpu, memory, gpu)
     screen.print(f"wrote {output}")
+    if packages := trusted.listed():
+        screen.print(f"{image} has to have {', '.join(packages)} installed", soft_wrap=True)
 
 
 @click.command("submit")

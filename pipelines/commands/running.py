@@ -155,7 +155,7 @@ def judge(recipe: str | None, root: Path, models: Sequence[Path], settings: Sequ
             judgement = judging.judge_models(models, recipe, root.absolute(), settings)
         latest = {known.name: judgement}
     if not latest:
-        raise click.ClickException(_nothing_run(recipe, root))
+        raise click.ClickException(_nothing_run(recipe, known, root))
     for judgement in latest.values():
         console().print(screens.judgement_screen(judgement))
 
@@ -190,8 +190,8 @@ def _checked_data(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, dataset=source.pattern or source.base)
 
 
-def _nothing_run(recipe: str | None, root: Path) -> str:
-    what = f"no run of {recipe}" if recipe else "no run"
+def _nothing_run(recipe: str | None, known: Recipe | None, root: Path) -> str:
+    what = f"no run of {known.name}" if known else "no run"
     return f"{root} holds {what} that was judged; start with: convnets run {recipe or 'lenet'}"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.ingest import spans
+from pipelines import recipe_files
 from pipelines.scheduling.definition import Definition, ScheduleError
 
 IMAGE = "convnets:latest"
@@ -206,6 +207,8 @@ def recurring_run(definition: Definition, image: str, bucket: str | None) -> dic
 
 def left_out(definition: Definition, form: str) -> str | None:
     """What the other scheduler does not do of what a schedule does without being told."""
+    if form == "cronjob" and recipe_files.is_file(definition.recipe):
+        return f"the recipe's file has to be in the container, too, as {definition.recipe}"
     if form != "kfp" or not definition.retries:
         return None
     return (

@@ -84,7 +84,7 @@ def test_a_short_file_is_called_as_it_is_and_its_paths_are_its_folders(
     assert recipe_files.read("own_short.json").dataset == "photos"
     monkeypatch.chdir("/")
     recipe = recipe_files.read(tmp_path / "own_short.json")
-    assert (recipe.name, recipe.paper) == ("own_short", "")
+    assert (recipe.name, recipe.paper) == ("own-short", "")
     assert recipe.dataset == str(tmp_path / "photos")
     assert recipe.fixed == "mnist"
     assert recipe.model_args == {"weights": str(tmp_path / "start.weights.h5")}
@@ -107,6 +107,7 @@ JSON = recipe_text.to_json(RELU)
         ('fit = "pad"', 'fit = "pda"', "preprocess.fit must be pad or stretch or crop"),
         ("[model_args]", "[model_args]\nwidht = 3", "unknown key 'model_args.widht'"),
         (TOML, "", "it has no dataset and no model and no loss"),
+        ('"lenet-relu"', '"../lenet"', "line 1: name must be of letters, digits"),
     ],
 )
 def test_what_is_wrong_is_told_by_its_line(old, new, words, write):
