@@ -192,7 +192,9 @@ def first_line(error: Exception) -> str:
 
     Of an error in a layer, which Keras wraps, what the layer has raised.
     """
-    text = _STYLE.sub("", _TENSORFLOWS.sub("", str(error))).strip()
+    # A KeyError would put its text in quotes.
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = _STYLE.sub("", _TENSORFLOWS.sub("", str(said))).strip()
     if wrapped := _KERAS_WRAPS.fullmatch(text):
         reason = _KERAS_INFERS.sub("", wrapped["reason"])
         text = f"{wrapped['layer']}: {reason}"
