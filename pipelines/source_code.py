@@ -25,6 +25,8 @@ _CHOICE = "checked_choice"  # keras_models.classification.building: argument, va
 _LIBRARIES = ("keras", "keras_models")
 # keras.Model, whose base classes are the backend's, and what it takes as a layer.
 _MODEL = "keras.src.models.model:Model"
+# Keras by another name, which TensorFlow computes.
+_KERAS_ELSEWHERE = "tensorflow.keras"
 _OF_MODELS = ("name", "trainable", "dtype", "autocast", "activity_regularizer")
 _Found = TypeVar("_Found")
 _OPTIONAL_PARTS = (ast.If, ast.Try, ast.ExceptHandler, ast.With)
@@ -238,6 +240,10 @@ def _names(module: str) -> set[str]:
 
 def _meanings(module: str, name: str) -> list[_Definition | str]:
     """What a name of a module stands for: definitions, or the name of a module."""
+    if f"{module}.{name}" == _KERAS_ELSEWHERE:
+        return ["keras"]
+    if f"{module}.".startswith(f"{_KERAS_ELSEWHERE}."):
+        module = f"keras{module.removeprefix(_KERAS_ELSEWHERE)}"
     found: list[_Definition | str] = []
     for node in _body(module):
         match node:

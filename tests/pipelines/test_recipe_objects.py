@@ -187,6 +187,8 @@ from keras_models.classification import LeNet5 as Renamed
 from keras.optimizers import SGD
 import keras
 import keras_models.classification.lenet as nets
+import tensorflow as tf
+from tensorflow.keras import Model as TensorflowsModel
 
 def _base(input_shape, classes, depth=3):
     return depth
@@ -226,6 +228,23 @@ class Own(Derived):
 
 class OfAnother(keras.optimizers.Adam):
     pass
+
+@keras.saving.register_keras_serializable()
+class Subclassed(keras.Model):
+    def __init__(self, classes, width=1, **kwargs):
+        super().__init__(**kwargs)
+
+class OfTensorflow(tf.keras.Model):
+    def __init__(self, classes, width=1):
+        super().__init__()
+
+class OfTensorflowsKeras(TensorflowsModel):
+    def __init__(self, classes, width=1):
+        super().__init__()
+
+class Stacked(keras.Sequential):
+    def __init__(self, classes, width=1):
+        super().__init__([])
 
 class Listed(list):
     pass
@@ -268,10 +287,26 @@ def module(tmp_path, monkeypatch):
         ("Derived", ["depth", "width"]),
         ("Own", ["height", "depth", "width"]),
         ("Twice", ["depth", "width", "height"]),
+        (
+            "Subclassed",
+            [
+                *("classes", "width", "name", "trainable", "dtype", "autocast"),
+                "activity_regularizer",
+            ],
+        ),
+        ("OfTensorflow", ["classes", "width"]),
+        ("OfTensorflowsKeras", ["classes", "width"]),
+        ("Stacked", ["classes", "width"]),
     ],
 )
 def test_the_arguments_of_ones_own(name, expected, module):
     assert list(source_code.arguments(f"{module()}:{name}").names) == expected
+
+
+def test_a_class_of_a_model_is_known_by_its_source(module):
+    names = ("Subclassed", "OfTensorflow", "OfTensorflowsKeras", "Stacked")
+    assert all(source_code.is_model_class(f"{module()}:{name}") for name in names)
+    assert not any(source_code.is_model_class(f"own_nets:{name}") for name in ("Own", "OfAnother"))
 
 
 @pytest.mark.parametrize("name", ["SGD", "OfAnother"])
