@@ -176,9 +176,6 @@ def check(recipe: Recipe, is_here: bool = True) -> None:
     """
     import keras
 
-    from components.train import checks, first_call
-
-    checks.check_optimizer(recipe.for_stage("train"))
     try:
         with keras.StatelessScope(initialize_variables=False):
             _check_network(recipe, is_here)
@@ -190,22 +187,18 @@ def check(recipe: Recipe, is_here: bool = True) -> None:
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
     if is_here and not recipe.transfer and not recipe.model.startswith(_KNOWN_NETWORKS):
-        task = tasks.find(recipe.task).bound(recipe.task_args)
-        _, classes, model = _network(recipe, _TRIED)
-        try:
-            first_call.check(model, task, classes, recipe.preprocess["size"])
-        except ValueError as error:
-            raise ValueError(f"{recipe.model}: {error}") from error
+        _check_own(recipe)
         keras.utils.clear_session()
 
 
 def _check_network(recipe: Recipe, is_here: bool) -> None:
     import keras
 
-    from components.train import checks, graph
-
     task = tasks.find(recipe.task).bound(recipe.task_args)
     _, classes, model = _network(_based(recipe) if is_here else _counted(recipe), _TRIED)
+    # Not before: a wrong argument need not wait for them.
+    from components.train import checks, graph
+
     if recipe.loss is None and type(model).compute_loss is keras.Model.compute_loss:
         raise ValueError(f"{recipe.model} computes no loss of its own, and the recipe has none")
     if not recipe.transfer:  # The other recipe's run has tried it.
@@ -218,6 +211,18 @@ def _check_network(recipe: Recipe, is_here: bool) -> None:
     if is_here:
         checks.check_memory(model)
     checks.check_losses(model, recipe.for_stage("train"), classes)
+    checks.check_optimizer(recipe.for_stage("train"))
+
+
+def _check_own(recipe: Recipe) -> None:
+    from components.train import first_call
+
+    task = tasks.find(recipe.task).bound(recipe.task_args)
+    _, classes, model = _network(recipe, _TRIED)
+    try:
+        first_call.check(model, task, classes, recipe.preprocess["size"])
+    except ValueError as error:
+        raise ValueError(f"{recipe.model}: {error}") from error
 
 
 def _network(

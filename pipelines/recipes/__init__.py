@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from components.judge.results import data_name
@@ -74,7 +75,9 @@ def found(name: str, size: str | None = None) -> Found:
     if name in others.recipes:
         recipe = recipe_files.of_size(others.recipes[name], size)
         return Found(recipe, recipe_files.packages(recipe))
-    lines = [f"unknown recipe {name!r}: {near_matches(name, {**known, **others.recipes})}"]
+    files = [name + suffix for suffix in recipe_files.SUFFIXES if Path(name + suffix).is_file()]
+    near = near_matches(name, [*known, *others.recipes, *files])
+    lines = [f"unknown recipe {name!r}: {near}"]
     raise RecipeError("\n".join([*lines, *others.broken]))
 
 

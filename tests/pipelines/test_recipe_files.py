@@ -219,5 +219,7 @@ def test_a_file_that_is_not_there(write):
     write("own_recipe.toml", TOML)
     with pytest.raises(RecipeError, match=r"no file 'own_recip.toml': did you mean own_recipe"):
         recipes.find("own_recip.toml")
+    with pytest.raises(RecipeError, match=r"did you mean own_recipe\.toml\?"):
+        recipes.find("own_recipe")
     with pytest.raises(RecipeError, match="there is no folder 'none'"):
         recipes.find("none/own.toml")
