@@ -58,11 +58,9 @@ def check(where: str, module: str) -> None:
 def allowing(names: Iterable[str], folders: Iterable[Path] = ()) -> Iterator[None]:
     """Allows more packages inside, and in the processes that are started there.
 
-    They are found in the current folder, too, wherever Python was started.
-
     Args:
-      names: of packages and modules.
-      folders: where else they are.
+      names: of packages and modules; without any nothing changes.
+      folders: where Python looks for them, too.
 
     Raises:
       RecipeError: what is no name of a package.
@@ -75,7 +73,7 @@ def allowing(names: Iterable[str], folders: Iterable[Path] = ()) -> Iterator[Non
         yield
         return
     allowed = ",".join(dict.fromkeys([*listed(), *names]))
-    with importable([Path.cwd(), *folders]), _variable(VARIABLE, allowed):
+    with importable(folders), _variable(VARIABLE, allowed):
         yield
 
 
@@ -83,6 +81,9 @@ def allowing(names: Iterable[str], folders: Iterable[Path] = ()) -> Iterator[Non
 def importable(folders: Iterable[Path]) -> Iterator[None]:
     """Has Python look for modules in these folders, too, here and in processes started inside."""
     places = dict.fromkeys(str(each.absolute()) for each in folders)
+    if not places:
+        yield
+        return
     before = list(sys.path)
     sys.path[:0] = [each for each in places if each not in before]
     paths = os.pathsep.join([*places, *filter(None, [os.environ.get(_PYTHON_PATH)])])

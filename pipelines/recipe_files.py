@@ -53,7 +53,7 @@ class Found:
     def allowed(self) -> AbstractContextManager[None]:
         """Allows the packages inside."""
         names = (*trusted.listed(), *self.packages)
-        return trusted.allowing(names, [self.folder] if self.folder else [])
+        return trusted.allowing(names, [self.folder, Path.cwd()] if self.folder else [])
 
 
 def is_file(name: str) -> bool:
@@ -150,7 +150,7 @@ def _of_text(path: Path) -> Recipe:
             raise RecipeError(f"a recipe is values by key, not {type(values).__name__}")
         name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
         values = {"name": name, "paper": "", "summary": "", **values}
-        with trusted.allowing(trusted.listed(), [path.parent]):
+        with trusted.allowing(trusted.listed(), [path.parent, Path.cwd()]):
             return checked(_from_folder(Recipe.from_json(json.dumps(values)), path))
     except RecipeError as error:
         line = _line(str(error), lines_of(text))

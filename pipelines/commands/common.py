@@ -45,7 +45,7 @@ settings_option = click.option(
 
 def _allow(context: click.Context, _: click.Parameter, names: Sequence[str]) -> None:
     try:
-        context.with_resource(trusted.allowing(names))
+        context.with_resource(trusted.allowing(names, [Path.cwd()]))
     except RecipeError as error:
         raise click.UsageError(str(error), context) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,7 +51,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if "allow_packages" in others:
             packages = others["allow_packages"] = (*others["allow_packages"], *packages)
         else:
-            click.get_current_context().with_resource(trusted.allowing(packages))
+            click.get_current_context().with_resource(trusted.allowing(packages, [Path.cwd()]))
         numbers = {key: others.pop(key) for key in ("epochs", "batch_size", "seed")}
         # What is set may be an argument of the network.
         settings = (*_of_model(model), *settings, *_of_numbers(numbers))

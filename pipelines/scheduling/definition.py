@@ -135,7 +135,7 @@ class Definition:
         Raises:
           RecipeError: as `build`.
         """
-        with trusted.allowing(self.allow_packages):
+        with trusted.allowing(self.allow_packages, [Path.cwd()]):
             found = recipes.found(self.recipe, self.size)
             recipe = found.recipe
             if self.data is not None:

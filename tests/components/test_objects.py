@@ -174,6 +174,25 @@ def test_packages_are_allowed_for_a_while_and_besides_those_of_the_environment(m
     assert not any(map(trusted.is_allowed, ["three", "two", "two.netsmall", "ones", "kerasx", ""]))
 
 
+def test_modules_in_folders_are_found_while_they_are_allowed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "before")
+    (tmp_path / "in_a_folder.py").write_text("import os, sys\nprint(sys.path)")
+    path = [*sys.path]
+    with trusted.allowing(["in_a_folder"], [tmp_path]):
+        assert sys.path[0] == str(tmp_path)
+        assert os.environ["PYTHONPATH"] == f"{tmp_path}{os.pathsep}before"
+    assert sys.path == path and os.environ["PYTHONPATH"] == "before"
+    with trusted.allowing([], [tmp_path]):
+        assert sys.path == path
+
+
+def test_ones_own_code_may_name_anything_while_it_runs():
+    assert not trusted.is_allowed("anything")
+    with trusted.own_code():
+        assert trusted.is_allowed("anything")
+    assert not trusted.is_allowed("anything")
+
+
 @pytest.mark.parametrize("name", ["mynets:Net", "my-nets", "", "a..b", "one,two"])
 def test_what_is_no_package_cannot_be_allowed(name):
     with (

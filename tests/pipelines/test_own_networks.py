@@ -41,7 +41,7 @@ def test_every_task_says_what_its_networks_take_and_give():
 
 @pytest.mark.parametrize("name", ["Net", "Stack", "Own"])
 def test_the_networks_of_the_document(name, folder):
-    with trusted.allowing(["mynets"]):
+    with trusted.allowing(["mynets"], [folder]):
         recipe = SMALL.override([f"model=mynets:{name}"])
         costs.check(recipe.on_data("photos/"))
         wrong = "model_args.widht=3"
@@ -51,7 +51,7 @@ def test_the_networks_of_the_document(name, folder):
 
 def test_the_recipes_of_the_document(folder):
     assert {*FILES} == {"mynets.py", "my_recipe.toml", "my_recipe.py"}
-    with trusted.allowing(["mynets"]):
+    with trusted.allowing(["mynets"], [folder]):
         recipe = recipes.find("my_recipe.toml")
         assert (recipe.name, recipe.model, recipe.epochs) == ("my-recipe", "mynets:Net", 3)
     found = recipes.found("my_recipe.py")
@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_network_is_told_in_words(body, words, folder):
     text = FILES["mynets.py"].replace("class Own", "class Bad")
     text = text.replace("return self.dense(self.flat(self.conv(image)))", body)
     (folder / "mynets.py").write_text(text)
-    with trusted.allowing(["mynets"]), pytest.raises(ValueError, match=words) as error:
+    with trusted.allowing(["mynets"], [folder]), pytest.raises(ValueError, match=words) as error:
         costs.check(SMALL.override(["model=mynets:Bad"]))
     assert "\n" not in str(error.value)
 
@@ -84,7 +84,7 @@ def test_what_is_wrong_with_a_network_is_told_in_words(body, words, folder):
 def test_a_class_may_find_its_shape_by_itself_and_a_function_may_not(folder):
     text = FILES["mynets.py"].replace("def Stack(input_shape, classes)", "def Stack(classes)")
     (folder / "mynets.py").write_text(text)
-    with trusted.allowing(["mynets"]):
+    with trusted.allowing(["mynets"], [folder]):
         assert source_code.arguments("mynets:Own").required == ("classes",)
         assert "name" in source_code.arguments("mynets:Own").names
         with pytest.raises(RecipeError, match="mynets:Stack takes no input_shape"):
@@ -92,7 +92,7 @@ def test_a_class_may_find_its_shape_by_itself_and_a_function_may_not(folder):
 
 
 def test_a_network_of_ones_own_that_was_trained_is_retrained(folder, tmp_path):
-    with trusted.allowing(["mynets"]):
+    with trusted.allowing(["mynets"], [folder]):
         base = replace(SMALL, name="mine").override(["model=mynets:Net"])
         plain = base.for_stage("train")
         (tmp_path / "recipe.json").write_text(json.dumps(plain))
