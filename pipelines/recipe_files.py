@@ -121,9 +121,8 @@ def packages(recipe: Recipe) -> tuple[str, ...]:
             for each in value.values() if isinstance(value, Mapping) else value:
                 yield from texts(each)
 
-    named = filter(
-        None, map(_OBJECT.fullmatch, texts([recipe.model, recipe.loss, recipe.optimizer]))
-    )
+    keys = (recipe.model, recipe.loss, recipe.optimizer, recipe.tune)
+    named = filter(None, map(_OBJECT.fullmatch, texts(keys)))
     return tuple(dict.fromkeys(each[1] for each in named if not trusted.is_allowed(each[1])))
 
 
