@@ -15,6 +15,7 @@ from typing import Any
 
 # What may be added to a mapping that has not named it: only these are open-ended.
 _OPEN_MAPPINGS = ("model_args", "optimizer", "loss", "class_weights")
+# Whose values may be null.
 _MOST_NAMES = 100
 # How like a known name must be to be meant (0 to 1), and how much less like than the likest.
 _LEAST_LIKENESS = 0.5
@@ -26,6 +27,12 @@ _OF_THE_SEARCH = "tuner/"
 
 class RecipeError(ValueError):
     """A recipe, a size, a key or a value that does not exist; the text names the near matches."""
+
+
+def keeps_both(name: str) -> str:
+    """Ends an error message about a name under which another model is served."""
+    other = f"{name}-2"
+    return f"To keep both, give this one another name: --name {other}, or --set served_name={other}"
 
 
 def likeness(word: str, other: str) -> float:

@@ -1,7 +1,11 @@
-"""TFX's Evaluator, which compares numbers of classes: they have to stand for the same names."""
+"""TFX's Evaluator, which compares numbers of classes: they have to stand for the same names.
+
+And a model has to be better than one that answers the same about every image, where that is asked.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -10,11 +14,13 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.utils import path_utils
+from tfx.utils import path_utils, proto_utils
 
-from components import examples, imports
+from components import constant, examples, imports, tasks
+from components.tasks import CHANCE
 
 _NAMED = 5
+_CONFIG, _FIGURES = "eval_config", "TaskFigures"
 
 
 class OtherClasses(ValueError):
@@ -33,6 +39,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Does what TFX's executor does.
 
         A baseline with other classes than the model's is left out: it answers another question.
+        Where the configuration of `TaskFigures` has a `chance`, the first figure that blesses has
+        to be at least what `components.constant` finds in the examples, too; the evaluation's
+        folder says what that is.
 
         Raises:
           OtherClasses: the examples have other classes than the model.
@@ -51,7 +60,39 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if len(kept) < len(baselines):
             logging.warning("The served model knows other classes and is not compared with")
         own = _tfx_executor()(self._context)
-        own.Do({**input_dict, "baseline_model": kept}, output_dict, exec_properties)
+        config = proto_utils.json_to_proto(exec_properties[_CONFIG], _eval_config())
+        least = _needed(uri, config)
+        own.Do(
+            {**input_dict, "baseline_model": kept},
+            output_dict,
+            {**exec_properties, _CONFIG: proto_utils.proto_to_json(config)},
+        )
+        if least:
+            constant.write(artifact_utils.get_single_uri(output_dict["evaluation"]), least)
+
+
+def _eval_config() -> Any:
+    from tensorflow_model_analysis.proto import config_pb2
+
+    return config_pb2.EvalConfig()
+
+
+def _needed(uri: str, config: Any) -> dict[str, Any] | None:
+    """What a model has to know beside the thresholds, which is set in the configuration's."""
+    (spec,) = config.metrics_specs
+    found = (json.loads(each.config) for each in spec.metrics if each.class_name == _FIGURES)
+    given = next(found, {})
+    if given.get(CHANCE) is None:
+        return None
+    task = tasks.find(given["task"]).bound(json.loads(given["arguments"]))
+    least = constant.needed(constant.rows(uri, task), task, given[CHANCE])
+    if least:
+        metric = task.blessing[0]
+        threshold = spec.thresholds[metric.name].value_threshold
+        bound = threshold.upper_bound if metric.less_is_better else threshold.lower_bound
+        if metric.passes(least["value"], bound.value):
+            bound.value = least["value"]
+    return least
 
 
 def _tfx_executor() -> type[base_beam_executor.BaseBeamExecutor]:

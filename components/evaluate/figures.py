@@ -21,13 +21,21 @@ _PIECES = 1024
 class TaskFigures(metric_types.Metric):
     """The figures by which a task's models are blessed, each under its own name."""
 
-    def __init__(self, task: str, arguments: str = "{}", name: str = "figures"):
+    def __init__(
+        self,
+        task: str,
+        arguments: str = "{}",
+        chance: float | None = None,
+        name: str = "figures",
+    ):
         """
         Args:
           task: its name.
           arguments: of the task, as JSON.
+          chance: for the Evaluator, which sets a threshold by it (`components.evaluate.executor`).
           name: of the metric in the configuration.
         """
+        del chance
         super().__init__(_computations, name=name, task=task, arguments=arguments)
 
 

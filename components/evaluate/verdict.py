@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tfx.dsl.io import fileio
 
+from components import constant
 from components.tasks import CHANGE, Metric, Task
 
 
@@ -32,8 +33,13 @@ def evaluation_reasons(
     before = _metrics(folder, tfma.BASELINE_KEY, task)
     first, *others = task.blessing
     value, bound = found[first.name], thresholds.get(first.name)
-    enough = f", {_verdict(first, value, bound)}" if bound else ""
-    reasons = [f"{place}{first.title} {value:.4f}{enough}"]
+    least = constant.read(folder)
+    if least and (bound is None or first.passes(least["value"], bound)):
+        bound = least["value"]
+        reasons = [f"{place}{first.enough(value, f'{value:.4f}', least)}"]
+    else:
+        enough = f", {_verdict(first, value, bound)}" if bound else ""
+        reasons = [f"{place}{first.title} {value:.4f}{enough}"]
     for metric in others:
         if metric.bound is None or (bound and metric.passes(found[metric.name], metric.bound)):
             continue

@@ -51,7 +51,7 @@ class Judge(base_component.BaseComponent):
           model: Model with the served signatures.
           protocol: name of a protocol of `components.judge.protocols`.
           benchmarks: ids of published figures of `components.judge.benchmarks`.
-          recipe: plain data: name, size, dataset, full_data, seed, preprocess, deviations.
+          recipe: plain data: name, size, dataset, full_data, seed, preprocess, deviations, chance.
           model_run: of the Trainer, for figures about the steps to an accuracy.
 
         Raises:

@@ -5,7 +5,7 @@ import functools
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,12 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components import examples, model_run, progress, tasks
+from components import constant, examples, model_run, progress, tasks
 from components.judge import benchmarks, protocols, results
 from components.judge.scoring import Scorer, mean
 from components.tasks import Task
 
-_SPLIT, _TRAIN = "test", "train"
-# Of how many training examples the constant answer is made: enough for a mean.
-_ASKED_OF_TRAINING = 2000
+_SPLIT = "test"
 # Images between two reports of progress; those of which many views are asked take longer.
 _BATCH = 256
 _BATCH_OF_VIEWS = 16
@@ -59,8 +57,10 @@ class Judged:
       judgement: task, recipe, size, dataset, seed, models (how many), protocol, examples (how
         many), metrics (in their own units; None for one that is not defined or not
         finite), constant (those of a model that knows the truths of the training split and no
-        picture), not_finite (how many answers are not), labels (names of
-        the classes), rows (see `results.compare`, in the units of the papers).
+        picture), needed (on other data than the recipe's own what a model has to reach: the
+        metric, the model's figure, the value and, as text, why; else None), not_finite (how many
+        answers are not), labels (names of the classes), rows (see `results.compare`, in the units
+        of the papers).
       answers: of the models.
     """
 
@@ -84,7 +84,7 @@ def judge(
       protocol: name of a protocol, by which each model is asked.
       figures: ids of benchmarks; counts of parameters and operations among them are passed over.
       recipe: task, name, size, dataset and, where they are known, task_args, full_data, seed,
-        preprocess and deviations.
+        preprocess, deviations and chance, see `components.constant`.
       history: of the training, an entry an epoch, for the steps to an accuracy.
 
     Raises:
@@ -104,7 +104,10 @@ def judge(
     answers = ask(scorers, uri, task, arguments, _BATCH_OF_VIEWS if way.parts else _BATCH)
     metrics = task.part("metrics")
     measured = _finite(metrics.figures(answers.rows, arguments))
-    constant = constant_figures(uri, task, arguments)
+    same = constant.rows(uri, task)
+    of_same = {} if same is None else _finite(metrics.figures(same, arguments))
+    first = task.blessing[0].name
+    least = constant.needed(same, task, recipe.get(tasks.CHANCE))
     of_training = metrics.of_training(history, {row.metric for row in published})
     measured |= of_training
     asked = protocols.of_ensemble(protocol, len(models))
@@ -118,8 +121,9 @@ def judge(
         "models": len(models),
         "protocol": asked,
         "examples": answers.number,
-        "constant": {each.name: constant[each.name] for each in task.metrics} if constant else {},
+        "constant": {each.name: of_same[each.name] for each in task.metrics} if of_same else {},
         "metrics": {each.name: measured[each.name] for each in task.metrics} | of_training,
+        "needed": least and {"metric": first, "figure": measured[first], **least},
         "not_finite": answers.not_finite,
         "labels": names,
         "rows": [results.compare(row, measured, recipe, asked) for row in published],
@@ -133,41 +137,6 @@ def _finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
         name: value if value is not None and np.isfinite(value) else None
         for name, value in figures.items()
     }
-
-
-def constant_figures(
-    uri: str, task: Task, arguments: Mapping[str, Any]
-) -> dict[str, float | None] | None:
-    """The figures of one answer for all pictures, the best that some training examples suggest.
-
-    Returns:
-      By metric's name; None where there is no training split.
-    """
-    if not _has_examples(uri, _TRAIN):
-        return None
-    train = _truths(uri, _TRAIN, task, _ASKED_OF_TRAINING)
-    metrics = task.part("metrics")
-    answer = metrics.constant(train, examples.label_names(uri), arguments)
-    rows = []
-    for truths in _truths(uri, _SPLIT, task):
-        same = {name: np.repeat(values, len(truths), axis=0) for name, values in answer.items()}
-        rows.append(metrics.rows(same, truths, arguments))
-    return _finite(metrics.figures(np.concatenate(rows), arguments))
-
-
-def _has_examples(uri: str, split: str) -> bool:
-    try:
-        return examples.count(examples.records(uri, split).take(1)) > 0
-    except ValueError:  # there is no such split
-        return False
-
-
-def _truths(uri: str, split: str, task: Task, number: int = -1) -> Iterator[Any]:
-    """The truths of the first so many examples of a split, or of all, in batches."""
-    targets = task.part("targets")
-    for batch in examples.records(uri, split).take(number).batch(_BATCH):
-        parsed = tf.io.parse_example(batch, targets.FEATURES)
-        yield targets.truths({name: value.numpy() for name, value in parsed.items()})
 
 
 def ask(

@@ -151,6 +151,19 @@ def row_text(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def needed_line(judgement: Mapping[str, Any]) -> str:
+    """What a model has to reach on these data, and whether it does; "" where nothing is asked."""
+    # Judgements of earlier versions do not say.
+    least = judgement.get("needed")
+    if not least:
+        return ""
+    task = tasks.find(judgement.get("task", tasks.EARLIEST))
+    metric = next(each for each in task.blessing if each.name == least["metric"])
+    figure = least["figure"]
+    shown = "is not defined" if figure is None else metric.text(figure)
+    return metric.enough(figure, shown, least)
+
+
 def figure_text(value: float, unit: str) -> str:
     """A published figure with all its digits: `0.95 %`, `60,965,224`."""
     return _with_unit(f"{value:,.12g}", unit)

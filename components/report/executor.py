@@ -140,6 +140,8 @@ def render(
         *(("Note", note) for note in model_run.notes(model_run_uri)),
         ("Date", f"{date:%-d %b %Y, %H:%M}"),
     ]
+    if line := results.needed_line(judgement):
+        facts.append(("Needed", line))
     if verdict_uri:
         facts.append(("Data check", _read_json(verdict_uri, "verdict.json")["line"]))
     tried = _read_json(trials_uri, "trials.json") if trials_uri else None

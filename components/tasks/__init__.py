@@ -11,9 +11,11 @@ from typing import Any
 
 from components.settings import check_choice
 from components.tasks.task import (
+    CHANCE,
     CHANGE,
     DEFAULT_SIGNATURE,
     EXAMPLES_SIGNATURE,
+    LEVEL,
     NAMES_ASSET,
     TASK_ASSET,
     Input,
@@ -23,10 +25,12 @@ from components.tasks.task import (
 )
 
 __all__ = [
+    "CHANCE",
     "CHANGE",
     "DEFAULT_SIGNATURE",
     "EARLIEST",
     "EXAMPLES_SIGNATURE",
+    "LEVEL",
     "NAMES_ASSET",
     "TASK_ASSET",
     "Input",

@@ -23,6 +23,10 @@ the same functions; `Task.part` imports them. The stages call these functions an
     `figures(rows, arguments)`: by metric's name a figure, or None where the rows define none. Rows
     of several batches are concatenated. `constant(truths, names, arguments)`: the answer, about one
     example, of a model that knows the truths of the training split and no picture.
+    `needed(rows, level, arguments)`: from the rows of that answer about the test split, what the
+    first figure of `blessing` has to be for a model to know more, so that chance explains it in
+    `level` at most of all such test splits, where the task can tell; and why in words. None where
+    nothing can be said.
     `of_training(history, wanted)`: those of the wanted figures that the history of a training
     gives.
 `checks`
@@ -52,6 +56,10 @@ from typing import Any
 CLASSES = "classes"
 # Of a recipe's thresholds: how much worse than the last blessed model's a figure may be.
 CHANGE = "change"
+# And on other data than the recipe's own: how seldom chance may explain what a model has to reach.
+CHANCE = "chance"
+# Of such a one-sided test, as it is the custom.
+LEVEL = 0.05
 # Of a served model's assets: what it answers, and the names of its classes.
 TASK_ASSET = "task.json"
 NAMES_ASSET = "labels.txt"
@@ -82,6 +90,17 @@ class Metric:
     def passes(self, value: float, bound: float) -> bool:
         """Whether a figure reaches a bound. NaN reaches none."""
         return value <= bound if self.less_is_better else value >= bound
+
+    def enough(self, value: float | None, shown: str, least: Mapping[str, Any]) -> str:
+        """Whether a figure is what has to be reached, and why.
+
+        Args:
+          value: the figure; None where it is not defined, which is not enough.
+          shown: the same as it is printed.
+          least: `value`, what has to be reached, and `text`, why.
+        """
+        enough = value is not None and self.passes(value, least["value"])
+        return f"{self.title} {shown}, {'' if enough else 'not '}enough: {least['text']}"
 
     def text(self, value: float) -> str:
         """A figure as it is printed: a rate in percent, others in their unit."""

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 from tfx import types
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -74,6 +75,21 @@ def test_says_what_was_judged(judgement, digits_run):
     assert row["ours"] == pytest.approx(100 * judgement["metrics"]["error"])
     assert not row["comparable"]
     assert row["why"] == "other data: the paper's is mnist, ours digits"
+
+
+def test_says_what_more_than_chance_is(digits_run, digits, tmp_path):
+    recipe = {**digits_run.recipe, "chance": 0.05}
+    found = _judge(digits_run.examples, digits_run.model, tmp_path / "own", recipe=recipe)
+    labels = digits[1][-digits_run.test_images :]
+    n, most = len(labels), np.bincount(labels).max()
+    least = found["needed"]
+    assert (least["metric"], least["figure"]) == ("accuracy", 1 - found["metrics"]["error"])
+    assert least["value"] == (stats.binom.isf(0.05, n, most / n) + 1) / n < 0.2
+    assert f"gets {100 * most / n:.1f} % of {n} test images ({most})" in least["text"]
+
+
+def test_says_nothing_of_it_on_the_papers_data(judgement):
+    assert judgement["needed"] is None
 
 
 def test_keeps_every_answer(judgement, digits_run, digits, tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score, zero_one_loss
 
@@ -116,3 +117,56 @@ def test_a_history_gives_what_a_figure_asks_for():
     wanted = ["error", "steps_to_72.2_accuracy"]
     assert metrics.of_training(HISTORY, wanted) == {"steps_to_72.2_accuracy": 800}
     assert metrics.of_training([], ["error"]) == {}
+
+
+def needed(*counts, level=0.05):
+    """What so many test images of each class ask for."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    scores = np.full((len(labels), len(counts)), 1 / len(counts), np.float32)
+    return metrics.needed(metrics.rows({"scores": scores}, labels, {}), level, {})
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01])
+@pytest.mark.parametrize(
+    "counts", [(66, 54), (6, 6), (4, 4), (1135, 8865), (30, 30, 30), (1,) * 40, (999, 1)]
+)
+def test_chance_explains_what_is_needed_as_seldom_as_is_asked(counts, level):
+    n, p = sum(counts), max(counts) / sum(counts)
+    value, text = needed(*counts, level=level)
+    k = round(value * n)
+    assert value == k / n
+    chance = stats.binom(n, p)
+    assert chance.sf(k - 1) <= level < chance.sf(k - 2)
+    # About so many standard errors above the share of the commonest class.
+    errors = (k - n * p) / np.sqrt(n * p * (1 - p))
+    assert errors > stats.norm.isf(level) - 0.35
+    if min(n * p, n * (1 - p)) > 25:
+        assert errors == pytest.approx(stats.norm.isf(level), abs=0.3)
+    if k <= n:
+        assert text.startswith(f"needs {100 * value:.1f} %: ")
+
+
+def test_what_is_needed_is_said_in_words():
+    value, text = needed(66, 54)
+    assert value == 76 / 120
+    assert text == (
+        "needs 63.3 %: the most frequent class alone gets 55.0 % of 120 test images (66), and by "
+        "chance 76 or more in at most 5 % of such test splits"
+    )
+
+
+@pytest.mark.parametrize("counts", [(2, 1), (2, 2), (10,)])
+def test_of_too_few_images_none_are_enough(counts):
+    value, text = needed(*counts)
+    assert value > 1
+    assert text.startswith("cannot be told from chance: the most frequent class alone gets")
+    assert text.endswith("more test images can tell")
+
+
+def test_the_constant_answer_knows_the_commonest_class_of_training_alone():
+    """What is needed is above that of the test images, whichever it is."""
+    labels = np.array([0] * 40 + [1] * 60)
+    scores = np.tile(np.float32([[0.9, 0.1]]), (100, 1))
+    rows = metrics.rows({"scores": scores}, labels, {})
+    assert metrics.figures(rows, {})["accuracy"] == 0.4
+    assert metrics.needed(rows, 0.05, {})[0] == (stats.binom.isf(0.05, 100, 0.6) + 1) / 100

@@ -37,6 +37,7 @@ PARTS = {
         "rows": ("answers", "_", "arguments"),
         "figures": ("rows", "arguments"),
         "constant": ("truths", "names", "arguments"),
+        "needed": ("_", "level", "arguments"),
         "of_training": ("history", "wanted"),
     },
     "checks": {
@@ -242,3 +243,13 @@ def test_an_answer_is_shown_under_its_headings(task):
     for mode in ("RGB", "L"):
         drawn = words.draw(Image.new(mode, (8, 6)), answer)
         assert drawn.width >= 8 and drawn.height >= 6
+
+
+@every_task
+def test_a_constant_answer_is_never_enough(task):
+    found = answered(task)
+    rows = found.metrics.rows(found.answers, found.truths, task.arguments)
+    figure = found.metrics.figures(rows, task.arguments)[task.blessing[0].name]
+    value, text = found.metrics.needed(rows, tasks.LEVEL, task.arguments)
+    assert not task.blessing[0].passes(figure, value)
+    assert "test " in text and not text.endswith(".")

@@ -88,3 +88,16 @@ def test_a_constant_answer_is_the_mean_of_what_was_measured():
     truths = [[np.float32([[1, 2], [0, 4]])], [np.float32([[3, 2], [0, 0]])]]
     (depth,) = metrics.constant(iter(truths), [], {"crop": False})["depth"]
     np.testing.assert_array_equal(depth, [[2, 2], [0, 4]])
+
+
+def test_less_error_than_that_of_the_constant_map_is_needed():
+    truth = np.full((2, 4, 5), 2.0)
+    truth[1] = 4.0
+    value, text = metrics.needed(rows(np.full((2, 4, 5), 3.0), truth), 0.05, {"crop": False})
+    assert value < 0.375 and value == pytest.approx((0.5 + 0.25) / 2)
+    assert text == (
+        "needs less than 0.3750: so much has the mean of the training depths, the same for each "
+        "of 2 test pictures"
+    )
+    nothing = rows(np.full((2, 4, 5), 3.0), np.zeros((2, 4, 5)))
+    assert metrics.needed(nothing, 0.05, {"crop": False}) is None

@@ -113,6 +113,46 @@ def constant(
     return {"scores": (counts / counts.sum())[None].astype(np.float32)}
 
 
+def needed(
+    rows: np.ndarray, level: float, arguments: Mapping[str, Any]
+) -> tuple[float, str] | None:
+    """The accuracy that says more than the most frequent class of the test images does.
+
+    The one-sided binomial test of an accuracy against the share p of the most frequent class, which
+    is called the no information rate in Kuhn 2008, "Building Predictive Models in R Using the caret
+    Package", J. Stat. Softw. 28(5), `confusionMatrix`: of n test images so many, k, have to be
+    right that always giving this class would get them in fewer than `level` of all test splits of n
+    images, P(X >= k) <= level with X ~ Binomial(n, p). This is the exact form of about z standard
+    errors above p, sqrt(p (1 - p) / n) each: z = 1.645 at the level 0.05, the usual one.
+
+    Args:
+      rows: of `rows`, about the test split, whatever was answered.
+      level: above 0 and at most 0.5.
+      arguments: none.
+
+    Returns:
+      The accuracy k / n, which is above 1 where n images can show nothing, and why in words.
+    """
+    del arguments
+    from scipy import stats
+
+    n = len(rows)
+    commonest = int(np.unique(rows[:, 0], return_counts=True)[1].max())
+    share = commonest / n
+    k = int(stats.binom.isf(level, n, share)) + 1
+    alone = f"the most frequent class alone gets {100 * share:.1f} % of {n:,} test images"
+    seldom = f"{100 * level:.3g} % of such test splits"
+    if k > n:
+        return k / n, (
+            f"cannot be told from chance: {alone}, and by chance all of them in more than "
+            f"{seldom}; more test images can tell"
+        )
+    return k / n, (
+        f"needs {100 * k / n:.1f} %: {alone} ({commonest:,}), and by chance {k:,} or more in at "
+        f"most {seldom}"
+    )
+
+
 def of_training(
     history: Sequence[Mapping[str, float]], wanted: Iterable[str]
 ) -> dict[str, int | None]:

@@ -83,6 +83,33 @@ def constant(
     return {"depth": (total / np.maximum(count, 1))[None].astype(np.float32)}
 
 
+def needed(
+    rows: np.ndarray, level: float, arguments: Mapping[str, Any]
+) -> tuple[float, str] | None:
+    """The absolute relative error below which a network says more than one map for all pictures.
+
+    Errors of pictures have no distribution that is known beforehand: what the constant map has is
+    the measure itself, whatever the level.
+
+    Args:
+      rows: of `rows`, of `constant` about the test split.
+      level: not used.
+      arguments: of the task.
+
+    Returns:
+      The largest number below the constant map's error, and why in words; None where no pixel of
+      the test split has a depth.
+    """
+    del level
+    error = figures(rows, arguments)["abs_rel"]
+    if error is None or not np.isfinite(error):
+        return None
+    return float(np.nextafter(error, -np.inf)), (
+        f"needs less than {error:.4f}: so much has the mean of the training depths, the same for "
+        f"each of {len(rows):,} test pictures"
+    )
+
+
 def of_training(history: Sequence[Mapping[str, float]], wanted: Iterable[str]) -> dict[str, Any]:
     """None: no figure of depth is about the training."""
     del history, wanted
