@@ -105,8 +105,8 @@ def create_pipeline(
     statistics = StatisticsGen(examples=examples.outputs["examples"], stats_options=_SKETCHES)
     schema = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     previous = [_previous_data(recipe, examples)] if metadata else []
-    history = None if metadata else paths.verdicts(recipe.name)
-    served = paths.served(recipe.name)
+    history = None if metadata else paths.verdicts(recipe.model_name)
+    served = paths.served(recipe.model_name)
     validator = _validator(recipe, trained_on, statistics, schema, served, history, *previous)
     transform = _transform(recipe, trained_on, schema)
     # Nothing is computed with data that are stopped.
@@ -115,7 +115,9 @@ def create_pipeline(
     trainer = _trainer(recipe, paths, trained_on, schema, transform, *tuners)
     baseline = _baseline(trainer) if metadata else PreviousModel(served)
     baseline = baseline.with_id("Baseline")
-    evaluator = _evaluator(recipe, examples, trainer, baseline)
+    chance = recipe.thresholds[tasks.CHANCE]
+    evaluator = _evaluator(recipe, examples, trainer, baseline, chance)
+    # On the fixed data a model is compared with the served one.
     of_fixed = [_evaluator(recipe, each, trainer, baseline) for each in references]
     evaluators = [evaluator, *(each.with_id(f"{evaluator.id}-fixed") for each in of_fixed)]
     judge = Judge(
@@ -171,8 +173,8 @@ def create_pipeline(
         pusher,
     ]
     return Pipeline(
-        pipeline_name=recipe.name,
-        pipeline_root=paths.pipeline(recipe.name),
+        pipeline_name=recipe.model_name,
+        pipeline_root=paths.pipeline(recipe.model_name),
         components=components,
         enable_cache=True,
         metadata_connection_config=(
@@ -292,7 +294,7 @@ def _training_config(recipe: Recipe, paths: Paths, **more: Any) -> dict[str, str
     modules = revision.own_sources(kept)
     return {
         "recipe": json.dumps(kept | more),
-        "checkpoints": f"{paths.pipeline(recipe.name)}/checkpoints",
+        "checkpoints": f"{paths.pipeline(recipe.model_name)}/checkpoints",
         # With other sources nothing comes from the cache, and no training is gone on with.
         **({"modules": json.dumps(modules)} if modules else {}),
     }
@@ -308,13 +310,13 @@ def _baseline(trainer):
     )
 
 
-def _evaluator(recipe: Recipe, examples, trainer, baseline):
+def _evaluator(recipe: Recipe, examples, trainer, baseline, chance: float | None = None):
     return Evaluator(
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         example_splits=["test"],
-        eval_config=_eval_config(recipe),
+        eval_config=_eval_config(recipe, chance),
     )
 
 
@@ -324,7 +326,7 @@ def _all_of(components, output: str):
     return channels[0] if len(channels) == 1 else union(channels)
 
 
-def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
+def _eval_config(recipe: Recipe, chance: float | None = None) -> tfma.EvalConfig:
     """TFMA's, with a threshold for each of the task's figures that bless."""
     task = tasks.find(recipe.task)
     first, *others = task.blessing
@@ -339,6 +341,8 @@ def _eval_config(recipe: Recipe) -> tfma.EvalConfig:
         _change(first, recipe.thresholds[tasks.CHANGE])
     )
     arguments = {"task": task.name, "arguments": json.dumps(dict(recipe.task_args))}
+    if chance is not None:
+        arguments[tasks.CHANCE] = chance
     figures = tfma.MetricConfig(
         class_name="TaskFigures",
         module="components.evaluate.figures",

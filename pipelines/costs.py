@@ -161,8 +161,8 @@ def _base(recipe: Recipe) -> Recipe:
 def check(recipe: Recipe, is_here: bool = True) -> None:
     """Builds a recipe's network, without values for its weights, and tries its loss. Imports Keras.
 
-    ImageNet weights are downloaded where they are not there yet. A network of the user's own is also
-    called, and exported.
+    ImageNet weights are downloaded where they are not there yet. A network of the user's own is
+    also called, and exported.
 
     Args:
       recipe: what is to be run.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from components import tasks
 from components.judge import benchmarks, protocols, results
 from components.preprocess import steps
 from pipelines import recipes
@@ -29,6 +30,8 @@ def judged(recipe: Recipe) -> dict[str, Any]:
     scales = [sampled[key] for key in ("low", "high") if key in sampled]
     if scales and sum(scales) == 2 * (recipe.preprocess["resize"] or 0):
         values["preprocess"] = {**recipe.preprocess, "resize": scales}
+    if recipe.thresholds[tasks.CHANCE] is not None:
+        values[tasks.CHANCE] = recipe.thresholds[tasks.CHANCE]
     return values
 
 
@@ -67,9 +70,9 @@ def judge_models(
 
     from components.judge import executor
 
-    recipe = recipes.find(file, last["size"]).override(settings)
-    # The images decide what is comparable: they may be the user's own.
-    facts = {**judged(recipe), "dataset": last["dataset"]}
+    # The images decide what is comparable, and what is enough: they may be the user's own.
+    recipe = recipes.find(file, last["size"]).on_data(last["dataset"]).override(settings)
+    facts = judged(recipe)
     figures = dict.fromkeys([*recipe.benchmarks, *_of_ensembles(recipe, len(models))])
     judgement = executor.judge(
         folders, last["examples"], recipe.protocol, list(figures), facts

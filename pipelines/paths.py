@@ -60,17 +60,17 @@ class Paths:
         """A folder a model, which holds a folder a version."""
         return f"{self.root}/serving"
 
-    def pipeline(self, recipe: str) -> str:
-        """The artifacts of a recipe's runs."""
-        return f"{self.root}/pipelines/{recipe}"
+    def pipeline(self, model: str) -> str:
+        """The artifacts of the runs that made a model's versions."""
+        return f"{self.root}/pipelines/{model}"
 
-    def verdicts(self, recipe: str) -> str:
-        """What was found of a recipe's data, run by run, where no metadata store is asked."""
-        return f"{self.pipeline(recipe)}/verdicts"
+    def verdicts(self, model: str) -> str:
+        """What was found of a model's data, run by run, where no metadata store is asked."""
+        return f"{self.pipeline(model)}/verdicts"
 
-    def served(self, recipe: str) -> str:
-        """The versions of a recipe's model, as servers watch them."""
-        return f"{self.serving}/{recipe}"
+    def served(self, model: str) -> str:
+        """The versions of a model, as servers watch them."""
+        return f"{self.serving}/{model}"
 
 
 def shown(path: str | Path) -> Path:

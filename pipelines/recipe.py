@@ -18,7 +18,7 @@ from components import tasks
 from components.judge.benchmarks import all_benchmarks
 from components.preprocess import steps
 from components.settings import RecipeError, assign, check_choice, parse
-from pipelines import fine_tuning, recipe_bounds, recipe_objects, tuning
+from pipelines import data_names, fine_tuning, recipe_bounds, recipe_objects, tuning
 from pipelines.optimizers import named
 from pipelines.recipe_bounds import SIZES
 
@@ -42,7 +42,7 @@ class Recipe:
     arguments beside them.
 
     Attributes:
-      name: what the command line calls it; also the name of the served model.
+      name: what the command line calls it.
       paper: the citation.
       summary: one line for `convnets list`.
       dataset: `"mnist"` (in the box), `"rooms:train=2000,test=500,seed=0"` (rendered),
@@ -91,7 +91,10 @@ class Recipe:
         which it sets the result.
       thresholds: by the name of the first metric that blesses in the task, what a model has to
         reach (None: anything), and `change`, by how much less than the last blessed model's is let
-        through (of accuracies 0.002 is two tenths of a percent).
+        through (of accuracies 0.002 is two tenths of a percent). `chance`, of a recipe on other
+        data than its own: a model has to reach more than the same answer about every image does,
+        and by so much that in so many test images chance explains it this seldom (0.05: once in
+        20 test splits); None: nothing of the kind is asked. See `components.constant`.
       fixed: data that stay the same, on whose test split a candidate is measured beside the served
         model, too; None for none. What `dataset` may be, with the same classes.
       window: of data in spans, how many the training takes: the newest, and those numbered before
@@ -113,6 +116,10 @@ class Recipe:
         recipe's run left, are found when the recipe is run, or given.
       tune: a search for values before the training, see `pipelines.tuning`; with `trials` 0 it
         waits to be asked for.
+      served_name: the name of the served model and of the pipeline's folders; None for the default,
+        see `model_name`.
+      data_origin: of a recipe on other data than its own, where these come from, see
+        `pipelines.data_names`; None on its own.
     """
 
     name: str
@@ -155,6 +162,8 @@ class Recipe:
     fully_convolutional: bool = False
     transfer: Mapping[str, Any] | None = None
     tune: Mapping[str, Any] | None = None
+    served_name: str | None = None
+    data_origin: str | None = None
 
     def __post_init__(self) -> None:
         recipe_bounds.check({key: getattr(self, key) for key in recipe_bounds.KEYS})
@@ -217,6 +226,18 @@ class Recipe:
             return 0.0 if self.size == "paper" else 0.05
         return self.validation_split
 
+    @property
+    def model_name(self) -> str:
+        """The name of the served model, and of the pipeline's folders.
+
+        Where `served_name` says nothing: the recipe's name on the recipe's own data, and on others
+        the recipe's and the data's, such as `lenet-photos`.
+        """
+        if self.served_name is not None:
+            return self.served_name
+        called = [] if self.data_origin is None else [data_names.label(self.data_origin)]
+        return "-".join([self.name, *called])
+
     def for_stage(self, stage: str) -> dict[str, Any]:
         """The keys that a stage reads, as plain data: to change another is no reason to run it.
 
@@ -252,13 +273,19 @@ class Recipe:
         return cls(**values)
 
     def on_data(self, dataset: str) -> Recipe:
-        """The recipe on other images than the paper's.
+        """The recipe on other images than its own.
 
-        What the paper's data allow says nothing about them, so that only the last blessed model
-        remains as a measure.
+        What the paper's data allow says nothing about them: what remains as a measure is the last
+        blessed model, and what is reached without a look at any image, with what chance adds to it.
         """
-        thresholds = {tasks.CHANGE: self.thresholds[tasks.CHANGE]}
-        return dataclasses.replace(self, dataset=dataset, thresholds=thresholds)
+        changed = dataclasses.replace(self, dataset=dataset)
+        if self.data_origin is None and data_names.same(dataset, self.dataset):
+            return changed
+        return dataclasses.replace(
+            changed,
+            data_origin=data_names.origin(dataset),
+            thresholds={tasks.CHANGE: self.thresholds[tasks.CHANGE], tasks.CHANCE: tasks.LEVEL},
+        )
 
     def override(self, assignments: Iterable[str]) -> Recipe:
         """A copy with values changed, as `--set key=value` gives them.
@@ -329,7 +356,10 @@ _STAGES_OF = {
         (_TRAIN,),
     ),
     **dict.fromkeys(
-        ("protocol", "benchmarks", "thresholds", "fixed", "data_checks", "transfer", "tune"),
+        (
+            *("protocol", "benchmarks", "thresholds", "fixed", "data_checks", "transfer", "tune"),
+            *("served_name", "data_origin"),
+        ),
         (_OTHER,),
     ),
 }
@@ -340,6 +370,7 @@ _INGEST = {"shorter_side": None, "format": "keep", "quality": 95}
 _OTHERS_NETWORK = re.compile(r'\s*model\s*=(?!\s*"?keras_models\.)')
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")
+IDENTITY += ("data_origin",)
 
 
 def renamed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ checked. What the objects take that a recipe names by import path is found in th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -24,9 +25,18 @@ _SIZE = bounds.several(_SIDE)
 _DISTANCE = bounds.number(0)
 _RATE = bounds.number(0)
 _MOMENTUM = bounds.number(0, 1)
+_LEVEL = Bound(
+    "above 0 and at most 0.5", lambda value: bounds.positive().takes(value) and value <= 0.5
+)
 # Of a text the near matches are told where its arguments are looked up.
 _OBJECT = Bound('{"class": "MODULE:NAME", ...}', lambda value: isinstance(value, (str, Mapping)))
 _TEXTS = bounds.several(bounds.text())
+# Of a folder, and between the slashes of a URL.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_FOLDER = Bound(
+    "a name of letters, digits, '.', '_' and '-'",
+    lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value)),
+)
 
 PREPROCESS: Mapping[str, Bound] = MappingProxyType(
     {
@@ -123,7 +133,8 @@ KEYS: Mapping[str, Bound] = MappingProxyType(
         "fully_convolutional": bounds.flag(),
         **dict.fromkeys(("benchmarks", "features"), _TEXTS),
         "augment": bounds.several(bounds.mapping()),
-        "fixed": bounds.text().or_null(),
+        **dict.fromkeys(("fixed", "data_origin"), bounds.text().or_null()),
+        "served_name": _FOLDER.or_null(),
     }
 )
 
@@ -195,9 +206,11 @@ def thresholds(values: Mapping[str, Any], task: tasks.Task) -> dict[str, float |
     # Of a rate 1 is the most that there is; an error in a unit has no end.
     figure = bounds.number(0, 1 if not first.unit else 1e6)
     change = bounds.number(-1, 1) if not first.unit else bounds.number(-1e6, 1e6)
-    bounds.check_all("thresholds", values, {first.name: figure.or_null(), tasks.CHANGE: change})
+    known = {first.name: figure.or_null(), tasks.CHANGE: change, tasks.CHANCE: _LEVEL.or_null()}
+    bounds.check_all("thresholds", values, known)
     # An accuracy of 0 is reached by any model, and no error is.
-    return {first.name: None if first.less_is_better else 0.0, tasks.CHANGE: 0.002, **values}
+    anything = None if first.less_is_better else 0.0
+    return {first.name: anything, tasks.CHANGE: 0.002, tasks.CHANCE: None, **values}
 
 
 def task_args(values: Mapping[str, Any], task: tasks.Task) -> dict[str, Any]:

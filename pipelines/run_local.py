@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 from components import progress, tasks
 from pipelines import fine_tuning, process
 from pipelines.beam import Beam
-from pipelines.history import finished
+from pipelines.history import finished, names
 from pipelines.paths import Paths, plain
 from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, stages
@@ -51,6 +51,8 @@ class _Run:
     # The folders of the data, and a digest of all that the run is made from.
     folders: list[str] = field(default_factory=list)
     made_from: str | None = None
+    # What the user has to know, beside what the training says.
+    notes: list[str] = field(default_factory=list)
     error: str | None = None
     hopeless: bool = False
 
@@ -65,6 +67,9 @@ def main(request_path: str) -> int:
     progress.emit({"event": "stages", "stages": stages(recipe)})
     summary = None
     try:
+        run.recipe = names.in_root(recipe, Path(paths.root))
+        run.notes = names.note(recipe, run.recipe)
+        names.check(run.recipe, Path(paths.root))
         summary = _repeated(run, paths)
         if summary is None:
             _run_stages(run, paths)
@@ -128,6 +133,8 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     # Before TFX is loaded, and any image read.
     costs.check(run.recipe)
     imports.load(*imports.TFX)
+    from components import served
+    from components.ingest.readers import reader
     from components.ingest.sources import prepare
     from pipelines.build import create_pipeline
     from pipelines.history import recovery
@@ -142,12 +149,15 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     run.made_from = finished.inputs(run.recipe, run.beam, wanted, run.folders)
     fixed = prepared.pop() if run.recipe.fixed is not None else None
     source, *earlier = prepared
+    folder = paths.served(run.recipe.model_name)
+    if served.versions(folder):
+        names.check_classes(run.recipe, folder, reader(source).labels)
     pipeline = create_pipeline(
         run.recipe, source, paths, beam=run.beam, earlier=earlier, fixed=fixed
     )
     # The spans before the newest, too.
-    names = [component.id for component in pipeline.components]
-    progress.emit({"event": "stages", "stages": names})
+    ids = [component.id for component in pipeline.components]
+    progress.emit({"event": "stages", "stages": ids})
     recovery.recover(paths)
     LocalRunner(_recorder(run), last).run(pipeline)
 
@@ -232,6 +242,8 @@ def _summary(run: _Run) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "recipe": run.recipe.name,
+        "served_name": run.recipe.model_name,
+        "data_origin": run.recipe.data_origin,
         "size": run.recipe.size,
         "dataset": run.recipe.dataset,
         "stages": run.stages,
@@ -247,7 +259,7 @@ def _summary(run: _Run) -> dict[str, Any]:
         "model": _inside(model, "Format-Serving"),
         "model_run": model_run.uri if model_run else None,
         "tuned": _tuned(trials),
-        "notes": _notes(model_run),
+        "notes": [*run.notes, *_notes(model_run)],
         "probes": _inside(probes, "probes.json"),
         "dead_letters": _number(examples, "dead_letters"),
         "error": run.error,

@@ -19,6 +19,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, json_utils
 
 from components import served
+from components.settings import keeps_both
 
 # A version `17` that is not to be served is called `.17`: servers take names that are numbers.
 WITHDRAWN = "."
@@ -90,8 +91,10 @@ def _objection(model: str, folder: str, exec_properties: dict[str, Any]) -> str 
     if (version := _withdrawn(model, folder)) is not None:
         return f"this very model was taken back, as version {version}, by convnets rollback"
     limits = json_utils.loads(exec_properties.get("custom_config") or "null") or {}
-    found = served.objection(folder, served.classes(model), limits)
-    return found and f"{found[0]}. --set {found[1]} replaces it"
+    if found := served.objection(folder, served.classes(model), limits):
+        name = os.path.basename(folder)
+        return f"{found[0]}. {keeps_both(name)}; --set {found[1]} replaces it"
+    return None
 
 
 def _destination(exec_properties: dict[str, Any]) -> str:

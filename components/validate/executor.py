@@ -17,6 +17,7 @@ from tfx.types import artifact_utils
 from components import examples, progress, served
 from components.globs import escape
 from components.ingest.spans import is_pattern
+from components.settings import keeps_both
 from components.validate import facts, history, verdict
 from components.validate.checks import Problem
 from components.validate.verdict import UnfitData, Verdict
@@ -83,9 +84,8 @@ def _of_the_served(names: Sequence[str], exec_properties: Mapping[str, Any]) -> 
     if not folder or not names or not (found := served.objection(folder, names, limits)):
         return []
     text, setting = found
-    return [
-        Problem(f"{text}. With another --root both are kept, this setting replaces it", setting)
-    ]
+    both = keeps_both(os.path.basename(folder))
+    return [Problem(f"{text}. {both}; this setting replaces it", setting)]
 
 
 def newest_first(artifacts: Iterable[types.Artifact]) -> list[types.Artifact]:

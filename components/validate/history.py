@@ -50,6 +50,15 @@ def newest(folder: str, dataset: str, examples: str) -> str | None:
     return None
 
 
+def dataset(folder: str) -> str | None:
+    """The data set of the newest verdict, as `DataValidator` was told; None where there is none."""
+    if not fileio.exists(folder):
+        return None
+    times = sorted(int(name.strip("/")) for name in fileio.listdir(folder))
+    found = (_about(os.path.join(folder, str(each))) for each in reversed(times))
+    return next((about["dataset"] for about in found if about), None)
+
+
 def _about(entry: str) -> dict[str, str] | None:
     path = os.path.join(entry, _ABOUT)
     if not fileio.exists(path):

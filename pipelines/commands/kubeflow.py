@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from pipelines.commands.recipe_options import recipe_options
     help="The file to write.",
 )
 @click.option("--data", metavar="URI", help="Where the cluster finds the images.")
+@click.option("--name", help="Of the served model.  [default: RECIPE, or RECIPE-DATA with --data]")
 @click.option(
     "--root",
     metavar="URI",
@@ -70,6 +72,7 @@ def compile_recipe(
     settings: Sequence[str],
     output: Path,
     data: str | None,
+    name: str | None,
     root: str,
     image: str,
     volume: str | None,
@@ -84,6 +87,8 @@ def compile_recipe(
     Its steps run the code of the packages that are allowed here, and no other's.
     """
     beam = beam_of(beam_runner, beam_arguments)
+    if name is not None:
+        settings = (*settings, f"served_name={json.dumps(name)}")
     chosen = recipe_of(recipe, size, settings, data)
     screen = console()
     served.quiet_libraries()

@@ -47,6 +47,7 @@ _ON_THIS_MACHINE = Beam()
     help="Your own images, in a folder or spans (photos/span-{SPAN}), or tfds:NAME.",
 )
 @click.option("--window", type=int, help="Train on so many spans of --data, the newest and before.")
+@click.option("--name", help="Of the served model.  [default: RECIPE, or RECIPE-DATA with --data]")
 @beam_options
 @click.option("--verbose", is_flag=True, help="Show the libraries' logs.")
 def run_recipe(
@@ -56,6 +57,7 @@ def run_recipe(
     settings: Sequence[str],
     data: str | None,
     window: int | None,
+    name: str | None,
     beam_runner: str,
     beam_arguments: Sequence[str],
     verbose: bool,
@@ -69,6 +71,8 @@ def run_recipe(
     """
     if window is not None:
         settings = (*settings, f"window={window}")
+    if name is not None:
+        settings = (*settings, f"served_name={json.dumps(name)}")
     beam = beam_of(beam_runner, beam_arguments)
     chosen = _checked_data(recipe_of(recipe, size, settings, data))
     if run(chosen, root, console(), verbose, beam)["error"]:
@@ -199,6 +203,8 @@ def _next_commands(summary: dict[str, Any], root: Path) -> Iterator[str]:
     place = "" if root == DEFAULT_ROOT.absolute() else f" --root {shlex.quote(str(root))}"
     if summary.get("pushed") and not summary["error"]:
         yield f"convnets serve{place}"
-        yield f"convnets predict IMAGE...{place}"
+        models = {each.parent.name for each in (root / "serving").glob("*/[0-9]*")}
+        model = f" --model {summary['served_name']}" if len(models) > 1 else ""
+        yield f"convnets predict IMAGE...{model}{place}"
     if summary.get("judgement"):
         yield f"convnets papers{place}"

@@ -17,7 +17,15 @@ from rich.text import Text
 
 from components import tasks
 from components.judge import benchmarks
-from components.judge.results import COUNTS, METRICS, SCALES, figure_text, judged_table, row_text
+from components.judge.results import (
+    COUNTS,
+    METRICS,
+    SCALES,
+    figure_text,
+    judged_table,
+    needed_line,
+    row_text,
+)
 from pipelines import paths
 from pipelines.console.display import duration, table_of, work
 from pipelines.recipe import IDENTITY, Recipe
@@ -254,7 +262,10 @@ def judgement_screen(judgement: Mapping[str, Any]) -> Group:
         f"{judgement['recipe']} ({judgement['size']}) on {judgement['examples']:,} test images "
         f"of {judgement['dataset']}, protocol {judgement['protocol']}"
     )
-    return Group(Text(heading, style="bold"), Text(measured), judged([judgement]))
+    parts = [Text(heading, style="bold"), Text(measured)]
+    if line := needed_line(judgement):
+        parts.append(Text(line))
+    return Group(*parts, judged([judgement]))
 
 
 def figures_about(words: Iterable[str]) -> list[benchmarks.Benchmark]:
@@ -389,7 +400,7 @@ def _places(summary: Mapping[str, Any], log: Path) -> Table:
         table.add_row("Report", nearby(summary["report"]))
     if summary.get("pushed"):
         version = f"version {summary['version']} in {nearby(summary['pushed'])}"
-        table.add_row("Served as", f"{summary['recipe']}, {version}")
+        table.add_row("Served as", f"{summary.get('served_name', summary['recipe'])}, {version}")
     table.add_row("Log", nearby(log))
     return table
 

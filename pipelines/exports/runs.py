@@ -41,15 +41,16 @@ def find(run: str, root: Path) -> Trained:
     """The run meant by `run`.
 
     Args:
-      run: a recipe's name (its last run that has a model), a run's id, a file `ROOT/runs/ID.json`,
-        or the SavedModel, the folder of its versions or the `.keras` file of a run.
+      run: a recipe's or a model's name (its last run that has a model), a run's id, a file
+        `ROOT/runs/ID.json`, or the SavedModel, the folder of its versions or the `.keras` file of a
+        run.
       root: where runs are looked for; for a path, the folders above it as well.
 
     Raises:
       ValueError: no such run, or one whose files are gone.
     """
     known = runs.summaries(root)
-    named = [each for each in known if run in (each["run_id"], each["recipe"])]
+    named = [each for each in known if run in _names(each)]
     if named:
         return _last_whole(named, run)
     path = Path(run)
@@ -63,8 +64,13 @@ def find(run: str, root: Path) -> Trained:
 def _unknown(run: str, known: Sequence[Mapping[str, Any]], root: Path) -> str:
     if not known:
         return f"{root} holds no runs; first: convnets run lenet"
-    names = {name for each in known for name in (each["recipe"], each["run_id"])}
+    names = {name for each in known for name in _names(each)}
     return f"no run {run!r} in {root}: {near_matches(run, names)}"
+
+
+def _names(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    recipe = summary["recipe"]
+    return (recipe, summary.get("served_name", recipe), summary["run_id"])
 
 
 def _summary(path: Path) -> Mapping[str, Any]:

@@ -87,7 +87,7 @@ def note(
       folders: as it was given them.
       artifacts: the folders of all artifacts.
     """
-    record = Path(paths.pipeline(summary["recipe"]), _RECORD)
+    record = Path(paths.pipeline(summary["served_name"]), _RECORD)
     record.unlink(missing_ok=True)
     if made_from is None:
         return
@@ -96,7 +96,7 @@ def note(
         "inputs": made_from,
         "folders": list(folders),
         "artifacts": left,
-        "state": _state(paths, summary["recipe"], left),
+        "state": _state(paths, summary["served_name"], left),
         "summary": summary,
     }
     partial = record.with_name(f".{record.name}")
@@ -106,18 +106,18 @@ def note(
 
 def find(paths: Paths, recipe: Recipe, beam: Beam) -> dict[str, Any] | None:
     """The summary of the last run of this recipe, if the same once more would change nothing."""
-    record = Path(paths.pipeline(recipe.name), _RECORD)
+    record = Path(paths.pipeline(recipe.model_name), _RECORD)
     with contextlib.suppress(OSError, ValueError, KeyError):
         known = json.loads(record.read_text(encoding="utf-8"))
         same = known["inputs"] == inputs(recipe, beam, sources(recipe), known["folders"])
-        if same and known["state"] == _state(paths, recipe.name, known["artifacts"]):
+        if same and known["state"] == _state(paths, recipe.model_name, known["artifacts"]):
             return known["summary"]
     return None
 
 
-def _state(paths: Paths, recipe: str, artifacts: Iterable[str]) -> list[str]:
+def _state(paths: Paths, model: str, artifacts: Iterable[str]) -> list[str]:
     """Digests of the metadata, of each artifact and of what is served."""
-    folders = [*artifacts, paths.served(recipe)]
+    folders = [*artifacts, paths.served(model)]
     return [_file(paths.metadata), *map(_folder, folders)]
 
 

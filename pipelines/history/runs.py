@@ -21,6 +21,12 @@ def summaries(root: Path, recipe: str | None = None) -> list[Mapping[str, Any]]:
     return sorted(wanted, key=lambda summary: summary["started"])
 
 
+def of_model(root: Path, name: str) -> list[Mapping[str, Any]]:
+    """The summaries of the runs whose model is served as `name`, oldest first."""
+    # Earlier versions served a model by its recipe's name, and did not note it.
+    return [each for each in summaries(root) if each.get("served_name", each["recipe"]) == name]
+
+
 def judgements(root: Path, recipe: str | None = None) -> Iterator[Mapping[str, Any]]:
     """The distinct judgements of the runs, oldest first; a run from the cache adds none."""
     paths = (summary.get("judgement") for summary in summaries(root, recipe))

@@ -75,7 +75,7 @@ def compile_recipe(
     specification.ask_for(spec, resources)
     specification.allow(spec, trusted.listed())
     if "://" in root:
-        spec["defaultPipelineRoot"] = paths.pipeline(recipe.name)
+        spec["defaultPipelineRoot"] = paths.pipeline(recipe.model_name)
     documents = [spec]
     if claim:
         documents.append(specification.mounts(spec, claim, paths.root))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -54,18 +55,21 @@ def plan(parameters: Mapping[str, Any], expected: Collection[str]) -> dict[str, 
       RecipeError: an override that no recipe takes, or one that changes which steps there are.
       ValueError: a network, an optimizer or a loss that could not be trained with.
       SourceError: data that cannot be trained on.
+      NameTaken: another model is served under the recipe's name.
     """
     recipe = Recipe.from_json(parameters["recipe"])
     if parameters["data"] != recipe.dataset:
         recipe = recipe.on_data(parameters["data"])
     recipe = recipe.override(parameters["overrides"])
     paths = of_cluster(parameters["root"])
+    recipe = _in_root(recipe, paths)
     _keep_downloads(paths)
     from pipelines import costs
     from pipelines.kubeflow.compiling import tfx_specification
 
     costs.check(recipe, is_here=False)
     data, steps = _data(recipe)
+    _check_name(recipe, paths, data.newest)
     beam = Beam.from_plain(json.loads(parameters["beam"]))
     made = values(tfx_specification(recipe, data, paths, "", beam))
     for step, source in steps.items():
@@ -78,6 +82,44 @@ def plan(parameters: Mapping[str, Any], expected: Collection[str]) -> dict[str, 
             "compile it anew"
         )
     return made
+
+
+def _in_root(recipe: Recipe, paths: Paths) -> Recipe:
+    """As `names.in_root`, where the verdicts on the data say what has been run."""
+    from components import served
+    from components.validate import history
+    from pipelines import data_names
+
+    if recipe.served_name is not None or recipe.data_origin is None:
+        return recipe
+    before = history.dataset(paths.verdicts(recipe.name))
+    if before is None or served.versions(paths.served(recipe.model_name)):
+        return recipe
+    place = data_names.origin(json.loads(before)["dataset"])
+    is_of = data_names.same_place(place, recipe.data_origin)
+    return dataclasses.replace(recipe, served_name=recipe.name) if is_of else recipe
+
+
+def _check_name(recipe: Recipe, paths: Paths, newest: Source) -> None:
+    """Whether the name is that of another model, before a step computes anything.
+
+    Raises:
+      NameTaken: it is.
+    """
+    from components import served
+    from components.ingest.readers import reader
+    from components.validate import history
+    from pipelines import data_names
+    from pipelines.history import names
+
+    folder = paths.served(recipe.model_name)
+    model = served.newest(folder)
+    if model is None:
+        return
+    names.check_task(recipe, served.task(model))
+    if before := history.dataset(paths.verdicts(recipe.model_name)):
+        names.check_data(recipe, data_names.origin(json.loads(before)["dataset"]))
+    names.check_classes(recipe, folder, reader(newest).labels)
 
 
 def _keep_downloads(paths: Paths) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from components.ingest import identity, spans
 from components.ingest.sources import SourceError
 from pipelines import process, served
-from pipelines.history import runs
+from pipelines.history import names, runs
 from pipelines.recipe import Recipe
 from pipelines.scheduling.definition import Definition
 
@@ -95,7 +95,7 @@ def _seconds_since_change(folder: str, now: datetime.datetime) -> float | None:
 def _drifted(
     definition: Definition, recipe: Recipe, root: Path, found: str | None, text: str
 ) -> Look:
-    trained_on = served_verdict(recipe.name, root)
+    trained_on = served_verdict(names.in_root(recipe, root).model_name, root)
     if trained_on is None:
         return Look(True, f"{text}; nothing is served yet", found)
     distances = measured(recipe, trained_on, definition.timeout)
@@ -113,7 +113,7 @@ def served_verdict(model: str, root: Path) -> Path | None:
     except ValueError:
         return None
     version = max(int(each.name) for each in folder.iterdir() if each.name.isdigit())
-    for run in reversed(runs.summaries(root, model)):
+    for run in reversed(runs.of_model(root, model)):
         if run.get("version") == str(version) and run.get("data_verdict"):
             path = Path(run["data_verdict"])
             return path if path.exists() else None

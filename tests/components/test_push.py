@@ -107,6 +107,7 @@ def test_other_classes_replace_a_served_model_only_where_that_is_asked_for(names
     if differ:
         why = pushed.get_string_custom_property("why")
         assert why.startswith(f"pets is served with other classes (version {version.name}); apart")
+        assert "To keep both, give this one another name: --name pets-2" in why
         assert why.endswith(f"--set data_checks.other_classes={differ} replaces it")
         assert list(folder.iterdir()) == [version]
         assert push(

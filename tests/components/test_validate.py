@@ -357,7 +357,8 @@ def test_other_classes_than_the_served_models_stop_a_run_before_it_trains(descri
     with pytest.raises(
         verdict.UnfitData,
         match=r"lenet-relu is served with other classes \(version 17\); apart are coffee, owl\. "
-        r"With another --root both are kept(.|\n)*go on anyway: --set data_checks.other_classes=2",
+        r"To keep both, give this one another name: --name lenet-relu-2"
+        r"(.|\n)*go on anyway: --set data_checks.other_classes=2",
     ):
         validated(described, tmp_path / "others", served=str(served))
     limits = {**LIMITS, "other_classes": 2}

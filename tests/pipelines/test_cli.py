@@ -352,6 +352,14 @@ class TestRun:
         text = convnets("run", "lenet", "--root", tmp_path / "my runs")
         assert f"convnets serve --root '{tmp_path}/my runs'" in text
 
+    def test_of_several_models_predict_is_told_which(self, convnets, runner):
+        for name in ("lenet", "lenet-photos"):
+            Path("runs/serving", name, "7").mkdir(parents=True)
+        runner('summary(pushed="p", version="7", blessed=True, served_name="lenet-photos")')
+        text = convnets("run", "lenet")
+        assert "convnets predict IMAGE... --model lenet-photos" in text
+        assert "Served as  lenet-photos, version 7" in text
+
     def test_a_refused_model_says_why(self, convnets, runner):
         runner('summary(blessed=False, why=["accuracy 0.5 < 0.97"])')
         text = convnets("run", "lenet")
@@ -362,13 +370,15 @@ class TestRun:
         runner('(root / "request").write_text(json.dumps(request)); summary()')
         convnets(
             *("run", "lenet", "--set", "epochs=3", "--seed", 7, "--size", "paper"),
-            *("--data", "photos"),
+            *("--data", "photos", "--name", "2024"),
         )
         request = json.loads(Path("runs/request").read_text())
         assert request["root"] == str(Path("runs").absolute())
         assert request["recipe"]["epochs"] == 3
         assert request["recipe"]["seed"] == 7
         assert request["recipe"]["size"] == "paper"
+        assert request["recipe"]["served_name"] == "2024"
+        assert request["recipe"]["data_origin"] == str(photos)
         assert request["recipe"]["dataset"] == str(photos), "never compared with MNIST's figures"
 
     @pytest.mark.parametrize(

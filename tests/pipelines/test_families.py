@@ -56,6 +56,7 @@ FAMILIES = [
 ]
 WHOLE = ("stochastic-pooling", "googlenet", "vgg16")
 FEW = ("epochs=1", "batch_size=8", "steps_per_execution=1", "distorted_copies=0")
+FEW += ("thresholds.chance=null",)
 
 
 @pytest.fixture(scope="module")

@@ -103,3 +103,22 @@ def test_figures_are_printed_as_the_task_has_them(said):
     assert str(measured) == (
         "error 50.00 %, cross-entropy 0.2500 nats, steps to 72.2 % accuracy 12,000"
     )
+
+
+def test_what_is_needed_on_ones_own_data_is_printed():
+    least = {"metric": "accuracy", "value": 0.625, "text": "needs 62.5 %: why"}
+    judgement = {"recipe": "net", "size": "small", "dataset": "shades", "protocol": "1-crop"}
+    judgement |= {"examples": 8, "metrics": {"error": 0.5}, "rows": []}
+    for figure, line in (
+        (0.5, "accuracy 50.00 %, not enough: needs 62.5 %: why"),
+        (0.625, "accuracy 62.50 %, enough: needs 62.5 %: why"),
+        (None, "accuracy is not defined, not enough: needs 62.5 %: why"),
+    ):
+        shown = screens.judgement_screen({**judgement, "needed": {**least, "figure": figure}})
+        assert str(shown.renderables[2]) == line
+
+
+def test_on_other_data_than_the_recipes_own_the_judge_asks_for_more_than_chance():
+    recipe = recipes.find("lenet")
+    assert "chance" not in judging.judged(recipe)
+    assert judging.judged(recipe.on_data("shades"))["chance"] == 0.05

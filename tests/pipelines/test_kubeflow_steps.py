@@ -206,8 +206,8 @@ class TestPlan:
 
     def test_another_root_is_where_models_go(self, planned, tmp_path):
         values = planned(root=str(tmp_path))
-        assert f"{tmp_path}/serving/lenet" in values["Pusher.push_destination"]
-        assert values["Baseline.served"] == f"{tmp_path}/serving/lenet"
+        assert f"{tmp_path}/serving/lenet-span-1" in values["Pusher.push_destination"]
+        assert values["Baseline.served"] == f"{tmp_path}/serving/lenet-span-1"
         assert values["ExampleValidator.history"].startswith(str(tmp_path))
 
     def test_the_files_are_known_by_a_fingerprint(self, planned, digits):
@@ -240,6 +240,37 @@ class TestPlan:
         assert values["ImageExampleGen-fixed.input_base"] == str(digits / "span-1")
         files = ["num_files:4" in values[f"{step}.input_fingerprint"] for step in steps]
         assert files == [True, True, False, True]
+
+    def test_another_model_under_the_name_ends_the_run_at_once(self, planned, digits, tmp_path):
+        model = tmp_path / "serving" / "mine" / "7"
+        (model / "assets").mkdir(parents=True)
+        (model / "saved_model.pb").touch()
+        (model / "assets" / "task.json").write_text('{"task": "depth"}')
+        with pytest.raises(RecipeError, match=r"another task: depth.*served_name=mine-2"):
+            planned("served_name=mine", root=str(tmp_path))
+        (model / "assets" / "task.json").unlink()
+        (model / "assets" / "labels.txt").write_text("cat\ndog\n")
+        with pytest.raises(RecipeError, match=r"mine is served with other classes"):
+            planned("served_name=mine", root=str(tmp_path))
+        planned("served_name=mine", "data_checks.other_classes=12", root=str(tmp_path))
+
+    def test_folders_of_one_name_are_told_apart(self, planned, digits, tmp_path):
+        def about(name, data):
+            entry = tmp_path / "pipelines" / name / "verdicts" / "1"
+            entry.mkdir(parents=True, exist_ok=True)
+            dataset = json.dumps({"dataset": str(data), "ingest": {}})
+            (entry / "about.json").write_text(json.dumps({"dataset": dataset, "examples": "a"}))
+
+        # So an earlier version has run it.
+        about("lenet", digits / "span-1")
+        values = planned(root=str(tmp_path))
+        assert values["Baseline.served"] == f"{tmp_path}/serving/lenet"
+        model = tmp_path / "serving" / "lenet-span-1" / "7"
+        (model / "assets").mkdir(parents=True)
+        (model / "saved_model.pb").touch()
+        about("lenet-span-1", "/elsewhere/span-1")
+        with pytest.raises(RecipeError, match=r"from a training on /elsewhere/span-1"):
+            planned(root=str(tmp_path))
 
     def test_overrides_that_cannot_be(self, planned):
         with pytest.raises(RecipeError, match="epochs"):

@@ -3,6 +3,7 @@ import csv
 import importlib.util
 import itertools
 import json
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from components import tasks
 from pipelines import recipe_bounds, recipes
 from pipelines.optimizers import OPTIMIZERS, named
-from pipelines.recipe import SIZES, Recipe, RecipeError
+from pipelines.recipe import SIZES, STAGES, Recipe, RecipeError
 
 TREE = Path(__file__).parents[2]
 LENET = recipes.find("lenet")
@@ -86,7 +87,8 @@ class TestEveryRecipe:
 
     def test_has_thresholds_and_a_summary_of_one_line(self, recipe):
         first = tasks.find(recipe.task).blessing[0].name
-        assert recipe.thresholds.keys() == {first, "change"}
+        assert recipe.thresholds.keys() == {first, "change", "chance"}
+        assert recipe.thresholds["chance"] is None
         assert recipe.summary and "\n" not in recipe.summary
 
 
@@ -279,6 +281,8 @@ OUT_OF_BOUNDS = {
     "ingest.quality=null": "ingest.quality",
     "thresholds.accuracy=2": "thresholds.accuracy must be a number from 0 to 1, or null, not 2",
     "thresholds.accuracy=-0.1": "thresholds.accuracy must be a number from 0 to 1",
+    "thresholds.chance=0": "thresholds.chance must be above 0 and at most 0.5, or null, not 0",
+    "thresholds.chance=1": "thresholds.chance must be above 0 and at most 0.5, or null, not 1",
     "thresholds.change=2": "thresholds.change must be a number from -1 to 1, not 2",
     "data_checks.drift=-1": "data_checks.drift must be a number of 0 or more, not -1",
     'data_checks={"drift": null}': "data_checks.drift must be a number of 0 or more, not null",
@@ -396,11 +400,65 @@ def test_json_without_a_key_is_refused():
         Recipe.from_json(json.dumps(values))
 
 
-def test_on_other_images_only_the_last_blessed_model_is_a_measure():
+def test_on_other_images_chance_and_the_last_blessed_model_are_the_measures():
     changed = LENET.on_data("photos")
     assert changed.dataset == "photos"
-    assert changed.thresholds == {**LENET.thresholds, "accuracy": 0.0}
+    assert changed.thresholds == {**LENET.thresholds, "accuracy": 0.0, "chance": 0.05}
     assert changed.override(["thresholds.accuracy=0.5"]).thresholds["accuracy"] == 0.5
+    assert changed.override(["thresholds.chance=null"]).thresholds["chance"] is None
+    assert LENET.override(["thresholds.accuracy=null"]).thresholds["accuracy"] is None
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "tfds:mnist"])
+def test_whoever_has_a_recipes_own_data_they_are_its_own(dataset):
+    assert LENET.on_data(dataset) == replace(LENET, dataset=dataset)
+    back = LENET.on_data("photos").on_data(dataset)
+    assert (back.model_name, back.thresholds["chance"]) == ("lenet-mnist", 0.05)
+
+
+# What data are called in the name of the model that is trained on them.
+CALLED = {
+    "photos": "photos",
+    "a/Cats & Dogs.v2/": "cats-dogs-v2",
+    "photos/span-{SPAN}/": "photos",
+    "photos/{YYYY}/{MM}/{DD}/v{VERSION}": "photos",
+    "gs://bucket/photos/": "photos",
+    "gs://bucket/span-{SPAN}": "bucket",
+    "tfds:fashion_mnist:3.0.1": "fashion-mnist",
+    "rooms:train=20,test=8": "rooms",
+    "Müller": "muller",
+    "фото": "data-1ff1d8b1",
+}
+
+
+@pytest.mark.parametrize("dataset", CALLED)
+def test_the_model_on_other_data_is_called_by_them(dataset):
+    changed = LENET.on_data(dataset)
+    assert changed.model_name == f"lenet-{CALLED[dataset]}"
+    # Kubeflow's pipelines and TensorFlow Serving's paths take such a name.
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,127}", changed.model_name)
+    assert changed.on_data(dataset) == changed
+    assert Recipe.from_json(changed.to_json()) == changed
+    assert replace(changed, name="vgg16").model_name == f"vgg16-{CALLED[dataset]}"
+
+
+def test_a_name_that_was_chosen_stays(tmp_path, monkeypatch):
+    assert LENET.model_name == "lenet"
+    chosen = LENET.override(["served_name=digits-7"])
+    assert chosen.model_name == chosen.on_data("photos").model_name == "digits-7"
+    assert LENET.on_data("photos").override(["served_name=null"]).model_name == "lenet-photos"
+    (tmp_path / "flowers").mkdir()
+    monkeypatch.chdir(tmp_path / "flowers")
+    assert LENET.on_data(".").model_name == "lenet-flowers"
+    for stage in STAGES:
+        assert LENET.on_data(".").for_stage(stage).keys() == LENET.for_stage(stage).keys()
+        assert "served_name" not in LENET.for_stage(stage)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a:b", "..", "-x", "ä"])
+def test_names_that_no_folder_and_no_address_takes_are_refused(name):
+    with pytest.raises(RecipeError, match="served_name must be a name of letters, digits"):
+        LENET.override([f"served_name={json.dumps(name)}"])
 
 
 TRANSFER = recipes.find("transfer-cifar-resnet20-mnist")

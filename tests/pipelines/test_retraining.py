@@ -1,11 +1,13 @@
 """A retrained model replaces the served one only if it is as good, on new and on fixed data."""
 
+import html
 import json
 from pathlib import Path
 
 import pytest
 
 from components.ingest.sources import prepare, resolve
+from components.judge import results
 from pipelines import judging, recipes
 from pipelines.history import lineage, rollback
 from tests.odd_names import NAMES
@@ -37,30 +39,41 @@ def test_only_a_model_that_is_as_good_replaces_the_served_one(forge, tmp_path):
         assert forge.end() == 0, run.log.read_text()[-3000:]
         return summary(run)
 
-    good = ran("epochs=12")
-    assert good["blessed"] and len(good["why"]) == 5
     # Twelve epochs tell a cat from coffee, and none at a rate of next to nothing do.
     rate = "optimizer.learning_rate"
     useless = (f"{rate}.warmup_target=1e-12", f"{rate}.initial_learning_rate=1e-12")
+    nothing = ran("epochs=1", *useless)
+    assert nothing["blessed"] is False and nothing["version"] is None
+    assert "not enough: needs" in nothing["why"][0] and "most frequent" in nothing["why"][0]
+    judgement = json.loads(Path(nothing["judgement"]).read_text())
+    line = results.needed_line(judgement)
+    assert "not enough: needs" in line and line in html.unescape(
+        Path(nothing["report"]).read_text()
+    )
+    assert not (root / "serving").exists()
+
+    good = ran("epochs=12")
+    assert good["blessed"] and len(good["why"]) == 4
+    assert ", enough: needs" in good["why"][0]
     worse = ran("epochs=1", *useless, "thresholds.change=0.0")
     assert worse["blessed"] is False
     assert any("on the fixed data: the model before has" in why for why in worse["why"])
     assert worse["version"] is None
     page = Path(worse["report"]).read_text()
     assert "The served model stays" in page and "on the fixed data" in page
-    (version,) = lineage.versions(root, "lenet-relu")
+    (version,) = lineage.versions(root, recipe.model_name)
     assert (version.version, version.state) == (good["version"], "served")
     assert version.code and version.data[0].span == 2
 
     another = ran("epochs=12", "seed=1", "thresholds.change=1.0")
     assert another["blessed"] and another["version"] != good["version"]
     assert "Fit to replace the served model" in Path(another["report"]).read_text()
-    rollback.go_to(root, "lenet-relu")
+    rollback.go_to(root, recipe.model_name)
     # The same once more: the model that was taken back is not pushed again.
     again = ran("epochs=12", "seed=1", "thresholds.change=1.0")
     assert again["blessed"] is False
     assert "taken back" in again["why"][-1]
-    states = {each.version: each.state for each in lineage.versions(root, "lenet-relu")}
+    states = {each.version: each.state for each in lineage.versions(root, recipe.model_name)}
     assert states == {another["version"]: "taken back", good["version"]: "served"}
 
 
@@ -71,7 +84,7 @@ def test_a_run_in_a_root_with_an_odd_name(forge, tmp_path, monkeypatch):
     odd = tmp_path.joinpath(*NAMES)
     root = odd / "root"
     recipe = recipes.find("lenet-relu").on_data(photos(odd / "data"))
-    recipe = recipe.override(["batch_size=8", "epochs=1", "thresholds.accuracy=0"])
+    recipe = recipe.override(["batch_size=8", "epochs=1", "thresholds.chance=null"])
 
     def ran(*settings):
         run = new_run(root)
@@ -82,9 +95,11 @@ def test_a_run_in_a_root_with_an_odd_name(forge, tmp_path, monkeypatch):
     first = ran()
     assert {each["state"] for each in first["stages"]} == {"done"}
     assert {each["state"] for each in ran()["stages"]} == {"done", "cached"}
-    (version,) = lineage.versions(root, "lenet-relu")
-    assert (root / "serving" / "lenet-relu" / version.version / "saved_model.pb").exists()
-    judgement = judging.judge_models([root / "serving" / "lenet-relu"], "lenet-relu", root)
+    (version,) = lineage.versions(root, recipe.model_name)
+    served = root / "serving" / recipe.model_name
+    assert (served / version.version / "saved_model.pb").exists()
+    judgement = judging.judge_models([served], "lenet-relu", root)
+    assert judgement["needed"]["metric"] == "accuracy"
     assert 0 <= judgement["metrics"]["error"] <= 1
 
 

@@ -134,6 +134,7 @@ def photos(tmp_path_factory) -> Path:
 
 
 SHORT = ("--set", "epochs=2", "--set", "batch_size=8", "--set", "thresholds.accuracy=0.1")
+SHORT += ("--set", "thresholds.chance=null", "--name", "photographs")
 
 
 def test_ones_own_images(photos, tmp_path):
@@ -141,6 +142,7 @@ def test_ones_own_images(photos, tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     result = summary(tmp_path)
     assert result["dead_letters"] == 1
+    assert Path(result["pushed"]).parent == tmp_path / "serving" / "photographs"
     assert (Path(result["pushed"]) / "assets" / "labels.txt").read_text() == "cat\ncoffee\n"
     judgement = json.loads(Path(result["judgement"]).read_text())
     assert judgement["labels"] == ["cat", "coffee"]
@@ -171,7 +173,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch(photos, tmp_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    checkpoints = tmp_path / "pipelines" / "lenet-relu" / "checkpoints"
+    checkpoints = tmp_path / "pipelines" / "photographs" / "checkpoints"
     deadline = time.monotonic() + 300
     while not list(checkpoints.glob("*/epoch-*")):
         assert first.poll() is None and time.monotonic() < deadline
@@ -187,7 +189,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch(photos, tmp_path):
     before_training = {*STAGES[: STAGES.index("Trainer")]} - RESOLVERS
     assert {states(run)[stage] for stage in before_training} == {"cached"}
     assert states(run)["Trainer"] == "done"
-    (history,) = (tmp_path / "pipelines").glob("lenet-relu/Trainer/model_run/*/history.json")
+    (history,) = (tmp_path / "pipelines").glob("photographs/Trainer/model_run/*/history.json")
     assert [entry["epoch"] for entry in json.loads(history.read_text())] == [*range(1, epochs + 1)]
     log = max((tmp_path / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
     assert f"Epoch {saved + 1}/{epochs}" in log.read_text()

@@ -29,6 +29,7 @@ from tests.pipelines.forge import Forge, new_run
 from tests.pipelines.forge import photos as forge_photos
 from tests.pipelines.scheduled import REPLACED, START
 
+MODEL = "lenet-relu-all"  # Of the recipe on the photographs, which are in a folder `all`.
 # Where a run writes, in the order of its stages, and about how many seconds each takes at least.
 WRITING = {
     "ImageExampleGen": 0.3,
@@ -59,6 +60,7 @@ def photos(tmp_path_factory) -> str:
 
 def recipe_of(photos, seed=0):
     settings = ["epochs=2", "batch_size=8", f"seed={seed}", "thresholds.change=1.0"]
+    settings += ["thresholds.chance=null"]
     return recipes.find("lenet-relu").on_data(photos).override(settings)
 
 
@@ -146,9 +148,9 @@ def test_push_and_report_are_killed_between_their_writes(forge, photos, tmp_path
         writes[stage] += 3
     assert min(kills.values()) >= 2, kills
     (version,) = served(root)
-    (known,) = (each for each in lineage.versions(root, "lenet-relu") if each.state != "gone")
+    (known,) = (each for each in lineage.versions(root, MODEL) if each.state != "gone")
     assert (known.version, known.state) == (version.name, "served")
-    assert not list((root / "serving" / "lenet-relu").glob(".*.partial"))
+    assert not list((root / "serving" / MODEL).glob(".*.partial"))
     assert Path(json.loads(run.summary.read_text())["report"]).is_file()
 
 
@@ -179,7 +181,7 @@ def test_a_run_that_is_killed_in_any_stage_is_gone_on_with(forge, photos, tmp_pa
         proto.Execution.CACHED,
         proto.Execution.FAILED,
     }
-    known = lineage.versions(root, "lenet-relu")
+    known = lineage.versions(root, MODEL)
     assert {each.version for each in known if each.state != "gone"} == {
         path.name for path in served(root)
     }
@@ -216,7 +218,7 @@ def test_a_disk_that_fills_up_at_any_stage_is_told_and_gone_on_from(forge, photo
     forge.start(run, recipe)
     assert forge.end() == 0, run.log.read_text()[-3000:]
     (version,) = served(root)
-    assert [each.version for each in lineage.versions(root, "lenet-relu")] == [version.name]
+    assert [each.version for each in lineage.versions(root, MODEL)] == [version.name]
 
 
 def fill(folder: Path) -> Path:
@@ -327,7 +329,7 @@ def test_a_bucket_that_fails_now_and_then_is_gone_on_with(forge, photos, tmp_pat
         assert "the bucket does not answer" in error
         assert not hopeless
     (version,) = served(root)
-    assert [each.version for each in lineage.versions(root, "lenet-relu")] == [version.name]
+    assert [each.version for each in lineage.versions(root, MODEL)] == [version.name]
 
 
 @pytest.fixture

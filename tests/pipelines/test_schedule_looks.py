@@ -131,8 +131,9 @@ def served(tmp_path):
     root = tmp_path / "root"
     (root / "serving" / "lenet-relu" / "7").mkdir(parents=True)
     (root / "runs").mkdir()
-    summary = {"recipe": "lenet-relu", "started": "2026", "version": "7"}
-    summary["data_verdict"] = str(verdict)
+    # As a version before data had a part in the model's name.
+    summary = {"recipe": "lenet-relu", "started": "2026", "version": "7", "pushed": "somewhere"}
+    summary |= {"data_verdict": str(verdict), "dataset": str(tmp_path / "span-{SPAN}")}
     (root / "runs" / "a.json").write_text(json.dumps(summary))
     assert runs.summaries(root, "lenet-relu")
     return verdict

@@ -22,7 +22,7 @@ RECIPE = recipes.find("transfer-cifar-resnet20-mnist")
 BEFORE = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 AFTER = {"rocket": skimage.data.rocket, "woman": skimage.data.astronaut}
 FEW = [*("--set", "batch_size=8", "--set", "steps_per_execution=1"), "--set"]
-FEW += ["thresholds.accuracy=0"]
+FEW += ["thresholds.accuracy=0", "--set", "thresholds.chance=null"]
 
 
 def test_only_transfer_recipes_are_probed():

@@ -24,7 +24,10 @@ def root(tmp_path) -> Path:
     photos(tmp_path / "data")
     root = tmp_path / "root"
     paths = Paths(str(root))
-    for folder in (f"{paths.pipeline('lenet-relu')}/Trainer/model/7", paths.served("lenet-relu")):
+    for folder in (
+        f"{paths.pipeline('lenet-relu-data')}/Trainer/model/7",
+        paths.served("lenet-relu-data"),
+    ):
         (Path(folder) / "17").mkdir(parents=True)
         (Path(folder) / "17" / "saved_model.pb").write_bytes(b"model")
     with sqlite3.connect(paths.metadata) as metadata:
@@ -32,9 +35,16 @@ def root(tmp_path) -> Path:
     recipe = recipe_of(tmp_path)
     sources = finished.sources(recipe)
     folders = [source.base for source in sources]
-    summary = {"recipe": recipe.name, "run_id": "run-1", "stages": []}
+    summary = {
+        "recipe": recipe.name,
+        "served_name": recipe.model_name,
+        "run_id": "run-1",
+        "stages": [],
+    }
     made_from = finished.inputs(recipe, BEAM, sources, folders)
-    finished.note(paths, summary, made_from, folders, [f"{paths.pipeline(recipe.name)}/Trainer"])
+    finished.note(
+        paths, summary, made_from, folders, [f"{paths.pipeline(recipe.model_name)}/Trainer"]
+    )
     return root
 
 
@@ -88,7 +98,9 @@ def settle(root):
     made_from = finished.inputs(recipe, BEAM, sources, [source.base for source in sources])
     summary = {"recipe": recipe.name}
     folders = [source.base for source in sources]
-    finished.note(paths, summary, made_from, folders, [f"{paths.pipeline(recipe.name)}/Trainer"])
+    finished.note(
+        paths, summary, made_from, folders, [f"{paths.pipeline(recipe.model_name)}/Trainer"]
+    )
     assert found(root) == summary
 
 
@@ -103,13 +115,13 @@ CHANGES = {
     "a file rewritten": rewrite_at_the_same_time,
     "another run on the root": write_metadata,
     "the metadata deleted": lambda root: (root / "metadata.sqlite").unlink(),
-    "an artifact deleted": lambda root: shutil.rmtree(root / "pipelines/lenet-relu/Trainer"),
-    "a version taken back": lambda root: (root / "serving/lenet-relu/17").rename(
-        root / "serving/lenet-relu/.17"
+    "an artifact deleted": lambda root: shutil.rmtree(root / "pipelines/lenet-relu-data/Trainer"),
+    "a version taken back": lambda root: (root / "serving/lenet-relu-data/17").rename(
+        root / "serving/lenet-relu-data/.17"
     ),
-    "a record cut short": lambda root: (root / "pipelines/lenet-relu/finished.json").write_text(
-        "{"
-    ),
+    "a record cut short": lambda root: (
+        root / "pipelines/lenet-relu-data/finished.json"
+    ).write_text("{"),
     "the data gone": lambda root: shutil.rmtree(root.parent / "data"),
 }
 
@@ -147,7 +159,7 @@ def test_a_bucket_and_a_cluster_are_never_the_same(root):
     assert finished.inputs(recipe, BEAM, [], ["gs://bucket/data"]) is None
     several = recipe_of(root.parent, "strategy=multi_worker")
     assert finished.inputs(several, BEAM, [], []) is None
-    finished.note(Paths(str(root)), {"recipe": "lenet-relu"}, None, [], [])
+    finished.note(Paths(str(root)), {"served_name": "lenet-relu-data"}, None, [], [])
     assert found(root) is None
 
 
