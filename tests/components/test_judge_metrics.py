@@ -140,8 +140,8 @@ def test_chance_explains_what_is_needed_as_seldom_as_is_asked(counts, level):
     # About so many standard errors above the share of the commonest class.
     errors = (k - n * p) / np.sqrt(n * p * (1 - p))
     assert errors > stats.norm.isf(level) - 0.35
-    if min(n * p, n * (1 - p)) > 25:
-        assert errors == pytest.approx(stats.norm.isf(level), abs=0.3)
+    if n > 1000:
+        assert errors == pytest.approx(stats.norm.isf(level), abs=0.05)
     if k <= n:
         assert text.startswith(f"needs {100 * value:.1f} %: ")
 
@@ -155,7 +155,7 @@ def test_what_is_needed_is_said_in_words():
     )
 
 
-@pytest.mark.parametrize("counts", [(2, 1), (2, 2), (10,)])
+@pytest.mark.parametrize("counts", [(2, 1), (2, 2), (10, 0)])
 def test_of_too_few_images_none_are_enough(counts):
     value, text = needed(*counts)
     assert value > 1

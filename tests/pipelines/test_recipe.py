@@ -189,7 +189,7 @@ def test_set_reaches_inside_and_changes_nothing_else():
     )
     assert changed.optimizer["learning_rate"]["initial_learning_rate"] == 0.01
     assert changed.model_args == {**LENET.model_args, "classifier": "softmax", "name": "ours"}
-    assert changed.thresholds == {"accuracy": 1, "change": LENET.thresholds["change"]}
+    assert changed.thresholds == {**LENET.thresholds, "accuracy": 1}
     assert changed.preprocess["size"] == [28, 28]
     assert LENET.to_json() == before
 
@@ -427,7 +427,7 @@ CALLED = {
     "tfds:fashion_mnist:3.0.1": "fashion-mnist",
     "rooms:train=20,test=8": "rooms",
     "Müller": "muller",
-    "фото": "data-1ff1d8b1",
+    "фото": "data-5cea446a",
 }
 
 

@@ -16,6 +16,8 @@ from pipelines.paths import Paths
 from tests.pipelines.forge import photos
 
 BEAM = Beam()
+MODEL = "lenet-relu-data"
+SUMMARY = {"recipe": "lenet-relu", "served_name": MODEL, "run_id": "run-1", "stages": []}
 
 
 @pytest.fixture
@@ -24,10 +26,7 @@ def root(tmp_path) -> Path:
     photos(tmp_path / "data")
     root = tmp_path / "root"
     paths = Paths(str(root))
-    for folder in (
-        f"{paths.pipeline('lenet-relu-data')}/Trainer/model/7",
-        paths.served("lenet-relu-data"),
-    ):
+    for folder in (f"{paths.pipeline(MODEL)}/Trainer/model/7", paths.served(MODEL)):
         (Path(folder) / "17").mkdir(parents=True)
         (Path(folder) / "17" / "saved_model.pb").write_bytes(b"model")
     with sqlite3.connect(paths.metadata) as metadata:
@@ -35,16 +34,8 @@ def root(tmp_path) -> Path:
     recipe = recipe_of(tmp_path)
     sources = finished.sources(recipe)
     folders = [source.base for source in sources]
-    summary = {
-        "recipe": recipe.name,
-        "served_name": recipe.model_name,
-        "run_id": "run-1",
-        "stages": [],
-    }
     made_from = finished.inputs(recipe, BEAM, sources, folders)
-    finished.note(
-        paths, summary, made_from, folders, [f"{paths.pipeline(recipe.model_name)}/Trainer"]
-    )
+    finished.note(paths, SUMMARY, made_from, folders, [f"{paths.pipeline(MODEL)}/Trainer"])
     return root
 
 
@@ -57,7 +48,7 @@ def found(root: Path, *settings: str, beam: Beam = BEAM):
 
 
 def test_the_same_run_is_found(root):
-    assert found(root) == {"recipe": "lenet-relu", "run_id": "run-1", "stages": []}
+    assert found(root) == SUMMARY
 
 
 def test_another_recipe_or_beam_is_another_run(root):
@@ -96,12 +87,9 @@ def settle(root):
     recipe, paths = recipe_of(root.parent), Paths(str(root))
     sources = finished.sources(recipe)
     made_from = finished.inputs(recipe, BEAM, sources, [source.base for source in sources])
-    summary = {"recipe": recipe.name}
     folders = [source.base for source in sources]
-    finished.note(
-        paths, summary, made_from, folders, [f"{paths.pipeline(recipe.model_name)}/Trainer"]
-    )
-    assert found(root) == summary
+    finished.note(paths, SUMMARY, made_from, folders, [f"{paths.pipeline(MODEL)}/Trainer"])
+    assert found(root) == SUMMARY
 
 
 CHANGES = {
@@ -115,13 +103,13 @@ CHANGES = {
     "a file rewritten": rewrite_at_the_same_time,
     "another run on the root": write_metadata,
     "the metadata deleted": lambda root: (root / "metadata.sqlite").unlink(),
-    "an artifact deleted": lambda root: shutil.rmtree(root / "pipelines/lenet-relu-data/Trainer"),
-    "a version taken back": lambda root: (root / "serving/lenet-relu-data/17").rename(
-        root / "serving/lenet-relu-data/.17"
+    "an artifact deleted": lambda root: shutil.rmtree(root / "pipelines" / MODEL / "Trainer"),
+    "a version taken back": lambda root: (root / "serving" / MODEL / "17").rename(
+        root / "serving" / MODEL / ".17"
     ),
-    "a record cut short": lambda root: (
-        root / "pipelines/lenet-relu-data/finished.json"
-    ).write_text("{"),
+    "a record cut short": lambda root: (root / "pipelines" / MODEL / "finished.json").write_text(
+        "{"
+    ),
     "the data gone": lambda root: shutil.rmtree(root.parent / "data"),
 }
 
@@ -159,7 +147,7 @@ def test_a_bucket_and_a_cluster_are_never_the_same(root):
     assert finished.inputs(recipe, BEAM, [], ["gs://bucket/data"]) is None
     several = recipe_of(root.parent, "strategy=multi_worker")
     assert finished.inputs(several, BEAM, [], []) is None
-    finished.note(Paths(str(root)), {"served_name": "lenet-relu-data"}, None, [], [])
+    finished.note(Paths(str(root)), SUMMARY, None, [], [])
     assert found(root) is None
 
 
