@@ -27,7 +27,7 @@ from pipelines.commands.common import (
     user_errors,
 )
 from pipelines.commands.recipe_options import recipe_options
-from pipelines.history import bases
+from pipelines.history import bases, names
 from pipelines.recipe import Recipe, RecipeError
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def run(
       the run's summary, as `ROOT/runs/RUN.json` has it.
 
     Raises:
-      click.ClickException: another run is using the root, the root cannot be written, or the
-        network that the recipe is to retrain is not there.
+      click.ClickException: another run is using the root, the root cannot be written, the network
+        that the recipe is to retrain is not there, or another model is served under the name.
       SystemExit: the user has interrupted the run.
     """
     from pipelines import process
@@ -102,6 +102,7 @@ def run(
     root = root.absolute()
     try:
         recipe = bases.on_base(recipe, root)
+        names.check(names.in_root(recipe, root), root)
     except RecipeError as error:
         raise click.ClickException(str(error)) from error
     this = process.new_run(recipe.name, root)

@@ -352,6 +352,17 @@ class TestRun:
         text = convnets("run", "lenet", "--root", tmp_path / "my runs")
         assert f"convnets serve --root '{tmp_path}/my runs'" in text
 
+    def test_another_model_under_the_name_is_told_before_anything_is_loaded(self, convnets, runner):
+        assets = Path("runs/serving/mine/7/assets")
+        assets.mkdir(parents=True)
+        (assets / "task.json").write_text('{"task": "depth"}')
+        (assets.parent / "saved_model.pb").touch()
+        runner("summary()")
+        text = convnets("run", "lenet", "--name", "mine", code=1)
+        assert text.startswith("Error: mine is served and answers another task: depth")
+        assert "--name mine-2" in text
+        assert not Path("runs/runs").exists()
+
     def test_of_several_models_predict_is_told_which(self, convnets, runner):
         for name in ("lenet", "lenet-photos"):
             Path("runs/serving", name, "7").mkdir(parents=True)
