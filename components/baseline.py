@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
@@ -45,13 +46,29 @@ class ServedModel(resolver.ResolverStrategy):
         models = {model.id: model for model in input_dict["model"] if model.id in blessings}
         chosen = _served(store, models, input_dict["pushed"])
         if chosen is None or chosen in candidates:
-            chosen = max(models.keys() - candidates, default=None)
+            others = models.keys() - candidates - _refused(input_dict["model_blessing"])
+            chosen = max(others, default=None)
         found = [models[chosen]] if chosen is not None else []
         return {
             **input_dict,
             "model": found,
             "model_blessing": [blessings[model.id] for model in found],
         }
+
+
+def _refused(blessings: Iterable[types.Artifact]) -> set[int]:
+    """The ids of the models that an Evaluator refused when it measured them last.
+
+    That on the newest data may refuse a model which that on the fixed data blesses.
+    """
+    last: dict[tuple[int, str], int] = {}
+    for blessing in sorted(blessings, key=lambda each: each.id):
+        # ROOT/EVALUATOR/blessing/EXECUTION
+        evaluator = os.path.dirname(os.path.dirname(blessing.uri))
+        last[blessing.get_int_custom_property(_MODEL_ID), evaluator] = (
+            blessing.get_int_custom_property(_BLESSED)
+        )
+    return {model for (model, _), blessed in last.items() if blessed != 1}
 
 
 def _served(

@@ -86,6 +86,28 @@ def test_while_nothing_is_served_the_newest_blessed_model_but_the_candidate(
     assert resolved(Metadata(), blessed, candidate) == expected
 
 
+def test_a_model_that_one_of_two_evaluators_refuses_is_no_measure():
+    metadata = Metadata()
+    verdicts = [(1, "Evaluator", 1), (1, "Evaluator-fixed", 1)]
+    verdicts += [(2, "Evaluator", 0), (2, "Evaluator-fixed", 1)]
+    # Refused at first, and blessed when less was asked for.
+    verdicts += [(3, "Evaluator", 0), (3, "Evaluator-fixed", 1), (3, "Evaluator", 1)]
+
+    def chosen(candidate: int) -> int:
+        blessings = []
+        for number, (model, evaluator, blessed) in enumerate(verdicts):
+            made = blessing(model, blessed)
+            made.id, made.uri = number, f"/root/pipelines/net/{evaluator}/blessing/{number}"
+            blessings.append(made)
+        inputs = {"model": models([1, 2, 3]), "model_blessing": blessings[::-1], "pushed": []}
+        inputs["candidate"] = models([candidate])
+        (found,) = ServedModel().resolve_artifacts(metadata.store, inputs)["model"]
+        return found.id
+
+    assert chosen(4) == 3
+    assert chosen(3) == 1
+
+
 @pytest.fixture
 def three(tmp_path):
     """Three models that were blessed and pushed as the versions 11, 12 and 13."""
