@@ -51,7 +51,12 @@ def label(place: str) -> str:
 
 
 def same(dataset: str, other: str) -> bool:
-    """Whether two `dataset`s name the same data, whoever has them: `tfds:mnist` and `mnist`."""
+    """Whether two `dataset`s name the same data, whoever has them: `tfds:mnist` and `mnist`.
+
+    Rooms are the same with the same values alone.
+    """
+    if rooms.is_named(dataset) or rooms.is_named(other):
+        return dataset == other
     return data_name(dataset) == data_name(other) or same_place(origin(dataset), origin(other))
 
 

@@ -416,6 +416,13 @@ def test_whoever_has_a_recipes_own_data_they_are_its_own(dataset):
     assert (back.model_name, back.thresholds["chance"]) == ("lenet-mnist", 0.05)
 
 
+def test_other_rooms_than_a_recipes_own_are_other_data():
+    depth = recipes.find("eigen-depth")
+    assert depth.on_data(depth.dataset) == depth
+    fewer = depth.on_data("rooms:train=20,test=8")
+    assert (fewer.model_name, fewer.thresholds["chance"]) == ("eigen-depth-rooms", 0.05)
+
+
 # What data are called in the name of the model that is trained on them.
 CALLED = {
     "photos": "photos",
