@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -9,6 +10,7 @@ import unicodedata
 
 from components.ingest import sources, spans
 from components.ingest.rooms import settings as rooms
+from components.ingest.sources import SourceError
 from components.judge.results import data_name
 
 # Kubeflow takes a pipeline's name of these letters alone, and TensorFlow Serving's paths end a
@@ -53,10 +55,13 @@ def label(place: str) -> str:
 def same(dataset: str, other: str) -> bool:
     """Whether two `dataset`s name the same data, whoever has them: `tfds:mnist` and `mnist`.
 
-    Rooms are the same with the same values alone.
+    Rooms are the same with the same values, whether these are named or the defaults.
     """
-    if rooms.is_named(dataset) or rooms.is_named(other):
-        return dataset == other
+    if rooms.is_named(dataset) and rooms.is_named(other):
+        # What has wrong values is refused when it is read.
+        with contextlib.suppress(SourceError):
+            return rooms.parse(dataset) == rooms.parse(other)
+        return False
     return data_name(dataset) == data_name(other) or same_place(origin(dataset), origin(other))
 
 

@@ -418,7 +418,9 @@ def test_whoever_has_a_recipes_own_data_they_are_its_own(dataset):
 
 def test_other_rooms_than_a_recipes_own_are_other_data():
     depth = recipes.find("eigen-depth")
-    assert depth.on_data(depth.dataset) == depth
+    same = f"{depth.dataset},test=500,seed=0"
+    assert depth.on_data(same) == replace(depth, dataset=same)
+    assert depth.on_data("rooms:train=many").model_name == "eigen-depth-rooms"
     fewer = depth.on_data("rooms:train=20,test=8")
     assert (fewer.model_name, fewer.thresholds["chance"]) == ("eigen-depth-rooms", 0.05)
 
