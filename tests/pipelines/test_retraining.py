@@ -39,9 +39,10 @@ def test_only_a_model_that_is_as_good_replaces_the_served_one(forge, tmp_path):
         assert forge.end() == 0, run.log.read_text()[-3000:]
         return summary(run)
 
-    good = ran("epochs=12")
-    assert good["blessed"] and len(good["why"]) == 4
-    assert ", enough: needs" in good["why"][0]
+    # Of so few test images nearly all would have to be right.
+    anyhow = "thresholds.chance=null"
+    good = ran("epochs=12", anyhow)
+    assert good["blessed"] and len(good["why"]) == 5
     # Twelve epochs tell a cat from coffee, and none at a rate of next to nothing do.
     rate = "optimizer.learning_rate"
     useless = (f"{rate}.warmup_target=1e-12", f"{rate}.initial_learning_rate=1e-12")
@@ -58,12 +59,12 @@ def test_only_a_model_that_is_as_good_replaces_the_served_one(forge, tmp_path):
     assert (version.version, version.state) == (good["version"], "served")
     assert version.code and version.data[0].span == 2
 
-    another = ran("epochs=12", "seed=1", "thresholds.change=1.0")
+    another = ran("epochs=12", "seed=1", "thresholds.change=1.0", anyhow)
     assert another["blessed"] and another["version"] != good["version"]
     assert "Fit to replace the served model" in Path(another["report"]).read_text()
     rollback.go_to(root, recipe.model_name)
     # The same once more: the model that was taken back is not pushed again.
-    again = ran("epochs=12", "seed=1", "thresholds.change=1.0")
+    again = ran("epochs=12", "seed=1", "thresholds.change=1.0", anyhow)
     assert again["blessed"] is False
     assert "taken back" in again["why"][-1]
     states = {each.version: each.state for each in lineage.versions(root, recipe.model_name)}
