@@ -373,6 +373,14 @@ def test_a_run_is_found_by_each_of_its_names(root, run):
         assert runs.find(run.format(root=root), root / "elsewhere").run_id == "lenet-1"
 
 
+def test_a_run_is_found_by_the_name_that_its_model_is_served_under(root, tmp_path):
+    summary = json.loads((root / "runs" / "lenet-1.json").read_text())
+    (tmp_path / "runs").mkdir()
+    named = json.dumps({**summary, "served_name": "lenet-photos"})
+    (tmp_path / "runs" / "lenet-1.json").write_text(named)
+    assert runs.find("lenet-photos", tmp_path) == runs.find("lenet", root)
+
+
 def test_a_model_of_no_run_has_nothing_to_be_compared_with(root, tmp_path):
     shutil.copytree(root / "serving" / "lenet" / "7", tmp_path / "model")
     with pytest.raises(ValueError, match="is of no run in"):
