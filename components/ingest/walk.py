@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # What systems and their programs leave in a folder beside the data; in lower case.
 _SYSTEM = frozenset(
@@ -51,7 +51,11 @@ def is_system(name: str) -> bool:
     return name.startswith(".") or lower in _SYSTEM or lower.endswith(_SYSTEM_ENDS)
 
 
-def walk(folder: str, everything: bool = False) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(
+    folder: str,
+    everything: bool = False,
+    missed: Callable[[str, OSError], None] | None = None,
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """All files and folders below a folder, in one order, each with its path below it.
 
     Links are followed, and what is in a folder is walked once, whatever leads there: a link to a
@@ -60,20 +64,28 @@ def walk(folder: str, everything: bool = False) -> Iterator[tuple[str, os.DirEnt
     Args:
       folder: where to start.
       everything: also what `is_system` tells of.
+      missed: called with each folder that cannot be listed, as its path below `folder`, and why;
+        without it, the first one ends the walk.
 
     Raises:
-      OSError: a folder cannot be listed.
+      OSError: a folder cannot be listed, and nobody is to be told.
     """
     walked, waiting = set(), [""]
     while waiting:
         below = waiting.pop()
         place = os.path.join(folder, below)
-        found = os.stat(place)
-        if (found.st_dev, found.st_ino) in walked:
+        try:
+            found = os.stat(place)
+            if (found.st_dev, found.st_ino) in walked:
+                continue
+            walked.add((found.st_dev, found.st_ino))
+            with os.scandir(place) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if missed is None:
+                raise
+            missed(below, error)
             continue
-        walked.add((found.st_dev, found.st_ino))
-        with os.scandir(place) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name)
         for entry in listed:
             if everything or not is_system(entry.name):
                 yield below + entry.name, entry

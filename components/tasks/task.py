@@ -35,7 +35,9 @@ the same functions; `Task.part` imports them. The stages call these functions an
 `words`
     `columns()`: the headings under which an answer is shown on the screen. `row(answer, names)`: a
     text for each of them, of one answer by output, texts as str. `draw(picture, answer)`: the
-    picture, a Pillow image in colour or grey, with the answer in it or beside it.
+    picture, a Pillow image in colour or grey, with the answer in it or beside it. For tables that
+    programs read: `RANKED`, whether an answer ranks candidates; `fields(names, top)`, the columns
+    of so many of them; `values(answer, names, top)`, a number, a text or None for each.
 `pictures`
     Of the report, in the types of `components.report.evidence`: `headline(evidence)`; `facts(
     evidence)`, names and texts beside the run's own; `curves(history)`, by title what is drawn

@@ -48,6 +48,8 @@ PARTS = {
         "columns": (),
         "row": ("answer", "names"),
         "draw": ("picture", "answer"),
+        "fields": ("names", "top"),
+        "values": ("answer", "names", "top"),
     },
     "pictures": {
         "headline": ("evidence",),
@@ -240,6 +242,11 @@ def test_an_answer_is_shown_under_its_headings(task):
     answer |= {each.name: NAMES[0] for each in task.outputs if each.dtype == "string"}
     row = words.row(answer, found.names)
     assert len(row) == len(words.columns()) and all(isinstance(text, str) for text in row)
+    top = 2 if words.RANKED else 1
+    fields, values = words.fields(found.names, top), words.values(answer, found.names, top)
+    assert len(fields) == len(values) == len(set(fields)) > 0
+    assert not {"file", "error"} & set(fields)
+    assert all(isinstance(value, (str, np.number)) for value in values)
     for mode in ("RGB", "L"):
         drawn = words.draw(Image.new(mode, (8, 6)), answer)
         assert drawn.width >= 8 and drawn.height >= 6

@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
+RANKED = False
 _COLOURS = "viridis"
 
 
@@ -28,6 +29,30 @@ def row(answer: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
     del names
     depth = answer["depth"]
     return tuple(f"{value:.2f} m" for value in (depth.min(), depth.mean(), depth.max()))
+
+
+def fields(names: Sequence[str], top: int) -> tuple[str, ...]:
+    """The columns of `values`, in metres.
+
+    Args:
+      names: of classes; there are none.
+      top: 1.
+    """
+    del names, top
+    return ("nearest_m", "mean_m", "farthest_m")
+
+
+def values(answer: Mapping[str, Any], names: Sequence[str], top: int) -> tuple[Any, ...]:
+    """The least, the mean and the largest depth.
+
+    Args:
+      answer: as for `row`.
+      names: of classes; there are none.
+      top: 1.
+    """
+    del names, top
+    depth = answer["depth"]
+    return depth.min(), depth.mean(), depth.max()
 
 
 def draw(picture: Image.Image, answer: Mapping[str, Any]) -> Image.Image:

@@ -1,5 +1,7 @@
 """A percentage."""
 
+RANKED = False
+
 
 def columns():
     """One."""
@@ -10,6 +12,18 @@ def row(answer, names):
     """How likely."""
     del names
     return (f"{100 * answer['kin']:.1f} %",)
+
+
+def fields(names, top):
+    """One."""
+    del names, top
+    return ("kin",)
+
+
+def values(answer, names, top):
+    """The likelihood."""
+    del names, top
+    return (answer["kin"],)
 
 
 def draw(picture, answer):
