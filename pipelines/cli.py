@@ -11,7 +11,18 @@ from collections.abc import Sequence
 import click
 
 from pipelines import recipe_text, recipes, served
-from pipelines.commands import claims, data, export, history, kubeflow, running, schedule, serving
+from pipelines.commands import (
+    claims,
+    data,
+    evaluating,
+    export,
+    history,
+    kubeflow,
+    predicting,
+    running,
+    schedule,
+    serving,
+)
 from pipelines.commands.common import (
     console,
     packages_option,
@@ -83,7 +94,8 @@ for _command in (
     running.judge,
     running.papers,
     serving.serve,
-    serving.predict,
+    predicting.predict,
+    evaluating.evaluate,
     serving.load_test,
     export.export,
     data.data_commands,

@@ -16,6 +16,7 @@ from pipelines import recipes, served
 from pipelines.commands.common import DEFAULT_ROOT, console, status
 from pipelines.commands.running import run
 from pipelines.console import answers, screens
+from pipelines.predictions.tables import Form
 
 RECIPE = "lenet"
 IMAGES = 10
@@ -32,18 +33,22 @@ def main(root: Path = DEFAULT_ROOT) -> int:
     if summary["error"]:
         return 1
     screen.print()
+    from serving.client import Client
+
     served.quiet_libraries()
     models = served.pushed(root, [RECIPE])
     with status(screen, "loading TensorFlow and the model"):
         pngs, labels = test_images(IMAGES)
         with served.server(models) as (grpc, rest):
-            by_grpc = served.ask(grpc, RECIPE, pngs)
             task, classes = served.task_and_names(root, RECIPE)
+            with Client(grpc) as client:
+                by_grpc = client.predict(RECIPE, pngs)
             by_rest = ask_rest(f"{rest}/v1/models/{RECIPE}:predict", pngs, task.outputs)
     names = [f"t10k-images#{index} is a {label}" for index, label in enumerate(labels)]
     screen.print(f"{IMAGES} test images, answered by the server over gRPC and over REST:")
-    columns, rows = answers.in_words(by_grpc, task, classes)
-    _, rows_by_rest = answers.in_words(by_rest, task, classes)
+    form = Form(task, classes)
+    columns, rows = answers.in_words(by_grpc, form)
+    _, rows_by_rest = answers.in_words(by_rest, form)
     screen.print(screens.answers_table(names, columns, rows, rows_by_rest))
     screen.print(f"The report: {screens.nearby(summary['report'])}")
     return 0

@@ -6,7 +6,7 @@ import hashlib
 import importlib.resources
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -109,13 +109,19 @@ def inspect(dataset: str, sheet: Path, task: str | None = None) -> Inspection:
     return Inspection(source, labels, found, ranges, dead, converted, sheet)
 
 
-def ingest(source: Source, folder: str, encoding: Mapping[str, Any] | None = None) -> None:
+def ingest(
+    source: Source,
+    folder: str,
+    encoding: Mapping[str, Any] | None = None,
+    wanted: Collection[str] = sources.SPLITS,
+) -> None:
     """Reads data as a run does.
 
     Args:
       source: the data, prepared.
       folder: gets what an Examples artifact has.
       encoding: a recipe's `ingest`.
+      wanted: the splits; data that are not split yet are read whole.
     """
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -127,7 +133,7 @@ def ingest(source: Source, folder: str, encoding: Mapping[str, Any] | None = Non
     names = "".join(f"{name}\n" for name in reader.labels)
     Path(folder, "labels.txt").write_text(names, encoding="utf-8")
     with beam.Pipeline(options=PipelineOptions(Beam().ingest())) as pipeline:
-        for split, _ in source.patterns:
+        for split in (name for name, _ in source.patterns if name in (*wanted, engine.UNSPLIT)):
             step = engine.Ingest(reader, split, Encoding(**(encoding or {})), folder)
             _ = pipeline | f"Ingest[{split}]" >> step
 

@@ -11,6 +11,7 @@ from typing import Any
 from components import tasks
 from components.judge import benchmarks, protocols, results
 from components.preprocess import steps
+from pipelines import models as named
 from pipelines import recipes
 from pipelines.history import runs
 from pipelines.paths import plain
@@ -55,7 +56,7 @@ def judge_models(
       ValueError: no SavedModel there, no run with examples, or a model of other classes.
       RecipeError: settings that the recipe does not take.
     """
-    folders = [plain(str(_saved_model(model).absolute())) for model in models]
+    folders = [plain(str(named.of_path(model).absolute())) for model in models]
     file, name = name, recipes.find(name).name
     last = next(
         (
@@ -95,14 +96,3 @@ def _of_ensembles(recipe: Recipe, models: int) -> list[str]:
         for figure in benchmarks.all_benchmarks().values()
         if figure.paper in papers and (figure.data, figure.protocol) == wanted
     ]
-
-
-def _saved_model(folder: Path) -> Path:
-    """`folder` if it is a SavedModel, or else its newest version."""
-    found = [folder, *(each for each in folder.iterdir() if each.name.isdigit())]
-    models = [each for each in found if (each / "saved_model.pb").is_file()]
-    if not models:
-        raise ValueError(
-            f"{folder}: no SavedModel (saved_model.pb), and no folder of versions of one"
-        )
-    return max(models, key=lambda each: int(each.name) if each.name.isdigit() else -1)

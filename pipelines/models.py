@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pipelines.history import runs
 from pipelines.paths import Paths
 
 GRAPH, KERAS = "saved_model.pb", ".keras"
+NETWORK = "model.keras"
 
 
 def of_path(path: Path) -> Path:
@@ -30,7 +31,7 @@ def of_path(path: Path) -> Path:
 
 
 def find(model: str, root: Path) -> Path:
-    """The SavedModel or the `.keras` file that is meant.
+    """The SavedModel or the `.keras` file that is meant; of a run's own file its SavedModel.
 
     Args:
       model: the name of a pushed model (its newest version), a run's id or its file
@@ -46,16 +47,45 @@ def find(model: str, root: Path) -> Path:
     known = {each["run_id"]: each for each in runs.summaries(root)}
     run = known.get(Path(model).stem if model.endswith(".json") else model)
     if run is not None:
-        return _of_run(run)
+        return of_run(run)
     if not Path(model).exists():
         names = [*known, *(each.name for each in pushed.glob("*/"))]
         hint = near_matches(model, names) if names else f"{root} holds none; convnets run makes one"
         raise ValueError(f"no model {model!r}: {hint}")
-    return of_path(Path(model))
+    path = of_path(Path(model))
+    made = runs_of(path, root) if path.suffix == KERAS else []
+    # A run's own file is served with all that is done to its pictures.
+    return of_run(made[-1]) if made else path
 
 
-def _of_run(run: Mapping[str, Any]) -> Path:
-    """The model of a run: the pushed one or, where it has pushed none, the Trainer's."""
+def runs_of(path: Path, root: Path) -> list[Mapping[str, Any]]:
+    """The summaries of the runs that made a model, the last one last.
+
+    Args:
+      path: as `find` gives it.
+      root: where runs are looked for, beside the folders above the model.
+    """
+    path = path.resolve()
+    roots = [root, *(each for each in path.parents if Path(Paths(str(each)).runs).is_dir())]
+    made = [each for one in roots for each in runs.summaries(one) if path in _models(each)]
+    return sorted(made, key=lambda summary: summary["started"])
+
+
+def _models(summary: Mapping[str, Any]) -> Iterator[Path]:
+    for key, below in (("pushed", ""), ("model", ""), ("model_run", NETWORK)):
+        if summary.get(key):
+            yield Path(summary[key], below).resolve()
+
+
+def of_run(run: Mapping[str, Any]) -> Path:
+    """The model of a run: the pushed one or, where it has pushed none, the Trainer's.
+
+    Args:
+      run: its summary.
+
+    Raises:
+      ValueError: it has none, or it is gone.
+    """
     for key in ("pushed", "model"):
         if run.get(key) and Path(run[key]).is_dir():
             return of_path(Path(run[key]))

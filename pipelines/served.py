@@ -11,17 +11,19 @@ import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from components import imports, tasks
 from components.settings import near_matches
 from pipelines.paths import Paths
 
+if TYPE_CHECKING:
+    from pipelines.predictions.pictures import Picture
+
 # TensorFlow Serving's own ports.
 GRPC_PORT = 8500
 REST_PORT = 8501
 _LOAD_SECONDS = 120.0
-_Image = TypeVar("_Image")
 
 
 def pushed(root: Path, names: Sequence[str] = ()) -> dict[str, str]:
@@ -75,11 +77,18 @@ def task_and_names(root: Path, model: str) -> tuple[tasks.Task | None, list[str]
     versions = [each for each in versions if each.name.isdecimal()]
     if not versions:
         return None, []
-    assets = max(versions, key=lambda each: int(each.name)) / "assets"
-    facts, names = assets / tasks.TASK_ASSET, assets / tasks.NAMES_ASSET
-    task = tasks.of_facts(facts.read_bytes() if facts.exists() else None)
-    lines = names.read_text(encoding="utf-8").splitlines() if names.exists() else []
-    return task, lines
+    return facts(max(versions, key=lambda each: int(each.name)))
+
+
+def facts(folder: Path) -> tuple[tasks.Task, list[str]]:
+    """What a SavedModel answers, and the names of its classes.
+
+    Raises:
+      ValueError: the model answers a task that is not known here.
+    """
+    said, names = folder / "assets" / tasks.TASK_ASSET, folder / "assets" / tasks.NAMES_ASSET
+    task = tasks.of_facts(said.read_bytes() if said.exists() else None)
+    return task, names.read_text(encoding="utf-8").splitlines() if names.exists() else []
 
 
 def quiet_libraries() -> None:
@@ -131,85 +140,29 @@ def server(
         yield f"{host}:{embedded.grpc_port}", f"http://{host}:{embedded.rest_port}"
 
 
-def questions(images: Sequence[_Image], task: tasks.Task | None) -> list[Sequence[_Image]]:
-    """The images of each question: as many as the task's inputs take, in their order.
-
-    Args:
-      images: of one question after the other.
-      task: what the model answers; where it is not known, each image is a question.
-
-    Raises:
-      ValueError: the last question would lack images.
-    """
-    stacks = task.stacks if task else {"image": 0}
-    each = sum(frames or 1 for frames in stacks.values())
-    if len(images) % each:
-        wanted = ", ".join(
-            f"{name} ({frames} images)" if frames else name for name, frames in stacks.items()
-        )
-        raise ValueError(
-            f"{len(images)} images; the model is asked about {each} at a time: {wanted}"
-        )
-    return [images[start : start + each] for start in range(0, len(images), each)]
-
-
-def _named(contents: Sequence[bytes], task: tasks.Task | None) -> Any:
-    """The images of one question as a client takes them."""
-    if task is None or task.one_picture:
-        return contents[0]
-    left = iter(contents)
-    return {
-        name: [next(left) for _ in range(frames)] if frames else next(left)
-        for name, frames in task.stacks.items()
-    }
-
-
 def contents(images: Sequence[Path | bytes], task: tasks.Task | None) -> list[Any]:
-    """What a client is given for each of `questions`.
+    """What a client is given for each question about so many images as the task's inputs take.
 
     Raises:
       ValueError: a file that is no whole PNG or JPEG, or the last question would lack images.
     """
-    asked = questions(images, task)
-    read = [image if isinstance(image, bytes) else read_image(image) for image in images]
-    return [_named(read[place * len(one) :][: len(one)], task) for place, one in enumerate(asked)]
+    from pipelines.predictions import engine, pictures
+
+    engine.check_count(len(images), task)
+    asked = (pictures.of(image, number) for number, image in enumerate(images, 1))
+    return [
+        engine.shown([_whole(each) for each in question], task)
+        for question in engine.questions(asked, task)
+    ]
 
 
-def ask(
-    address: str, model: str, images: Sequence[Path | bytes], task: tasks.Task | None = None
-) -> list[dict[str, Any]]:
-    """The outputs for each of `questions` by their names, from the server at `HOST:PORT`.
+def _whole(picture: Picture) -> bytes:
+    from pipelines.predictions import pictures
 
-    Raises:
-      ValueError: as `contents`; the server does not answer, or refuses.
-    """
-    from serving.client import Client
-    from serving.errors import ServingError
-
-    asked = contents(images, task)
     try:
-        with Client(address) as client:
-            return client.predict(model, asked)
-    except ServingError as error:
-        raise ValueError(f"{address}: {error}") from error
-
-
-def read_image(path: Path) -> bytes:
-    """The file, once it is known to decode: the server's refusal would not say which file it is.
-
-    It is sent as it is: the served model does to it what ingestion did to the training images.
-
-    Raises:
-      ValueError: it is no whole PNG or JPEG, or damaged.
-    """
-    from components.ingest import images
-
-    content = path.read_bytes()
-    try:
-        images.opened(content)
-    except images.ImageError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return content
+        return pictures.checked(picture)[0]
+    except ValueError as error:
+        raise ValueError(f"{picture.name}: {error}") from error
 
 
 def listens(address: str) -> bool:

@@ -5,7 +5,7 @@ import functools
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,7 @@ def judge(
     figures: Iterable[str],
     recipe: Mapping[str, Any],
     history: Sequence[Mapping[str, float]] = (),
+    report: Callable[[int, int], None] | None = None,
 ) -> Judged:
     """Measures SavedModels on the test split and sets them beside published figures.
 
@@ -86,6 +87,8 @@ def judge(
       recipe: task, name, size, dataset and, where they are known, task_args, full_data, seed,
         preprocess, deviations and chance, see `components.constant`.
       history: of the training, an entry an epoch, for the steps to an accuracy.
+      report: called with how many images are done, of how many; by default whoever watches the run
+        is told.
 
     Raises:
       KeyError: unknown protocol or benchmark; the near matches are named.
@@ -101,7 +104,8 @@ def judge(
     scorers = [Scorer(tf.saved_model.load(model), way, task, resize) for model in models]
     names = examples.label_names(uri)
     arguments = task.arguments
-    answers = ask(scorers, uri, task, arguments, _BATCH_OF_VIEWS if way.parts else _BATCH)
+    batch_size = _BATCH_OF_VIEWS if way.parts else _BATCH
+    answers = ask(scorers, uri, task, arguments, batch_size, report)
     metrics = task.part("metrics")
     measured = _finite(metrics.figures(answers.rows, arguments))
     same = constant.rows(uri, task)
@@ -145,6 +149,7 @@ def ask(
     task: Task,
     arguments: Mapping[str, Any],
     batch_size: int = _BATCH,
+    report: Callable[[int, int], None] | None = None,
 ) -> Answers:
     """Asks about every example of the test split: the mean over the scorers.
 
@@ -156,6 +161,7 @@ def ask(
       task: what is asked.
       arguments: of the task.
       batch_size: examples between two reports of progress.
+      report: as for `judge`.
 
     Raises:
       ValueError: the split is missing or empty, or the models are of another task or classes.
@@ -179,8 +185,12 @@ def ask(
         rows.append(kept.add(ids, given, truths))
         number += len(ids)
         not_finite += int(_not_finite(given).sum())
-        progress.report("Judge", number, total, f"{number:,} of {total:,} images")
+        (report or _tell)(number, total)
     return Answers(np.concatenate(rows), number, not_finite, *kept.found())
+
+
+def _tell(done: int, total: int) -> None:
+    progress.report("Judge", done, total, f"{done:,} of {total:,} images")
 
 
 class Kept:

@@ -14,7 +14,7 @@ import tensorflow_transform as tft
 
 from components import inputs, tasks
 from components.preprocess import originals
-from components.preprocess.transform import PIXELS, centre, normalize
+from components.preprocess.transform import PIXELS, centre, decode, normalize
 from components.tasks import DEFAULT_SIGNATURE, NAMES_ASSET, TASK_ASSET
 from components.train.graph import served_parts
 
@@ -29,7 +29,7 @@ class ServingModule(tf.Module):
     def __init__(
         self,
         model: keras.Model,
-        transform: tft.TFTransformOutput,
+        transform: tft.TFTransformOutput | None,
         mean: tf.Tensor,
         names: Sequence[str],
         recipe: Mapping[str, Any],
@@ -38,7 +38,8 @@ class ServingModule(tf.Module):
 
         Args:
           model: the trained network.
-          transform: the output of the Transform component.
+          transform: the output of the Transform component; without it, pictures are decoded as it
+            does by the recipe's `preprocess`.
           mean: float32 [H, W, C] of the stored images.
           names: of the classes, in their order; none where the task has none.
           recipe: `task`; `preprocess`; `ingest`, what was done to the files that it learnt from;
@@ -57,7 +58,7 @@ class ServingModule(tf.Module):
         # does not find those that a Keras 3 model keeps behind its own objects.
         self._variables = [variable.value for variable in model.variables]
         # A method, not the layer itself: tf.Module would save the layer with a trace of its own.
-        self._transform = transform.transform_features_layer().call
+        self._transform = transform.transform_features_layer().call if transform else None
         self._preprocess = recipe["preprocess"]
         self._ingest = recipe["ingest"]
         self._mean = centre(tf.constant(mean), self._preprocess)
@@ -164,7 +165,10 @@ class ServingModule(tf.Module):
 
     def _decoded(self, encoded: tf.Tensor) -> tf.Tensor:
         encoded = originals.stored(encoded, self._ingest)
-        pixels = self._transform({_ENCODED: tf.expand_dims(encoded, 1)})[PIXELS]
+        if self._transform is None:
+            pixels = decode(encoded, self._preprocess)
+        else:
+            pixels = self._transform({_ENCODED: tf.expand_dims(encoded, 1)})[PIXELS]
         return centre(pixels, self._preprocess)
 
     def _normalized(self, pixels: Any) -> Any:

@@ -61,11 +61,15 @@ packages_option = click.option(
 )
 
 
-def console() -> Console:
-    """Where everything is printed: texts as they are, no markup in them."""
+def console(stderr: bool = False) -> Console:
+    """Where everything is printed: texts as they are, no markup in them.
+
+    Args:
+      stderr: on the error stream: what is not to be mixed with what a command gives.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, stderr=stderr)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`convnets serve`, `convnets predict` and `convnets load-test`."""
+"""`convnets serve` and `convnets load-test`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _PORT = click.IntRange(0, 65535)
-_images_argument = click.argument(
-    "images",
-    nargs=-1,
-    required=True,
-    metavar="IMAGE...",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
-_model_option = click.option(
-    "--model", help="Its name; needed where more than one has been pushed."
-)
 
 
 @click.command("serve")
@@ -107,74 +97,16 @@ def serve(
         stop.wait()
 
 
-@click.command("predict")
-@_images_argument
-@root_option
-@_model_option
-@click.option(
-    "--server",
-    metavar="HOST:PORT",
-    help="The server to ask (gRPC). Without it, the one on this machine's port "
-    f"{GRPC_PORT} or, where there is none, one for this call alone.",
-)
-@click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object a line: the file, and each output."
-)
-@click.option(
-    "--draw",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="FOLDER",
-    help="Write each image with its answer drawn in, as PNG, into this folder.",
-)
-def predict(
-    images: Sequence[Path],
-    root: Path,
-    model: str | None,
-    server: str | None,
-    as_json: bool,
-    folder: Path | None,
-) -> None:
-    """What a served model answers about images (PNG or JPEG, of any size).
-
-    A model of several inputs, such as pairs, is asked about so many images at a time, in the order
-    of its inputs; the answer is drawn into the first of them.
-    """
-    from pipelines.console import answers, screens
-
-    screen = console()
-    with user_errors(), contextlib.ExitStack() as stack:
-        # What cannot be written is found out before the server is asked.
-        model = model or served.only_model(root)
-        pushed, names = served.task_and_names(root, model)
-        asked = served.questions(images, pushed)
-        places = answers.places([first for first, *_ in asked], folder) if folder else []
-        if server is None and served.listens(local := f"127.0.0.1:{GRPC_PORT}"):
-            server = local
-        if server is None:
-            models = served.pushed(root, [model])
-            with status(screen, "no server is running: loading TensorFlow and the model"):
-                server, _ = stack.enter_context(served.server(models))
-        given = served.ask(server, model, images, pushed)
-        task = answers.task_of(given[0], pushed)
-        if as_json:
-            for question, answer in zip(asked, given, strict=True):
-                click.echo(answers.as_json([str(image) for image in question], answer))
-        else:
-            columns, rows = answers.in_words(given, task, names)
-            screen.print(
-                screens.answers_table([", ".join(map(str, each)) for each in asked], columns, rows)
-            )
-        if places and task is None:
-            raise ValueError(f"what {model} answers is of no known task: nothing is drawn")
-        for place, question, answer in zip(places, asked, given, strict=False):
-            answers.draw(question[0], answer, task, place)
-
-
 @click.command("load-test")
-@_images_argument
+@click.argument(
+    "images",
+    nargs=-1,
+    required=True,
+    metavar="IMAGE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
 @root_option
-@_model_option
+@click.option("--model", help="Its name; needed where more than one has been pushed.")
 @click.option(
     "--server",
     metavar="HOST:PORT",

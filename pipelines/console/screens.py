@@ -258,8 +258,9 @@ def judgement_screen(judgement: Mapping[str, Any]) -> Group:
         for name, value in judgement["metrics"].items()
         if value is not None
     )
+    size = f" ({judgement['size']})" if judgement["size"] else ""
     heading = (
-        f"{judgement['recipe']} ({judgement['size']}) on {judgement['examples']:,} test images "
+        f"{judgement['recipe']}{size} on {judgement['examples']:,} test images "
         f"of {judgement['dataset']}, protocol {judgement['protocol']}"
     )
     parts = [Text(heading, style="bold"), Text(measured)]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.settings import near_matches
+from pipelines import models
 from pipelines.history import runs
-from pipelines.paths import Paths
-
-_GRAPH = "saved_model.pb"
-_NETWORK = "model.keras"
 
 
 @dataclass(frozen=True)
@@ -85,33 +82,15 @@ def _summary(path: Path) -> Mapping[str, Any]:
 
 def _runs_of_model(path: Path, root: Path) -> list[Mapping[str, Any]]:
     """The runs that made a model, the last one last."""
-    path = _model(path).resolve()
-    roots = [root, *(each for each in path.parents if Path(Paths(str(each)).runs).is_dir())]
-    made = [each for one in roots for each in runs.summaries(one) if path in _models(each)]
+    path = models.of_path(path)
+    made = models.runs_of(path, root)
     if not made:
         raise ValueError(
-            f"{path} is of no run in {root}: nothing says which pictures it was trained and tested "
-            "on, so that an export of it could be compared with it; give the run's --root"
+            f"{path.resolve()} is of no run in {root}: nothing says which pictures it was trained "
+            "and tested on, so that an export of it could be compared with it; give the run's "
+            "--root"
         )
-    return sorted(made, key=lambda summary: summary["started"])
-
-
-def _model(path: Path) -> Path:
-    """A `.keras` file, a SavedModel, or the newest of a folder of versions."""
-    if path.is_file() and path.suffix == ".keras":
-        return path
-    if not (path / _GRAPH).is_file():
-        versions = [each.parent for each in path.glob(f"*/{_GRAPH}") if each.parent.name.isdigit()]
-        if not versions:
-            raise ValueError(f"{path}: no SavedModel, no folder of versions of one, and no .keras")
-        return max(versions, key=lambda each: int(each.name))
-    return path
-
-
-def _models(summary: Mapping[str, Any]) -> Iterator[Path]:
-    for key, below in (("pushed", ""), ("model", ""), ("model_run", _NETWORK)):
-        if summary.get(key):
-            yield Path(summary[key], below).resolve()
+    return made
 
 
 def _last_whole(summaries: Sequence[Mapping[str, Any]], run: str) -> Trained:

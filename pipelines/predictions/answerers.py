@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components import tasks
+from pipelines import keras_files, served
 
 # What TensorFlow adds to its messages: where it was.
 _PLACES = re.compile(r"\{\{.*?\}\} ?|\[\[.*?\]\]|\[Op:\w+\].*")
@@ -57,6 +59,42 @@ def of_server(
         yield Answerer(address, ask, task, names)
 
 
+def facts(path: Path) -> tuple[tasks.Task, list[str]]:
+    """What a model on this machine answers, and the names of its classes, before it is loaded.
+
+    Args:
+      path: as `pipelines.models.find` gives it.
+
+    Raises:
+      ValueError: the model answers a task that is not known here; or nothing says what a `.keras`
+        file answers.
+    """
+    if path.is_dir():
+        return served.facts(path)
+    said = keras_files.facts(path)
+    return said.task, said.names
+
+
+@contextlib.contextmanager
+def of_path(path: Path) -> Iterator[Answerer]:
+    """A SavedModel, or a `.keras` file that says how its pictures are prepared.
+
+    Args:
+      path: as `pipelines.models.find` gives it.
+
+    Raises:
+      ValueError: as `facts`, and as `of_saved_model`.
+    """
+    if path.is_dir():
+        with of_saved_model(path) as found:
+            yield found
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        keras_files.as_saved_model(path, keras_files.facts(path), Path(folder))
+        with of_saved_model(Path(folder)) as found:
+            yield found
+
+
 @contextlib.contextmanager
 def of_saved_model(folder: Path) -> Iterator[Answerer]:
     """A SavedModel of ours, loaded into this process while the block lasts.
@@ -67,7 +105,7 @@ def of_saved_model(folder: Path) -> Iterator[Answerer]:
     Raises:
       ValueError: it cannot be loaded, or answers a task that is not known here.
     """
-    task, names = facts(folder)
+    task, names = served.facts(folder)
     from serving import messages
     from serving.runtime import tf
     from serving.saved_model import DEFAULT_SIGNATURE, SavedModel
@@ -85,19 +123,6 @@ def of_saved_model(folder: Path) -> Iterator[Answerer]:
         yield Answerer(str(folder), ask, task, names)
     finally:
         model.close()
-
-
-def facts(folder: Path) -> tuple[tasks.Task, list[str]]:
-    """What a SavedModel answers, and the names of its classes.
-
-    Without TensorFlow's file system: asking a server that runs is a matter of a second.
-
-    Raises:
-      ValueError: the model answers a task that is not known here.
-    """
-    said, names = folder / "assets" / tasks.TASK_ASSET, folder / "assets" / tasks.NAMES_ASSET
-    task = tasks.of_facts(said.read_bytes() if said.exists() else None)
-    return task, names.read_text(encoding="utf-8").splitlines() if names.exists() else []
 
 
 def task_of(outputs: Iterable[str], known: tasks.Task | None) -> tasks.Task | None:

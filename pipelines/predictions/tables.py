@@ -21,7 +21,7 @@ import numpy as np
 from components import tasks
 from components.answers import readable
 from components.ingest import images
-from pipelines.predictions.answerers import task_of
+from pipelines.predictions import answerers
 from pipelines.predictions.engine import Prediction
 from pipelines.predictions.pictures import Picture, content
 
@@ -45,19 +45,34 @@ class Form:
 
     def check(self) -> None:
         """Raises ValueError where candidates are wanted of answers that rank none."""
-        if self.top is not None and self.task and not self.task.part("words").RANKED:
-            raise ValueError(f"an answer of {self.task.name} ranks nothing: leave --top-k out")
+        if self.task is not None:
+            self.task_of([each.name for each in self.task.outputs])
+
+    def task_of(self, answer: Iterable[str]) -> tasks.Task | None:
+        """The task of an answer; None where it is of no known one.
+
+        Args:
+          answer: by output, or the names of the outputs.
+
+        Raises:
+          ValueError: candidates are wanted, and this ranks none.
+        """
+        task = answerers.task_of(answer, self.task)
+        if self.top is not None and not (task and task.part("words").RANKED):
+            what = f"an answer of {task.name} ranks nothing" if task else "no task ranks these"
+            raise ValueError(f"{what}: leave --top-k out")
+        return task
 
     def fields(self, answer: Mapping[str, Any]) -> tuple[str, ...]:
         """The columns in which answers such as this are written."""
-        task = task_of(answer, self.task)
+        task = self.task_of(answer)
         if task is None:
             return tuple(sorted(answer))
         return task.part("words").fields(self.names, self.top or 1)
 
     def values(self, answer: Mapping[str, Any]) -> tuple[Any, ...]:
-        """What is written in each of the `fields`: texts and numbers."""
-        task = task_of(answer, self.task)
+        """What is written in each of the `fields`: texts and numbers, None for what is neither."""
+        task = self.task_of(answer)
         if task is None:
             return tuple(_one_cell(answer[name]) for name in sorted(answer))
         given = task.part("words").values(readable(answer), self.names, self.top or 1)
@@ -209,7 +224,7 @@ def drawing(folder: Path, form: Form) -> Iterator[Callable[[Prediction], None]]:
         place = places.of(first)
         if prediction.answer is None:
             return
-        task = task_of(prediction.answer, form.task)
+        task = form.task_of(prediction.answer)
         if task is None:
             raise ValueError("what is answered is of no known task: nothing is drawn")
         waiting.append(pool.submit(draw, first, prediction.answer, task, place))

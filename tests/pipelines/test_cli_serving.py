@@ -23,6 +23,8 @@ from rich.console import Console
 from components import tasks
 from pipelines import cli, demo, served
 from pipelines.console import answers, screens
+from pipelines.predictions import answerers
+from pipelines.predictions.tables import Form
 from serving.client import Client, ServingError
 
 CLASSIFICATION = tasks.find("classification")
@@ -119,7 +121,7 @@ def test_serve_predict_and_rest(running, images, convnets):
     assert status["state"] == "AVAILABLE"
     pngs = [image.read_bytes() for image in images]
     given = demo.ask_rest(f"{url}:predict", pngs, CLASSIFICATION.outputs)
-    columns, rows = answers.in_words(given, CLASSIFICATION)
+    columns, rows = answers.in_words(given, Form(CLASSIFICATION))
     assert columns == ("answer", "score")
     assert rows == [("dark", "1.0000"), ("light", "1.0000")]
     screen = Console(width=200, file=io.StringIO())
@@ -132,7 +134,9 @@ def test_serve_predict_and_rest(running, images, convnets):
     assert refused.startswith(f"Error: {address}: NOT_FOUND")
 
 
-def test_predict_without_a_server_starts_one_for_the_call(root, images, convnets, monkeypatch):
+def test_predict_without_a_server_asks_the_model_in_this_process(
+    root, images, convnets, monkeypatch
+):
     # Whatever listens on this machine's port 8500 is not this test's.
     monkeypatch.setattr(served, "listens", lambda address: False)
     text = convnets("predict", images[1], "--model", "shade", "--root", root, "--json")
@@ -143,8 +147,8 @@ def test_predict_without_a_server_starts_one_for_the_call(root, images, convnets
 def test_predict_asks_the_server_that_listens(running, root, images, convnets, monkeypatch):
     address = running[1]
     assert served.listens(address)
-    monkeypatch.setattr("pipelines.commands.serving.GRPC_PORT", int(address.rpartition(":")[2]))
-    monkeypatch.delattr(served, "server")
+    monkeypatch.setattr("pipelines.commands.predicting.GRPC_PORT", int(address.rpartition(":")[2]))
+    monkeypatch.delattr(answerers, "of_path")
     text = convnets("predict", images[0], "--model", "shade", "--root", root)
     assert f"{images[0]} dark 1.0000" in words(text)
 
@@ -192,11 +196,11 @@ def test_the_task_is_that_of_the_newest_pushed_version(tmp_path):
 
 
 def test_the_task_is_known_by_the_outputs():
-    assert answers.task_of(["scores", "classes"], None) is CLASSIFICATION
-    assert answers.task_of(["scores", "classes", "more"], CLASSIFICATION) is CLASSIFICATION
+    assert answerers.task_of(["scores", "classes"], None) is CLASSIFICATION
+    assert answerers.task_of(["scores", "classes", "more"], CLASSIFICATION) is CLASSIFICATION
     # The server has another model of this name than the one that was pushed.
-    assert answers.task_of(["scores"], CLASSIFICATION) is None
-    assert answers.task_of(["scores", "classes", "more"], None) is None
+    assert answerers.task_of(["scores"], CLASSIFICATION) is None
+    assert answerers.task_of(["scores", "classes", "more"], None) is None
 
 
 @pytest.fixture(scope="module")

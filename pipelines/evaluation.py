@@ -1,0 +1,245 @@
+"""A model judged on the test split of any data, by the judge's protocols and figures."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components import tasks
+from components.ingest import sources
+from components.ingest.sources import HELD_OUT, Source, SourceError
+from components.judge import benchmarks, protocols, results
+from components.settings import RecipeError, check_choice
+from pipelines import judging, keras_files, models, recipes, served
+from pipelines.paths import plain
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipelines.recipe import Recipe
+
+_TRAIN, _TEST = "train", "test"
+_ONE_VIEW = "1-crop"
+_SHOWN = 5
+# Pictures at a time, of which the mean is computed.
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model came to.
+
+    Attributes:
+      judgement: as the judge writes it (`components.judge.executor.Judged`). Its rows are the
+        published figures of the same data and protocol.
+      dead_letters: `{"id", "reason", "count"}` of each input that could not be used.
+    """
+
+    judgement: Mapping[str, Any]
+    dead_letters: Sequence[Mapping[str, Any]]
+
+
+def evaluate(
+    model: Path,
+    dataset: str,
+    recipe: Recipe | None = None,
+    protocol: str | None = None,
+    root: Path = Path("runs"),
+    say: Callable[[str], None] = lambda text: None,
+) -> Evaluation:
+    """Judges a model on the test split alone.
+
+    Args:
+      model: a SavedModel or a `.keras` file, as `pipelines.models.find` gives it.
+      dataset: what `--data` takes.
+      recipe: how pictures are prepared, where a `.keras` file does not say; also whose protocol and
+        published figures are taken. By default that of the run that made the model.
+      protocol: the judge's; by default the recipe's, or one view of each picture.
+      root: where that run is looked for.
+      say: told what is being done.
+
+    Raises:
+      SourceError: there are no such data, none for the model's task, or no test split.
+      RecipeError: a protocol that there is none of, or that the task does not have.
+      ValueError: a model that cannot be read or asked by this protocol, or of other classes.
+    """
+    trained = None if recipe else _recipe_of(model, root)
+    known = recipe or trained
+    task = _task(model, recipe)
+    protocol = protocol or (known.protocol if known else _ONE_VIEW)
+    check_choice("protocol", protocol, task.protocols)
+    source = sources.prepare(sources.resolve(dataset, task.name))
+    if not {_TEST, "all"} & {split for split, _ in source.patterns}:
+        raise SourceError(f"{dataset} has no test split")
+    from components import examples
+    from components.judge import executor
+
+    with tempfile.TemporaryDirectory() as folder:
+        images, saved = str(Path(folder, "examples")), Path(folder, "model")
+        Path(images).mkdir()
+        say("reading the pictures")
+        _ingest(source, images, model, recipe)
+        dead = list(examples.dead_letters(images))
+        _check_some(dataset, images, dead)
+        names = examples.label_names(images)
+        if model.is_dir():
+            saved = model
+        else:
+            say("making a SavedModel of the network")
+            facts = _facts(model, recipe, images, names)
+            wants_all = any(each.signature == "dense" for each in protocols.find(protocol).parts)
+            facts = dataclasses.replace(facts, fully_convolutional=wants_all)
+            keras_files.as_saved_model(model, facts, saved)
+        _check_classes(model, served.facts(saved)[1], names, task)
+        say("judging")
+        judged = executor.judge(
+            [plain(str(saved.absolute()))],
+            images,
+            protocol,
+            _figures(dataset, protocol, task, known),
+            _of_judge(model, dataset, task, known, trained),
+            report=lambda done, total: say(f"judging: {done:,} of {total:,} pictures"),
+        )
+    return Evaluation(judged.judgement, dead)
+
+
+def _task(model: Path, recipe: Recipe | None) -> tasks.Task:
+    if model.is_dir():
+        task, _ = served.facts(model)
+    elif recipe is None:
+        task = keras_files.facts(model).task
+    else:
+        task = tasks.find(recipe.task)
+    if recipe is not None and recipe.task != task.name:
+        raise ValueError(f"{model} answers {task.name}, and {recipe.name} is of {recipe.task}")
+    return task.bound(recipe.task_args) if recipe else task
+
+
+def _recipe_of(model: Path, root: Path) -> Recipe | None:
+    """The recipe by which a run has made a model; None where no run of it is known."""
+    for run in reversed(models.runs_of(model, root)):
+        with contextlib.suppress(RecipeError, OSError, ValueError, KeyError, TypeError):
+            known = recipes.find(run["recipe"], run["size"])
+            text = Path(run["model_run"], "recipe.json").read_text(encoding="utf-8")
+            fields = {each.name for each in dataclasses.fields(known)}
+            stored = {key: value for key, value in json.loads(text).items() if key in fields}
+            return dataclasses.replace(known, **stored)
+    return None
+
+
+def _ingest(source: Source, folder: str, model: Path, recipe: Recipe | None) -> None:
+    """The test split, and the training split where the mean of its pictures is needed."""
+    from pipelines import inspection
+
+    needs_mean = not model.is_dir() and recipe is not None and _is_of_pictures(recipe)
+    wanted = (_TRAIN, _TEST) if needs_mean else (_TEST,)
+    inspection.ingest(source, folder, recipe.ingest if recipe else None, wanted)
+
+
+def _check_some(dataset: str, folder: str, dead: Sequence[Mapping[str, Any]]) -> None:
+    """Raises SourceError where there is no test picture."""
+    from components import examples
+
+    with contextlib.suppress(ValueError):
+        if examples.count(examples.records(folder, _TEST).take(1)):
+            return
+    first = "".join(f"\n  {each['id']}: {each['reason']}" for each in dead[:_SHOWN])
+    raise SourceError(f"{dataset}: there is no test picture{first}")
+
+
+def _is_of_pictures(recipe: Recipe) -> bool:
+    return recipe.preprocess["mean"] in ("per_pixel", "per_channel")
+
+
+def _facts(
+    model: Path, recipe: Recipe | None, folder: str, names: Sequence[str]
+) -> keras_files.Facts:
+    """What a `.keras` file does not say: a recipe does or, without one, what lies beside it."""
+    if recipe is None:
+        return keras_files.facts(model)
+    return keras_files.of_recipe(recipe, _mean(recipe, folder), names)
+
+
+def _mean(recipe: Recipe, folder: str) -> np.ndarray:
+    """What a recipe subtracts from pixels, float32 [H, W, C] or [C]: of the training split."""
+    import numpy as np
+    import tensorflow as tf
+
+    from components import examples
+    from components.preprocess.transform import centre, decode
+    from keras_models.classification.published import RGB_MEAN
+
+    settings = recipe.preprocess
+    if settings["mean"] == "imagenet":
+        return np.array(RGB_MEAN, np.float32)
+    if settings["mean"] == "none":
+        return np.zeros(settings["channels"], np.float32)
+    spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
+    def total_of(records: tf.Tensor) -> tf.Tensor:
+        pixels = decode(tf.io.parse_example(records, spec)["image/encoded"], settings)
+        return tf.reduce_sum(tf.cast(pixels, tf.float64), axis=0)
+
+    total, number = 0.0, 0
+    for batch in examples.records(folder, _TRAIN).batch(_BATCH):
+        total, number = total + total_of(batch).numpy(), number + len(batch)
+    if not number:
+        raise SourceError("there is no training picture, of which the mean is to be subtracted")
+    mean = (total / number).astype(np.float32)
+    return mean.mean(axis=(0, 1)) if settings["mean"] == "per_channel" else centre(mean, settings)
+
+
+def _check_classes(
+    model: Path, known: Sequence[str], names: Sequence[str], task: tasks.Task
+) -> None:
+    """Raises ValueError where the model's classes are not those of the data, in their order."""
+    if not task.has_classes or not known or list(known) == list(names):
+        return
+    apart = sorted({*known} ^ {*names}) or [a for a, b in zip(known, names, strict=True) if a != b]
+    more = f" and {len(apart) - _SHOWN:,} more" if len(apart) > _SHOWN else ""
+    raise ValueError(
+        f"{model} has other classes than the data, or another order of them; apart are "
+        f"{', '.join(apart[:_SHOWN])}{more}. A labels.txt in a folder of data lists its classes"
+    )
+
+
+def _figures(dataset: str, protocol: str, task: tasks.Task, recipe: Recipe | None) -> list[str]:
+    """The ids of the published figures of the same data, split and protocol.
+
+    Args:
+      dataset, protocol, task: of the evaluation.
+      recipe: whose figures are taken, where it is known.
+    """
+    data = results.data_name(dataset)
+    metrics = {each.name for each in (*task.metrics, *task.blessing)}
+    wanted = recipe.benchmarks if recipe else benchmarks.all_benchmarks()
+    return [
+        figure.id
+        for figure in benchmarks.find(wanted)
+        if (figure.data, figure.protocol) == (data, protocol)
+        and figure.split == HELD_OUT.get(data, _TEST)
+        and figure.metric in metrics
+    ]
+
+
+def _of_judge(
+    model: Path,
+    dataset: str,
+    task: tasks.Task,
+    known: Recipe | None,
+    trained: Recipe | None,
+) -> dict[str, Any]:
+    """What the judge has to know. The whole test split is judged, whatever was trained on."""
+    facts: dict[str, Any] = {"name": model.name, "size": "", "full_data": True}
+    if known is not None:
+        facts = judging.judged(known)
+    if trained is not None and results.data_name(trained.dataset) != results.data_name(dataset):
+        facts["deviations"] = [*facts["deviations"], f"trained on {trained.dataset}"]
+    return {**facts, "task": task.name, "task_args": dict(task.arguments), "dataset": dataset}
