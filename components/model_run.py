@@ -1,15 +1,19 @@
 """Reads a ModelRun artifact as the Trainer writes it: the network, the recipe, the history."""
 
+import importlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
+from components import trusted
 from components.train import objects
+from components.train.graph import first_line
 from keras_models.classification.building import recursion
 
 
@@ -23,6 +27,28 @@ def network(uri: str) -> keras.Model:
         io_utils.copy_file(os.path.join(uri, "model.keras"), path)
         with recursion():
             return keras.models.load_model(path, compile=False)
+
+
+def read(path: str | os.PathLike[str], modules: Iterable[str] = ()) -> keras.Model:
+    """A network from a `.keras` file on a disk, not compiled.
+
+    Args:
+      path: the file, of whomever.
+      modules: those that register layers of it; ours are known.
+
+    Raises:
+      RecipeError: one of them is of a package that is not allowed.
+      ValueError: it cannot be read.
+    """
+    # Its own `__init__` registers the layers that files of ours need.
+    for name in dict.fromkeys(("keras_models", *modules)):
+        trusted.check(os.path.basename(path), name)
+        importlib.import_module(name)
+    try:
+        with recursion():
+            return keras.models.load_model(path, compile=False)
+    except Exception as error:  # of whatever kind: the layers' own code runs
+        raise ValueError(f"{path} cannot be read: {first_line(error)}") from error
 
 
 def write(model: keras.Model, path: str | os.PathLike[str]) -> None:

@@ -20,15 +20,11 @@ from pipelines import judging, keras_files, models, recipes, served
 from pipelines.paths import plain
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from pipelines.recipe import Recipe
 
 _TRAIN, _TEST = "train", "test"
 _ONE_VIEW = "1-crop"
 _SHOWN = 5
-# Pictures at a time, of which the mean is computed.
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -135,9 +131,10 @@ def _recipe_of(model: Path, root: Path) -> Recipe | None:
 
 def _ingest(source: Source, folder: str, model: Path, recipe: Recipe | None) -> None:
     """The test split, and the training split where the mean of its pictures is needed."""
+    from components.preprocess import mean
     from pipelines import inspection
 
-    needs_mean = not model.is_dir() and recipe is not None and _is_of_pictures(recipe)
+    needs_mean = not model.is_dir() and recipe and mean.is_of_pictures(recipe.preprocess)
     wanted = (_TRAIN, _TEST) if needs_mean else (_TEST,)
     inspection.ingest(source, folder, recipe.ingest if recipe else None, wanted)
 
@@ -153,47 +150,15 @@ def _check_some(dataset: str, folder: str, dead: Sequence[Mapping[str, Any]]) ->
     raise SourceError(f"{dataset}: there is no test picture{first}")
 
 
-def _is_of_pictures(recipe: Recipe) -> bool:
-    return recipe.preprocess["mean"] in ("per_pixel", "per_channel")
-
-
 def _facts(
     model: Path, recipe: Recipe | None, folder: str, names: Sequence[str]
 ) -> keras_files.Facts:
     """What a `.keras` file does not say: a recipe does or, without one, what lies beside it."""
+    from components.preprocess import mean
+
     if recipe is None:
         return keras_files.facts(model)
-    return keras_files.of_recipe(recipe, _mean(recipe, folder), names)
-
-
-def _mean(recipe: Recipe, folder: str) -> np.ndarray:
-    """What a recipe subtracts from pixels, float32 [H, W, C] or [C]: of the training split."""
-    import numpy as np
-    import tensorflow as tf
-
-    from components import examples
-    from components.preprocess.transform import centre, decode
-    from keras_models.classification.published import RGB_MEAN
-
-    settings = recipe.preprocess
-    if settings["mean"] == "imagenet":
-        return np.array(RGB_MEAN, np.float32)
-    if settings["mean"] == "none":
-        return np.zeros(settings["channels"], np.float32)
-    spec = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
-
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
-    def total_of(records: tf.Tensor) -> tf.Tensor:
-        pixels = decode(tf.io.parse_example(records, spec)["image/encoded"], settings)
-        return tf.reduce_sum(tf.cast(pixels, tf.float64), axis=0)
-
-    total, number = 0.0, 0
-    for batch in examples.records(folder, _TRAIN).batch(_BATCH):
-        total, number = total + total_of(batch).numpy(), number + len(batch)
-    if not number:
-        raise SourceError("there is no training picture, of which the mean is to be subtracted")
-    mean = (total / number).astype(np.float32)
-    return mean.mean(axis=(0, 1)) if settings["mean"] == "per_channel" else centre(mean, settings)
+    return keras_files.of_recipe(recipe, mean.of_examples(folder, recipe.preprocess), names)
 
 
 def _check_classes(

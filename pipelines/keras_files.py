@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components import tasks, trusted
+from components import tasks
 from pipelines.exports import find as find_format
 from pipelines.exports import places
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
 
     from pipelines.recipe import Recipe
-
-_IMPORTS = "import_before_loading"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def facts(path: Path) -> Facts:
             ingest=preprocess.pop("ingest"),
             preprocess=preprocess,
             mean=values.astype(np.float32),
-            imports=content.get(_IMPORTS, ()),
+            imports=content.get("import_before_loading", ()),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{said} is not what an export writes: {error}") from error
@@ -107,10 +104,11 @@ def as_saved_model(path: Path, known: Facts, folder: Path) -> None:
     """
     import numpy as np
 
+    from components import model_run
     from components.train.graph import check, functional
     from components.train.signatures import ServingModule
 
-    network = _read(path, known.imports)
+    network = model_run.read(path, known.imports)
     shape = (*known.preprocess["size"], known.preprocess["channels"])
     network = functional(network, shape, known.task)
     if known.task.one_picture and tuple(network.inputs[0].shape) != (None, *shape):
@@ -129,27 +127,11 @@ def as_saved_model(path: Path, known: Facts, folder: Path) -> None:
     recipe = {
         "task": known.task.name,
         "task_args": dict(known.task.arguments),
-        "preprocess": known.preprocess,
-        "ingest": known.ingest,
+        # tf.Module puts objects of its own into what it is given.
+        "preprocess": copy.deepcopy(dict(known.preprocess)),
+        "ingest": copy.deepcopy(dict(known.ingest)),
         "features": (),
         "fully_convolutional": known.fully_convolutional,
     }
     mean = np.broadcast_to(known.mean, shape).astype(np.float32)
     ServingModule(network, None, mean, names, recipe).save(str(folder))
-
-
-def _read(path: Path, imports: Sequence[str]) -> keras.Model:
-    import keras
-
-    # Its own `__init__` registers the layers that files of ours need.
-    for name in dict.fromkeys(("keras_models", *imports)):
-        trusted.check(f"{path.name}: {_IMPORTS}", name)
-        importlib.import_module(name)
-    from components.train.graph import first_line
-    from keras_models.classification.building import recursion
-
-    try:
-        with recursion():
-            return keras.models.load_model(path, compile=False)
-    except Exception as error:  # of whatever kind: layers' own code runs
-        raise ValueError(f"{path} cannot be read: {first_line(error)}") from error

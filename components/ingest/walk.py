@@ -56,7 +56,9 @@ def walk(
     everything: bool = False,
     missed: Callable[[str, OSError], None] | None = None,
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """All files and folders below a folder, in one order, each with its path below it.
+    """All files and folders below a folder, each with its path below it.
+
+    What is in a folder comes sorted by name, before what is in its folders.
 
     Links are followed, and what is in a folder is walked once, whatever leads there: a link to a
     folder above would have no end.
@@ -86,11 +88,13 @@ def walk(
                 raise
             missed(below, error)
             continue
+        folders = []
         for entry in listed:
             if everything or not is_system(entry.name):
                 yield below + entry.name, entry
                 if is_folder(entry):
-                    waiting.append(f"{below}{entry.name}/")
+                    folders.append(f"{below}{entry.name}/")
+        waiting += reversed(folders)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:

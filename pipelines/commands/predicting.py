@@ -123,7 +123,10 @@ def predict(
         quiet = sys.stdout.isatty() and (as_json or table is None)
         answerer = stack.enter_context(_answerer(asked))
         report = stack.enter_context(_progress(number // engine.pictures_each(form.task), quiet))
-        for prediction in engine.predict(answerer, pictures.found(paths, folder), report=report):
+        found = engine.predict(answerer, pictures.found(paths, folder), report=report)
+        # Ended, whatever happens, before the model is closed.
+        stack.enter_context(contextlib.closing(found))
+        for prediction in found:
             for take in takers:
                 take(prediction)
     if table is not None and not as_json:

@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from components.answers import readable
 from components.tasks import Task
 from pipelines.predictions.answerers import Answer, Answerer, first_line
 from pipelines.predictions.pictures import Picture, checked
@@ -20,7 +19,7 @@ from pipelines.predictions.pictures import Picture, checked
 BATCH = 64
 _BYTES, _PIXELS = 32 << 20, 32 << 20
 # What is read before it is asked about.
-_AHEAD = 2 * BATCH
+AHEAD = 2 * BATCH
 # What the next picture would be told, too. Others are about what was sent.
 _OF_THE_SERVER = ("UNAVAILABLE", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED")
 _OF_THE_SERVER += ("PERMISSION_DENIED", "UNAUTHENTICATED", "CANCELLED", "DEADLINE_EXCEEDED")
@@ -34,7 +33,8 @@ class Prediction:
 
     Attributes:
       pictures: that it was asked about: one, or as many as its inputs take.
-      answer: by output an array, a NumPy scalar or a text; None where there is none.
+      answer: by output an array, a NumPy scalar or bytes of a text (`components.answers.readable`);
+        None where there is none.
       error: why there is none, of several pictures with the name of the bad one; "" where there
         is one.
     """
@@ -95,7 +95,7 @@ def predict(
     reading, asking = ThreadPoolExecutor(cores), ThreadPoolExecutor(cores)
     done = 0
     try:
-        asked = in_order(reading, _read, questions(pictures, answerer.task), _AHEAD)
+        asked = in_order(reading, _read, questions(pictures, answerer.task), AHEAD)
         batches = _batches(asked, batch_size)
         answered = in_order(asking, lambda batch: _answered(answerer, batch), batches, cores)
         for batch in answered:
@@ -205,8 +205,7 @@ def _asked(answerer: Answerer, batch: Sequence[_Question]) -> list[Prediction]:
         half = len(batch) // 2
         return [*_asked(answerer, batch[:half]), *_asked(answerer, batch[half:])]
     return [
-        Prediction(question.pictures, readable(answer))
-        for question, answer in zip(batch, given, strict=True)
+        Prediction(question.pictures, answer) for question, answer in zip(batch, given, strict=True)
     ]
 
 

@@ -250,7 +250,7 @@ def test_nothing_is_drawn_of_no_known_task(sketches, images, convnets, tmp_path)
     text = convnets("predict", images[0], *arguments, code=1)
     answer, error = text.splitlines()
     assert json.loads(answer)["share"] == 0.25
-    assert error == "Error: what sketch answers is of no known task: nothing is drawn"
+    assert error == "Error: what is answered is of no known task: nothing is drawn"
 
 
 @pytest.fixture
@@ -328,8 +328,8 @@ def test_what_is_no_image_is_refused_by_name(root, images, convnets, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("no image")
     arguments = ("--model", "shade", "--server", "127.0.0.1:1")
-    text = convnets("predict", images[0], path, *arguments, code=1)
-    assert text == f"Error: {path}: neither PNG nor JPEG\n"
+    text = convnets("predict", path, *arguments, code=1)
+    assert text == f"Error: no answer about 1 of 1:\n  {path}: neither PNG nor JPEG\n"
 
 
 def test_a_truncated_image_is_refused_by_name(images, convnets, tmp_path):
@@ -337,8 +337,8 @@ def test_a_truncated_image_is_refused_by_name(images, convnets, tmp_path):
     whole = images[1].read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     arguments = ("--model", "shade", "--server", "127.0.0.1:1")
-    text = convnets("predict", images[0], path, *arguments, code=1)
-    assert text.startswith(f"Error: {path}: ")
+    text = convnets("predict", path, *arguments, code=1)
+    assert f"\n  {path}: " in text
     assert "truncated" in text.lower()
 
 
@@ -351,7 +351,7 @@ def test_a_damaged_image_that_pillow_decodes_is_refused_by_name(images, convnets
     path.write_bytes(content)
     arguments = ("--model", "shade", "--server", "127.0.0.1:1")
     text = convnets("predict", path, *arguments, code=1)
-    assert text == f"Error: {path}: cannot be decoded: the chunk IDAT is damaged\n"
+    assert text.endswith(f"\n  {path}: cannot be decoded: the chunk IDAT is damaged\n")
 
 
 def test_a_missing_image_is_refused(convnets):
