@@ -1,5 +1,6 @@
 """A task of several inputs, which is made here and known nowhere else, goes through every stage."""
 
+import csv
 import dataclasses
 import datetime
 import io
@@ -366,6 +367,15 @@ def test_a_person_asks_about_files(kin, tmp_path):
         clip=tf.constant([frames]),
     ).values()
     assert one["kin"] == pytest.approx(float(kin_of[0]), rel=1e-4)
+    table = tmp_path / "kin.csv"
+    Path(bad := str(tmp_path / "bad.png")).write_bytes(b"no picture")
+    asked = [*paths, *paths[:4], bad]
+    told = CliRunner().invoke(main, ["predict", *asked, *root, "--csv", str(table)])
+    assert told.exit_code == 1 and f"{bad}: {bad}: neither PNG nor JPEG" in told.stderr
+    header, answered, missed = csv.reader(table.open())
+    assert header == ["second", "first", "clip_1", "clip_2", "clip_3", "kin", "error"]
+    assert answered == [*paths, str(one["kin"]), ""]
+    assert missed == [*paths[:4], bad, "", f"{bad}: neither PNG nor JPEG"]
     told = CliRunner().invoke(main, ["predict", *paths[:3], *root])
     assert told.exit_code == 1
     assert "asked about 5 at a time: second, first, clip (3 images)" in " ".join(
