@@ -15,14 +15,13 @@ import click
 
 from pipelines import models, served
 from pipelines.commands.common import console, root_option, status, user_errors
-from pipelines.predictions import answerers, engine, pictures, tables
-from pipelines.predictions.tables import Form
 from pipelines.served import GRPC_PORT
 
 if TYPE_CHECKING:
     from components.tasks import Task
     from pipelines.predictions.answerers import Answerer
     from pipelines.predictions.engine import Prediction
+    from pipelines.predictions.tables import Form
 
 # Answers of a table on the screen, and of those that have none.
 _ROWS, _MISSED = 500, 20
@@ -95,6 +94,9 @@ def predict(
     A model of several inputs, such as pairs, is asked about so many images at a time, in the order
     of its inputs; the answer is drawn into the first of them.
     """
+    from pipelines.predictions import engine, pictures, tables
+    from pipelines.predictions.tables import Form
+
     with user_errors(), ExitStack() as stack:
         # What cannot be written or asked is found out before anybody is asked.
         if table is not None:
@@ -147,6 +149,8 @@ class _Asked:
 
 
 def _asked(model: str | None, server: str | None, root: Path) -> _Asked:
+    from pipelines.predictions import answerers
+
     if model is None:
         model = served.only_model(root)
     local = f"127.0.0.1:{GRPC_PORT}"
@@ -170,6 +174,8 @@ def _is_path_or_run(model: str, pushed: Task | None, root: Path) -> bool:
 
 @contextlib.contextmanager
 def _answerer(asked: _Asked) -> Iterator[Answerer]:
+    from pipelines.predictions import answerers
+
     if asked.server is not None:
         with answerers.of_server(asked.server, asked.model, asked.task, asked.names) as found:
             yield found
@@ -235,6 +241,8 @@ def _on_the_screen(form: Form) -> Iterator[Callable[[Prediction], None]]:
 @contextlib.contextmanager
 def _telling_what_is_left(table: Path) -> Iterator[None]:
     """Says where the rows are where a table does not come to its end."""
+    from pipelines.predictions import tables
+
     try:
         yield
     except BaseException:

@@ -24,6 +24,7 @@ COMMANDS = [
     "papers",
     "serve",
     "predict",
+    "evaluate",
     "data",
     "claims",
     "compile",
