@@ -110,6 +110,7 @@ def predict(
         if folder is not None:
             listed = engine.questions(pictures.found(paths, folder), form.task)
             tables.check_places(listed, folder)
+        answerer = stack.enter_context(_answerer(asked))
         missed = _Missed()
         stack.callback(missed.tell)
         takers: list[Callable[[Prediction], None]] = [missed.take]
@@ -123,7 +124,6 @@ def predict(
         if folder is not None:
             takers.append(stack.enter_context(tables.drawing(folder, form)))
         quiet = sys.stdout.isatty() and (as_json or table is None)
-        answerer = stack.enter_context(_answerer(asked))
         report = stack.enter_context(_progress(number // engine.pictures_each(form.task), quiet))
         found = engine.predict(answerer, pictures.found(paths, folder), report=report)
         # Ended, whatever happens, before the model is closed.

@@ -131,9 +131,15 @@ def csv_file(path: Path, form: Form) -> Iterator[Callable[[Prediction], None]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Names of files may hold bytes that are no UTF-8; they are written as they are.
     with partial(path).open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = _Rows(csv.writer(file, lineterminator="\n"), form)
-        yield writer.take
-        writer.end()
+        rows = _Rows(csv.writer(file, lineterminator="\n"), form)
+        try:
+            yield rows.take
+        except BaseException:
+            if not rows.number:
+                partial(path).unlink()
+            raise
+        finally:
+            rows.end()
     partial(path).replace(path)
 
 
@@ -145,8 +151,10 @@ class _Rows:
         self._form = form
         self._fields: tuple[str, ...] | None = None
         self._before: list[Prediction] = []
+        self.number = 0
 
     def take(self, prediction: Prediction) -> None:
+        self.number += 1
         if self._fields is None:
             self._before.append(prediction)
             if prediction.answer is not None:
