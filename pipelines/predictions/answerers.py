@@ -16,6 +16,8 @@ from pipelines import keras_files, served
 # What TensorFlow adds to its messages: where it was.
 _PLACES = re.compile(r"\{\{.*?\}\} ?|\[\[.*?\]\]|\[Op:\w+\].*")
 _LONGEST = 200
+# A batch of large pictures in a deep network, on a machine that has other work.
+_SECONDS = 600.0
 # By output what is answered about one question: arrays, NumPy's scalars, bytes.
 Answer = dict[str, Any]
 
@@ -51,7 +53,7 @@ def of_server(
     """
     from serving.client import Client
 
-    with Client(address) as client:
+    with Client(address, _SECONDS) as client:
 
         def ask(asked: Sequence[Any]) -> list[Answer]:
             return client.predict(model, asked, batch_size=len(asked))

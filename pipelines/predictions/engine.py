@@ -16,10 +16,12 @@ from pipelines.predictions.pictures import Picture, checked
 
 # Of a batch at most: questions, bytes of their files, pixels of their pictures. A dozen bytes a
 # pixel are needed while a model resizes them.
-BATCH = 64
+BATCH = 32
 _BYTES, _PIXELS = 32 << 20, 32 << 20
 # What is read before it is asked about.
-AHEAD = 2 * BATCH
+AHEAD = 4 * BATCH
+# Batches at a time: while one decodes its pictures, the network computes the other.
+_ASKED = 2
 # What the next picture would be told, too. Others are about what was sent.
 _OF_THE_SERVER = ("UNAVAILABLE", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED")
 _OF_THE_SERVER += ("PERMISSION_DENIED", "UNAUTHENTICATED", "CANCELLED", "DEADLINE_EXCEEDED")
@@ -91,13 +93,12 @@ def predict(
       ValueError: the server or the model cannot be asked at all; or the last question lacks
         pictures.
     """
-    cores = max(2, os.cpu_count() or 1)
-    reading, asking = ThreadPoolExecutor(cores), ThreadPoolExecutor(cores)
+    reading, asking = ThreadPoolExecutor(os.cpu_count()), ThreadPoolExecutor(_ASKED)
     done = 0
     try:
         asked = in_order(reading, _read, questions(pictures, answerer.task), AHEAD)
         batches = _batches(asked, batch_size)
-        answered = in_order(asking, lambda batch: _answered(answerer, batch), batches, cores)
+        answered = in_order(asking, lambda batch: _answered(answerer, batch), batches, _ASKED + 1)
         for batch in answered:
             done += len(batch)
             report(done)
