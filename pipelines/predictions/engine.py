@@ -18,8 +18,8 @@ from pipelines.predictions.pictures import Picture, checked
 # pixel are needed while a model resizes them.
 BATCH = 32
 _BYTES, _PIXELS = 32 << 20, 32 << 20
-# What is read before it is asked about.
-AHEAD = 4 * BATCH
+# Questions read before they are asked; a thread reads a few of them at a time.
+AHEAD, _FEW = 4 * BATCH, 8
 # Batches at a time: while one decodes its pictures, the network computes the other.
 _ASKED = 2
 # What the next picture would be told, too. Others are about what was sent.
@@ -96,8 +96,9 @@ def predict(
     reading, asking = ThreadPoolExecutor(os.cpu_count()), ThreadPoolExecutor(_ASKED)
     done = 0
     try:
-        asked = in_order(reading, _read, questions(pictures, answerer.task), AHEAD)
-        batches = _batches(asked, batch_size)
+        fews = _fews(questions(pictures, answerer.task))
+        read = in_order(reading, lambda few: [*map(_read, few)], fews, AHEAD // _FEW)
+        batches = _batches(itertools.chain.from_iterable(read), batch_size)
         answered = in_order(asking, lambda batch: _answered(answerer, batch), batches, _ASKED + 1)
         for batch in answered:
             done += len(batch)
@@ -141,6 +142,11 @@ def questions(pictures: Iterable[Picture], task: Task | None) -> Iterator[tuple[
             yield tuple(together)
             together.clear()
     check_count(len(together), task)
+
+
+def _fews(asked: Iterator[_Item]) -> Iterator[list[_Item]]:
+    while few := list(itertools.islice(asked, _FEW)):
+        yield few
 
 
 @dataclass(frozen=True)
