@@ -44,7 +44,7 @@ $(STAMP): $(LOCK) pyproject.toml setup.py requirements/venv.sh
 	@touch $@
 
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON_IN) -m uv pip compile --quiet \
-	--no-emit-index-url --annotation-style line --extra kubeflow --extra test --extra video --extra dask --extra onnx
+	--no-emit-index-url --annotation-style line --extra kubeflow --extra test --extra video --extra dask --extra mlflow --extra onnx
 
 lock: .venv  ## both lock files, anew from pyproject.toml; keeps the pins that still fit
 	$(COMPILE) --python-version 3.10 --python-platform x86_64-manylinux_2_36 \

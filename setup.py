@@ -2,7 +2,7 @@
 
 from setuptools import find_namespace_packages, setup
 
-ROOMS = ["components", "keras_models", "pipelines", "serving"]
+ROOMS = ["components", "convnets", "keras_models", "pipelines", "serving"]
 
 # Folders of tables or templates are namespace packages, so that they are packaged too.
 rooms = find_namespace_packages(

@@ -105,5 +105,6 @@ for _command in (
     schedule.schedule,
     history.history,
     history.rollback,
+    history.tensorboard,
 ):
     main.add_command(_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.resources
 import re
@@ -53,6 +54,15 @@ class Inspection:
     dead: Sequence[Mapping[str, Any]]
     converted: Mapping[str, int]
     sheet: Path
+
+    def __rich__(self) -> Group:
+        return screen(self)
+
+    def _repr_html_(self) -> str:
+        from pipelines.console import html
+
+        picture = base64.b64encode(self.sheet.read_bytes()).decode()
+        return f'{html.of(self)}<img alt="contact sheet" src="data:image/png;base64,{picture}">'
 
 
 def sheet_of(dataset: str, root: Path) -> Path:

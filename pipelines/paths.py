@@ -60,9 +60,14 @@ class Paths:
         """A folder a model, which holds a folder a version."""
         return f"{self.root}/serving"
 
+    @property
+    def pipelines(self) -> str:
+        """The artifacts of all runs, a folder a model."""
+        return f"{self.root}/pipelines"
+
     def pipeline(self, model: str) -> str:
         """The artifacts of the runs that made a model's versions."""
-        return f"{self.root}/pipelines/{model}"
+        return f"{self.pipelines}/{model}"
 
     def verdicts(self, model: str) -> str:
         """What was found of a model's data, run by run, where no metadata store is asked."""

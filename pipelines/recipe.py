@@ -219,6 +219,11 @@ class Recipe:
                     "strategy=multi_worker, and give them the values found"
                 )
 
+    def _repr_html_(self) -> str:
+        from pipelines.console import html, screens
+
+        return html.of(screens.recipe_screen(self))
+
     @property
     def held_out(self) -> float:
         """The share of the training split that the training is validated on."""

@@ -12,6 +12,7 @@ import click
 from components import trusted
 from pipelines import recipe_files, recipes, served
 from pipelines.beam import Beam
+from pipelines.console.terminal import console as console
 from pipelines.kubeflow import KubeflowMissing
 from pipelines.recipe import SIZES, Recipe, RecipeError
 
@@ -59,17 +60,6 @@ packages_option = click.option(
     callback=_allow,
     help=ALLOW_HELP,
 )
-
-
-def console(stderr: bool = False) -> Console:
-    """Where everything is printed: texts as they are, no markup in them.
-
-    Args:
-      stderr: on the error stream: what is not to be mixed with what a command gives.
-    """
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, emoji=False, stderr=stderr)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+import convnets
 from pipelines import served
 from pipelines.commands.common import console, root_option, status, user_errors
 
@@ -29,15 +30,10 @@ def inspect_data(source: str, task: str | None, sheet: Path | None, root: Path) 
 
     The images are read as a run reads them, and nothing of them is kept but the contact sheet.
     """
-    served.quiet_libraries()
     screen = console()
-    with user_errors():
-        from pipelines import inspection
-
-        with status(screen, "loading TensorFlow and reading the images"):
-            place = sheet or inspection.sheet_of(source, root)
-            found = inspection.inspect(source, place, task)
-    screen.print(inspection.screen(found))
+    with user_errors(), status(screen, "loading TensorFlow and reading the images"):
+        found = convnets.inspect(source, task, sheet, root)
+    screen.print(found)
 
 
 @data_commands.command("get")

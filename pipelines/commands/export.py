@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines import exports, recipe_files, served
+from convnets import exporting
+from pipelines import exports, recipe_files
 from pipelines.commands.common import (
     console,
     packages_option,
@@ -59,33 +60,22 @@ def export(
     pictures as the served model does; else nothing is written.
     """
     screen = console()
-    with user_errors():
-        from pipelines.exports import places, runs
-
-        kind = exports.find(name)
-        # The .json that is meant is a run's.
-        is_recipe = recipe_files.is_file(run) and not run.endswith(".json")
-        name_of_run = recipe_of(run, None).name if is_recipe else run
-        trained = runs.find(name_of_run, root.absolute())
-        place = places.chosen(kind, trained.name, precision, target)
-        places.check_free(kind, place, overwrite)
-        served.quiet_libraries()
-        with status(screen, "loading TensorFlow") as say:
-            from components import imports
-
-            imports.load("keras")
-            from pipelines.exports import engine
-
-            found = engine.export(trained, kind, place, precision, overwrite, say)
-        screen.print(_told(found, trained.run_id, kind))
+    # The .json that is meant is a run's.
+    is_recipe = recipe_files.is_file(run) and not run.endswith(".json")
+    named = recipe_of(run, None).name if is_recipe else run
+    with user_errors(), status(screen, "looking for the run") as say:
+        found = exporting.export(named, root, name, precision, target, overwrite, say)
+    screen.print(_told(found, exports.find(name)))
 
 
-def _told(found: Exported, run_id: str, kind: exports.Format) -> Group:
+def _told(found: Exported, kind: exports.Format) -> Group:
     from rich.console import Group
     from rich.table import Table
 
     facts = Table("", "", box=None, show_header=False, pad_edge=False)
-    facts.add_row("written", f"{found.path} ({found.size:,} bytes), {kind.summary}, of {run_id}")
+    facts.add_row(
+        "written", f"{found.path} ({found.size:,} bytes), {kind.summary}, of {found.run_id}"
+    )
     facts.add_row(
         "compared",
         f"with the served model about {found.pictures} test pictures: "

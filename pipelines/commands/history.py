@@ -1,14 +1,17 @@
-"""`convnets history` and `convnets rollback`: the versions of a served model."""
+"""`convnets history` and `convnets rollback`: the versions of a served model; and `tensorboard`."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import click
 
 from pipelines import served
 from pipelines.commands.common import console, root_option, user_errors
+from pipelines.paths import Paths
 
 
 @click.command("history")
@@ -47,3 +50,16 @@ def rollback(model: str, version: int | None, root: Path) -> None:
         console().print(f"{model}: {now} is served as before")
     else:
         console().print(f"{model}: {now} is served, {before} was")
+
+
+@click.command("tensorboard")
+@root_option
+@click.option("--port", default=6006, type=click.IntRange(0, 65535), show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+def tensorboard(root: Path, port: int, host: str) -> None:
+    """TensorBoard on the trainings of all runs, those under way too; Ctrl-C ends it."""
+    folder = Path(Paths(str(root.absolute())).pipelines)
+    if not folder.is_dir():
+        raise click.ClickException(f"{root} holds no runs; first: convnets run lenet")
+    arguments = ("--logdir", str(folder), "--port", str(port), "--host", host)
+    os.execv(sys.executable, [sys.executable, "-m", "tensorboard.main", *arguments])

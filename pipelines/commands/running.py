@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import convnets
+from convnets import tracking
 from pipelines import served
 from pipelines.beam import Beam, beam_options
 from pipelines.commands.common import (
@@ -27,8 +29,7 @@ from pipelines.commands.common import (
     user_errors,
 )
 from pipelines.commands.recipe_options import recipe_options
-from pipelines.history import bases, names
-from pipelines.recipe import Recipe, RecipeError
+from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +49,7 @@ _ON_THIS_MACHINE = Beam()
 )
 @click.option("--window", type=int, help="Train on so many spans of --data, the newest and before.")
 @click.option("--name", help="Of the served model.  [default: RECIPE, or RECIPE-DATA with --data]")
+@click.option("--track", type=click.Choice(tracking.TRACKERS), help="Note the run there, too.")
 @beam_options
 @click.option("--verbose", is_flag=True, help="Show the libraries' logs.")
 def run_recipe(
@@ -58,6 +60,7 @@ def run_recipe(
     data: str | None,
     window: int | None,
     name: str | None,
+    track: str | None,
     beam_runner: str,
     beam_arguments: Sequence[str],
     verbose: bool,
@@ -74,8 +77,8 @@ def run_recipe(
     if name is not None:
         settings = (*settings, f"served_name={json.dumps(name)}")
     beam = beam_of(beam_runner, beam_arguments)
-    chosen = _checked_data(recipe_of(recipe, size, settings, data))
-    if run(chosen, root, console(), verbose, beam)["error"]:
+    chosen = recipe_of(recipe, size, settings, data)
+    if run(chosen, root, console(), verbose, beam, track)["error"]:
         sys.exit(1)
 
 
@@ -85,6 +88,7 @@ def run(
     screen: Console,
     verbose: bool = False,
     beam: Beam = _ON_THIS_MACHINE,
+    track: str | None = None,
 ) -> dict[str, Any]:
     """Runs a recipe, shows its progress and, at the end, what it came to.
 
@@ -92,37 +96,35 @@ def run(
       the run's summary, as `ROOT/runs/RUN.json` has it.
 
     Raises:
-      click.ClickException: another run is using the root, the root cannot be written, the network
-        that the recipe is to retrain is not there, or another model is served under the name.
+      click.ClickException: another run is using the root, the root cannot be written, the recipe's
+        data or the network that it is to retrain are not there, or another model is served under
+        the name.
       SystemExit: the user has interrupted the run.
     """
     from pipelines import process
     from pipelines.console import display, screens
 
-    root = root.absolute()
-    try:
-        recipe = bases.on_base(recipe, root)
-        names.check(names.in_root(recipe, root), root)
-    except RecipeError as error:
-        raise click.ClickException(str(error)) from error
-    this = process.new_run(recipe.name, root)
-    board = display.Board()
-    plain = json.loads(recipe.to_json())
     on_log = click.echo if verbose else None
     try:
-        with display.watching(screen, board, plain=verbose) as on_event:
-            code = process.execute(
-                this, plain, process.RUNNER, on_event, on_log, dataclasses.asdict(beam)
+        with (
+            display.watching(screen, display.Board(), plain=verbose) as on_event,
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore", tracking.NotNoted)  # The last screen says it.
+            found = convnets.run(
+                recipe, None, root, on_event, track=track, beam=beam, on_log=on_log
             )
-    except (process.RootBusy, OSError) as error:
+    except convnets.RunFailed as failed:
+        found = failed.run
+    except (process.RootBusy, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         screen.print("stopped; the same command goes on from where this run came to")
         sys.exit(INTERRUPTED)
-    summary = process.outcome(this, plain, code, board.rows())
-    summary["seconds"] = summary["seconds"] or board.seconds
-    screen.print(screens.end_screen(summary, _next_commands(summary, root), this.log), crop=False)
-    return summary
+    commands = _next_commands(found.summary, found.root)
+    end = screens.end_screen(found.summary, commands, found.log, found.tracked)
+    screen.print(end, crop=False)
+    return found.summary
 
 
 @click.command("judge")
@@ -180,19 +182,6 @@ def papers(words: Sequence[str], root: Path) -> None:
         figures = screens.figures_about(words)
     ours = [*runs.judgements(root), *runs.judged(root)]
     console().print(screens.papers_screen(figures, ours))
-
-
-def _checked_data(recipe: Recipe) -> Recipe:
-    """The recipe with its data found, and named so that the name holds in every process."""
-    from components.ingest import sources
-
-    try:
-        source, *_ = sources.window(recipe.dataset, recipe.window, recipe.task)
-    except (sources.SourceError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    if sources.is_name(recipe.dataset) or "://" in recipe.dataset:
-        return recipe
-    return dataclasses.replace(recipe, dataset=source.pattern or source.base)
 
 
 def _nothing_run(recipe: str | None, known: Recipe | None, root: Path) -> str:

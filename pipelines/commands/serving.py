@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import convnets
 from pipelines import served
 from pipelines.commands.common import console, root_option, status, user_errors
 from pipelines.served import GRPC_PORT, REST_PORT
@@ -88,12 +89,20 @@ def serve(
     screen = console()
     with user_errors(), contextlib.ExitStack() as stack:
         with status(screen, "loading TensorFlow and the models"):
-            grpc, rest = stack.enter_context(
-                served.server(models, port, rest_port, host or "127.0.0.1", batching, ssl_config)
+            server = stack.enter_context(
+                convnets.serve(
+                    names,
+                    root,
+                    port=port,
+                    rest_port=rest_port,
+                    host=host or "127.0.0.1",
+                    batching=batching,
+                    ssl_config=ssl_config,
+                )
             )
-        for name in models:
-            screen.print(f"{name}: {rest}/v1/models/{name}")
-        screen.print(f"gRPC on {grpc}; Ctrl-C ends the server")
+        for name in server.models:
+            screen.print(f"{name}: {server.rest}/v1/models/{name}")
+        screen.print(f"gRPC on {server.grpc}; Ctrl-C ends the server")
         stop.wait()
 
 

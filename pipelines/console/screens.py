@@ -332,13 +332,19 @@ def _how(figure: benchmarks.Benchmark, separator: str) -> str:
     return separator.join(filter(None, (figure.protocol, figure.data)))
 
 
-def end_screen(summary: Mapping[str, Any], next_commands: Iterable[str], log: Path) -> Group:
+def end_screen(
+    summary: Mapping[str, Any],
+    next_commands: Iterable[str],
+    log: Path,
+    tracked: str | None = None,
+) -> Group:
     """What a run came to.
 
     Args:
       summary: the content of `ROOT/runs/RUN.json`.
       next_commands: what the user may want to type now.
       log: the libraries' log of the run.
+      tracked: where the run was noted besides.
     """
     head = Text(f"{summary['recipe']} ({summary['size']}) on {summary['dataset']}", style="bold")
     head.append(f", {duration(summary['seconds'])}", style="not bold")
@@ -355,7 +361,7 @@ def end_screen(summary: Mapping[str, Any], next_commands: Iterable[str], log: Pa
     if summary.get("judgement"):
         judgement = json.loads(Path(summary["judgement"]).read_text(encoding="utf-8"))
         parts += [Text(), judgement_screen(judgement)]
-    parts += [_places(summary, log)]
+    parts += [_places(summary, log, tracked)]
     commands = list(next_commands)
     if commands:
         parts += [Text("\nNext"), *(Text(f"  {command}", style="bold") for command in commands)]
@@ -382,7 +388,7 @@ def _stages(stages: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _places(summary: Mapping[str, Any], log: Path) -> Table:
+def _places(summary: Mapping[str, Any], log: Path, tracked: str | None) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     if number := summary.get("dead_letters"):
         letters = f"{number:,} {'image' if number == 1 else 'images'} could not be used"
@@ -399,10 +405,18 @@ def _places(summary: Mapping[str, Any], log: Path) -> Table:
         table.add_row("Data", verdict["line"])
     if summary.get("report"):
         table.add_row("Report", nearby(summary["report"]))
+    if summary.get("judgement"):
+        predictions = Path(summary["judgement"]).with_name("predictions.npz")
+        table.add_row("Predictions", nearby(predictions))
+    if summary.get("model_run"):
+        table.add_row("Model", nearby(f"{summary['model_run']}/model.keras"))
+        table.add_row("TensorBoard", nearby(f"{summary['model_run']}/tensorboard"))
     if summary.get("pushed"):
         version = f"version {summary['version']} in {nearby(summary['pushed'])}"
         table.add_row("Served as", f"{summary.get('served_name', summary['recipe'])}, {version}")
     table.add_row("Log", nearby(log))
+    if tracked:
+        table.add_row("Noted", tracked)
     return table
 
 

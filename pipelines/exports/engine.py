@@ -33,6 +33,7 @@ class Exported:
     """What was written.
 
     Attributes:
+      run_id: the run's.
       path: the file or folder.
       facts: the JSON file that says what goes in and what comes out.
       size: in bytes.
@@ -44,6 +45,7 @@ class Exported:
         view of each picture; of `int8` alone.
     """
 
+    run_id: str
     path: Path
     facts: Path
     size: int
@@ -101,7 +103,7 @@ def export(
         size = sum(each.stat().st_size for each in (written, *written.rglob("*")) if each.is_file())
         _put(folder, place)
     told = places.facts(kind, place)
-    return Exported(place, told, size, needs, len(pictures), apart, measured)
+    return Exported(trained.run_id, place, told, size, needs, len(pictures), apart, measured)
 
 
 def _compared(original: Original, given: Answers, wanted: Answers, name: str) -> float:

@@ -1,0 +1,274 @@
+"""The functions of the package."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pipelines.recipes
+from components import trusted
+from convnets import tracking, watching
+from convnets.results import Comparison, Run, RunFailed
+from pipelines import models, running, served
+from pipelines.beam import Beam
+from pipelines.history import runs as past_runs
+from pipelines.recipe import Recipe, RecipeError
+
+if TYPE_CHECKING:
+    from convnets.models import Model
+    from convnets.servers import Server
+    from pipelines.inspection import Inspection
+
+Progress = bool | Callable[[Mapping[str, Any]], None]
+_ROOT = "runs"
+# What the caller's code has named stays allowed while the process lives.
+_TRUSTED = contextlib.ExitStack()
+atexit.register(_TRUSTED.close)
+_ON_THIS_MACHINE = Beam()
+
+
+class Recipes(dict[str, dict[str, Recipe]]):
+    """Recipes by name, then by size; in a notebook a list by paper."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} recipes: {', '.join(self)}>"
+
+    def _repr_html_(self) -> str:
+        from pipelines.console import html, screens
+
+        return html.of(screens.recipes_screen(self))
+
+
+def recipes() -> Recipes:
+    """Every recipe, those of installed packages among them, by name, then by size.
+
+    >>> "lenet" in convnets.recipes()
+    True
+    """
+    return Recipes(pipelines.recipes.everything().recipes)
+
+
+def recipe(
+    name: str | Path,
+    size: str | None = None,
+    data: str | Path | None = None,
+    **values: Any,
+) -> Recipe:
+    """A recipe, with values changed.
+
+    Args:
+      name: of a recipe, as `recipes` lists them; `"keras:NAME"` for a network of
+        keras.applications; or a file of your own: .toml, .json or .py of a recipe, .keras of a
+        network.
+      size: `"paper"` for exactly the published set-up, `"small"` for minutes on two cores; None for
+        the small one, or the only one.
+      data: your own images, in a folder, or `"tfds:NAME"`; None for the paper's.
+      **values: by key what is changed. Two underscores lead into a key: `optimizer__weight_decay`
+        is `--set optimizer.weight_decay`. A network, loss or optimizer of your own is named by its
+        import path, `model="mynets:Net"`; what you name here is trusted, and its code is run.
+
+    Raises:
+      RecipeError: an unknown recipe, size or key (near matches named), or a value that it may not
+        have.
+
+    >>> convnets.recipe("lenet", epochs=3, optimizer__learning_rate=0.01).epochs
+    3
+    """
+    found = pipelines.recipes.found(str(name), size)
+    _trust(found.packages, found.folder)
+    chosen = found.recipe if data is None else found.recipe.on_data(str(data))
+    return changed(chosen, values)
+
+
+# `run` calls its first argument so.
+_recipe = recipe
+
+
+def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """A recipe with values changed as in `convnets.recipe`."""
+    _trust(_packages(values))
+    return recipe.override(
+        f"{key.replace('__', '.')}={_text(key, value)}" for key, value in values.items()
+    )
+
+
+def _trust(packages: Sequence[str], folder: Path | None = None) -> None:
+    """Allows packages from now on; they are found where Python finds them here, too."""
+    named = [each for each in packages if not trusted.is_allowed(each)]
+    if named:
+        places = (folder, Path(sys.path[0]) if sys.path[0] else None)
+        _TRUSTED.enter_context(trusted.allowing(named, filter(None, places)))
+
+
+def _text(key: str, value: Any) -> str:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"{key}: values are numbers, texts, lists and mappings of them, and objects by their "
+            f'import path, such as "mynets:Net"; not {value!r}'
+        ) from error
+
+
+def _packages(values: Any) -> list[str]:
+    """The packages of the objects that are named in values."""
+    named = values.values() if isinstance(values, Mapping) else values
+    if isinstance(named, str):
+        module, colon, _ = named.partition(":")
+        is_path = colon and all(part.isidentifier() for part in module.split("."))
+        return [module.partition(".")[0]] if is_path else []
+    if not isinstance(values, (Mapping, list, tuple)):
+        return []
+    return [package for each in named for package in _packages(each)]
+
+
+def run(
+    recipe: Recipe | str | Path,
+    data: str | Path | None = None,
+    root: str | Path = _ROOT,
+    progress: Progress = True,
+    *,
+    size: str | None = None,
+    track: str | None = None,
+    beam: Beam = _ON_THIS_MACHINE,
+    on_log: Callable[[str], None] | None = None,
+    **values: Any,
+) -> Run:
+    """Trains a recipe, judges it beside the paper and pushes it to be served.
+
+    What has been done already under this root comes from the cache, and an interrupted run is
+    continued. It runs in a process of its own: this one imports no TensorFlow for it.
+
+    Args:
+      recipe: what `recipe` gives, or what it takes as a name.
+      data: your own images, in a folder, or `"tfds:NAME"`; None for the recipe's.
+      root: the folder of artifacts, models and logs.
+      progress: whether it is shown, in a terminal or a notebook; or what is called with each event.
+      size: of a recipe that is given by its name.
+      track: `"mlflow"` notes the run in MLflow at its end, too.
+      beam: where the stages that go through all images compute.
+      on_log: called with each line that the libraries log.
+      **values: as in `recipe`.
+
+    Raises:
+      RecipeError, SourceError: what is asked for cannot be run.
+      RunFailed: the run ended before its end; it has the run, as far as it came.
+      RootBusy: another run is using the root.
+      KeyboardInterrupt: you have interrupted it; the same call goes on from where it came to.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = _recipe(recipe, size)
+    if data is not None:
+        recipe = recipe.on_data(str(data))
+    if track is not None:
+        tracking.check(track)
+    chosen = running.with_data(changed(recipe, values))
+    root = Path(root).absolute()
+    with watching.shown(progress) as on_event:
+        found = Run(running.run(chosen, root, on_event, on_log, beam), root)
+    if track is not None:
+        found.tracked = tracking.tried(found)
+    if found.error:
+        raise RunFailed(found)
+    return found
+
+
+def runs(root: str | Path = _ROOT, recipe: str | None = None) -> list[Run]:
+    """The runs under a root, oldest first; of one recipe, where it is named."""
+    root = Path(root).absolute()
+    return [Run(summary, root) for summary in past_runs.summaries(root, recipe)]
+
+
+def compare(runs: Sequence[Run]) -> Comparison:
+    """Runs side by side: their figures, and the keys of their recipes that differ."""
+    return Comparison(runs)
+
+
+def load(what: str | Path, root: str | Path = _ROOT) -> Model:
+    """A trained model, to be asked about images.
+
+    Args:
+      what: the name of a pushed model, of which it takes the newest version; a run's id or its file
+        `ROOT/runs/ID.json`; or the path of a SavedModel, of a folder of versions, or of a `.keras`
+        file.
+      root: where runs and pushed models are looked for.
+
+    Raises:
+      ValueError: there is none (near matches named).
+    """
+    from convnets.models import Model
+
+    return Model(models.find(str(what), Path(root).absolute()))
+
+
+def inspect(
+    data: str | Path,
+    task: str | None = None,
+    sheet: str | Path | None = None,
+    root: str | Path = _ROOT,
+) -> Inspection:
+    """Counts, sizes, images that cannot be used, duplicates, and a contact sheet of some data.
+
+    Args:
+      data: a folder of images, `"tfds:NAME"`, or the name of bundled data.
+      task: of data that serve several, which; such as `"segmentation"`.
+      sheet: where the contact sheet goes, a PNG file; by default into the folder `inspected` below
+        the root.
+      root: that of the runs.
+
+    Raises:
+      SourceError: there are no such data, or none of them can be used.
+    """
+    served.quiet_libraries()
+    from pipelines import inspection
+
+    place = Path(sheet) if sheet else inspection.sheet_of(str(data), Path(root))
+    return inspection.inspect(str(data), place, task)
+
+
+def serve(
+    what: Run | str | Path | Sequence[str] = (),
+    root: str | Path = _ROOT,
+    *,
+    port: int = 0,
+    rest_port: int = 0,
+    host: str = "127.0.0.1",
+    batching: str | Path | None = None,
+    ssl_config: str | Path | None = None,
+) -> Server:
+    """Serves models from this process over gRPC and REST; returns when all of them answer.
+
+    Args:
+      what: a run, whose pushed model it is; names of pushed models; or nothing, for all that have
+        been pushed below the root.
+      root: that of the runs; of a run its own.
+      port, rest_port: of gRPC and REST; 0 for a free one.
+      host: the address to listen on.
+      batching, ssl_config: files of TensorFlow Serving's BatchingParameters and SSLConfig.
+
+    Raises:
+      ValueError: nothing has been pushed, or not under one of these names.
+      OSError: a port cannot be had.
+
+    A server ends with `stop()`, or with its `with` block.
+    """
+    from convnets.servers import Server
+
+    if isinstance(what, Run):
+        names, root = [_pushed_name(what)], what.root
+    else:
+        names = [what] if isinstance(what, str) else what
+    files = (None if each is None else Path(each) for each in (batching, ssl_config))
+    return Server(served.pushed(Path(root), names), port, rest_port, host, *files)
+
+
+def _pushed_name(run: Run) -> str:
+    pushed = run.paths.get("pushed")
+    if pushed is None:
+        raise ValueError(f"{run.id} has pushed no model: {'; '.join(run.why) or run.error}")
+    return pushed.parent.name

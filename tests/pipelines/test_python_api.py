@@ -1,0 +1,265 @@
+"""The package `convnets`: docs/python.md on one's own images, in a script and a notebook."""
+
+import doctest
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+import convnets
+from components import trusted
+from convnets import calls, tracking
+from pipelines import process
+from pipelines.recipe import RecipeError
+
+DOCS = Path(__file__).parents[2] / "docs" / "python.md"
+CODE = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Has `photos`, a folder a class of crops of two photographs, and one truncated file."""
+    folder = tmp_path_factory.mktemp("python")
+    random = np.random.default_rng(0)
+    for name, load in PHOTOS.items():
+        (folder / "photos" / name).mkdir(parents=True)
+        photo = load()
+        for number in range(40):
+            side = int(random.integers(60, 200))
+            top, left = (random.integers(0, length - side) for length in photo.shape[:2])
+            crop = Image.fromarray(photo[top : top + side, left : left + side])
+            suffix = "png" if number % 2 else "jpg"
+            crop.save(folder / "photos" / name / f"{number:02d}.{suffix}")
+    whole = (folder / "photos" / "cat" / "00.jpg").read_bytes()
+    (folder / "photos" / "cat" / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def documented(folder) -> dict:
+    """What the documented code leaves, all of it run in one go."""
+    found: dict = {}
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for code in CODE:
+            exec(code, found)
+    finally:
+        os.chdir(before)
+    return found
+
+
+def test_a_run_on_ones_own_images(documented):
+    run = documented["run"]
+    assert run.error is None and run.summary["dead_letters"] == 1
+    assert (run.paths["model"] / "assets" / "labels.txt").read_text() == "cat\ncoffee\n"
+    assert run.judgement["labels"] == ["cat", "coffee"]
+    assert not run.published["comparable"].any()
+    assert 0 <= run.figures["error"] <= 1
+    assert run.blessed and run.paths["pushed"].parent.name == "lenet-relu-photos"
+    assert run.recipe.epochs == 20 and run.recipe.dataset.endswith("photos")
+
+
+def test_the_history_is_a_table(documented):
+    history = documented["again"].history
+    assert list(history.index) == [*range(1, 21)]
+    assert {"loss", "accuracy", "learning_rate", "seconds"} <= set(history.columns)
+
+
+def test_the_same_recipe_comes_from_the_cache(documented):
+    again = documented["again"]
+    assert again.id != documented["run"].id
+    assert {each["state"] for each in again.summary["stages"]} == {"cached", "done"}
+    assert again.paths["keras"] == documented["run"].paths["keras"]
+
+
+def test_everything_is_where_it_is_said_to_be(documented):
+    paths = documented["again"].paths
+    assert {"model", "keras", "tensorboard", "predictions", "report", "log"} <= paths.keys()
+    assert all(path.is_absolute() and path.exists() for path in paths.values())
+
+
+def test_the_network_and_the_served_model_answer_alike(documented, folder):
+    network, model, answers = (documented[name] for name in ("network", "model", "answers"))
+    assert isinstance(network, keras.Model)
+    assert [each.names for each in answers] == [("photos/cat/01.png",), ("photos/coffee/01.png",)]
+    assert model.names == ["cat", "coffee"]
+    scores = np.array([each.answer["scores"] for each in answers])
+    assert scores.shape == (2, 2) and np.allclose(scores.sum(axis=1), 1, atol=1e-5)
+    pixels = np.array(Image.open(folder / "photos" / "cat" / "01.png"))
+    (again,) = model.predict(pixels)
+    assert np.allclose(again.answer["scores"], scores[0], atol=1e-6)
+    assert (folder / "net.keras").exists()
+
+
+def test_an_unreadable_image_stops_no_other(documented, folder):
+    model = documented["model"]
+    bad, good = folder / "photos" / "cat" / "truncated.jpg", folder / "photos" / "cat" / "01.png"
+    answers = model.predict([bad, good])
+    assert answers[0].answer is None and answers[0].error
+    assert answers[1].answer["classes"] in model.names
+    assert list(answers.table["error"] != "") == [True, False]
+    with pytest.raises(ValueError, match=r"truncated\.jpg"):
+        model.predict(bad)
+    assert len(model.predict(folder / "photos")) == 81
+
+
+def test_runs_side_by_side_show_what_differs(documented, stand_in, monkeypatch, tmp_path):
+    monkeypatch.setattr(process, "RUNNER", stand_in("summary(blessed=False)"))
+    other = convnets.run("lenet", root=tmp_path, progress=False, weight_decay=0.5)
+    table = convnets.compare([documented["run"], other]).table
+    assert list(table.index) == [documented["run"].id, other.id]
+    assert table["weight_decay"].iloc[1] == 0.5
+    assert "preprocess.channels" in table and "steps_per_execution" not in table
+    assert 0 <= table["error"].iloc[0] <= 1 and np.isnan(table["error"].iloc[1])
+
+
+def test_what_a_notebook_shows_is_escaped_html(documented):
+    html = documented["run"]._repr_html_()
+    assert html.startswith("<pre") and "lenet-relu (small) on" in html
+    assert "photos" in convnets.recipe("lenet", data="<photos>")._repr_html_()
+    assert "<photos>" not in convnets.recipe("lenet", data="<photos>")._repr_html_()
+
+
+def test_all_that_is_public_is_there_with_types_and_the_documented_calls():
+    assert sorted(convnets.__all__) == convnets.__all__ and set(convnets.__all__) <= {
+        *dir(convnets)
+    }
+    for name in convnets.__all__:
+        public = getattr(convnets, name)
+        assert public.__doc__
+        called = public.__init__ if inspect.isclass(public) else public
+        if inspect.isfunction(called):
+            hints = {*called.__annotations__} - {"return"}
+            assert hints == {*inspect.signature(called).parameters} - {"self"}, name
+    assert (Path(convnets.__file__).parent / "py.typed").exists()
+
+
+def test_the_examples_of_the_docstrings():
+    result = doctest.testmod(calls, extraglobs={"convnets": convnets})
+    assert result.attempted >= 2 and not result.failed
+
+
+def test_importing_it_imports_nothing_else():
+    script = "import sys, convnets; print(sum('.' not in name for name in sys.modules))"
+    bare = "import sys, importlib, typing; print(sum('.' not in name for name in sys.modules))"
+    counts = [
+        int(subprocess.run([sys.executable, "-c", each], capture_output=True, check=True).stdout)
+        for each in (script, bare)
+    ]
+    assert counts[0] - counts[1] <= 2
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"epoch": 3}, ["'epoch'", "epochs"]),
+        ({"epochs": "many"}, ["epochs", "'many'"]),
+        ({"optimizer__learning_rat": 0.1}, ["learning_rat"]),
+        ({"model": np.mean}, ["model", "import path"]),
+    ],
+)
+def test_values_that_a_recipe_may_not_have(values, words):
+    with pytest.raises(RecipeError) as error:
+        convnets.recipe("lenet", **values)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_what_the_callers_code_names_is_trusted(monkeypatch, tmp_path):
+    monkeypatch.setenv(trusted.VARIABLE, "")
+    (tmp_path / "mynets.py").write_text("def Net(input_shape, classes): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert convnets.recipe("lenet", model="mynets:Net", model_args={}).model == "mynets:Net"
+    assert trusted.is_allowed("mynets") and not trusted.is_allowed("others")
+
+
+def test_a_run_that_fails_says_why_and_is_kept(stand_in, monkeypatch, tmp_path):
+    monkeypatch.setattr(process, "RUNNER", stand_in("summary(error='no space'); sys.exit(1)"))
+    events: list = []
+    with pytest.raises(convnets.RunFailed, match="no space") as failed:
+        convnets.run("lenet", root=tmp_path, progress=events.append)
+    assert failed.value.run.error == "no space" and failed.value.run.log.exists()
+    assert failed.value.run.figures == {}
+    with pytest.raises(ValueError, match="no space"):
+        failed.value.run.model()
+    (kept,) = convnets.runs(tmp_path)
+    assert kept.id == failed.value.run.id
+
+
+class TestTracking:
+    """Runs in MLflow, on a database of its own."""
+
+    @pytest.fixture
+    def store(self, tmp_path, monkeypatch):
+        mlflow = pytest.importorskip("mlflow")
+        monkeypatch.chdir(tmp_path)
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+        yield mlflow
+        mlflow.set_tracking_uri(before)
+
+    def test_a_run_is_noted(self, documented, store):
+        run = documented["again"]
+        tracking.note(run)
+        (noted,) = store.search_runs(experiment_names=["convnets"], output_format="list")
+        assert noted.data.params["epochs"] == "20"
+        assert noted.data.metrics["test_error"] == run.figures["error"]
+        losses = store.MlflowClient().get_metric_history(noted.info.run_id, "loss")
+        assert [each.value for each in losses] == list(run.history["loss"])
+        files = {each.path for each in store.MlflowClient().list_artifacts(noted.info.run_id)}
+        assert {"index.html", "model.keras", "model"} <= files
+        assert noted.info.status == "FINISHED"
+
+    def test_a_tracker_that_fails_loses_no_run(self, stand_in, monkeypatch, tmp_path, store):
+        monkeypatch.setattr(process, "RUNNER", stand_in("summary(blessed=True)"))
+        (tmp_path / "file").touch()
+        store.set_tracking_uri(f"sqlite:///{tmp_path}/file/mlflow.db")
+        with pytest.warns(tracking.NotNoted):
+            run = convnets.run("lenet", root=tmp_path, progress=False, track="mlflow")
+        assert run.blessed and "not noted" in run.tracked
+
+    def test_an_unknown_tracker_is_refused_before_the_run(self, tmp_path):
+        with pytest.raises(RecipeError, match="mlflow"):
+            convnets.run("lenet", root=tmp_path / "root", track="mflow")
+        assert not (tmp_path / "root").exists()
+
+
+NOTEBOOK = """
+import convnets
+run = convnets.run("lenet-relu", data="photos", epochs=20, batch_size=8)
+run
+"""
+SERVING = """
+import asyncio
+assert asyncio.get_running_loop()  # of the kernel
+with convnets.serve(run) as server:
+    from serving.client import Client
+    with Client(server.grpc) as client:
+        (answer,) = client.predict(*server.models, [open("photos/cat/01.png", "rb").read()])
+answer["classes"].decode()
+"""
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("ipykernel"), reason="no notebook's kernel here")
+def test_in_a_notebook(documented, folder):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    cells = [nbformat.v4.new_code_cell(each) for each in (NOTEBOOK, SERVING)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    client = nbclient.NotebookClient(
+        notebook, timeout=None, resources={"metadata": {"path": folder}}
+    )
+    client.execute(env=process.environment())
+    progress, shown = notebook.cells[0].outputs[0], notebook.cells[0].outputs[-1]
+    assert "Trainer" in progress["data"]["text/html"]
+    assert "lenet-relu (small) on" in shown["data"]["text/html"]
+    assert notebook.cells[1].outputs[-1]["data"]["text/plain"] in ("'cat'", "'coffee'")
