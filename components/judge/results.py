@@ -27,6 +27,8 @@ METRICS = {
         for task in map(tasks.find, tasks.names())
         for metric in (*task.metrics, *task.blessing, *task.training_metrics)
     },
+    "angle_mean": "mean angle to the true normals",
+    "pixel_accuracy": "share of the pixels of the right class",
     "error_increase": "increase of the error",
     "diverges": "training diverges (1: yes)",
     "images_per_second": "images a second",
@@ -47,6 +49,7 @@ SCALES = {
     "points": 100.0,
     "nats": 1.0,
     "1/s": 1.0,
+    "degrees": 1.0,
     "k": 1e-3,
     "m": 1.0,
     "M": 1e-6,
@@ -143,11 +146,14 @@ def row_text(row: Mapping[str, Any]) -> dict[str, str]:
     """
     dash = "–"
     compared = row["comparable"] and row["difference"] is not None
+    ours = row["ours"]
+    # Shares and relative errors are published with three decimals where they are no percentages.
+    digits = 3 if row["unit"] in ("", "1", "m") and row["paper_value"] < 10 else 2
     return {
         "metric": METRICS[row["metric"]],
         "paper": figure_text(row["paper_value"], row["unit"]),
-        "ours": dash if row["ours"] is None else _with_unit(f"{row['ours']:.2f}", row["unit"]),
-        "difference": f"{row['difference']:+.2f}" if compared else dash,
+        "ours": dash if ours is None else _with_unit(f"{ours:.{digits}f}", row["unit"]),
+        "difference": f"{row['difference']:+.{digits}f}" if compared else dash,
     }
 
 

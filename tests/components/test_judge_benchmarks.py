@@ -120,6 +120,22 @@ SPOTS = {
     "he2015b-cifar-resnet110": 6.43,
     "he2015b-cifar-resnet1202-parameters": 19.4,
     "srivastava2015-cifar10-highway2": 92.46,
+    "eigen2014-nyu-mean-abs_rel": 0.408,
+    "eigen2014-nyu-make3d-sqr_rel": 0.492,
+    "eigen2014-nyu-karsch2014-rms": 1.2,
+    "eigen2014-nyu-coarse-rms": 0.871,
+    "eigen2014-nyu-fine-rms": 0.907,
+    "eigen2014-nyu-fine-rms_log_scale_invariant": 0.219,
+    "eigen2014-kitti-mean-rms": 9.635,
+    "eigen2014-kitti-coarse-sqr_rel": 1.531,
+    "eigen2014-kitti-fine-threshold_1.25": 0.692,
+    "eigen2015-baig2015-rms_log_scale_invariant": 0.242,
+    "eigen2015-liu2015-rms": 0.824,
+    "eigen2015-alexnet-rms": 0.753,
+    "eigen2015-vgg-abs_rel": 0.158,
+    "eigen2015-table6-depth-scale2": 0.29,
+    "eigen2015-table6-normals-scales12": 26.1,
+    "eigen2015-table6-13-classes-rgbdn-scales123": 70.5,
 }
 
 
@@ -149,6 +165,12 @@ def test_who_improves_on_whom():
             for scale in ("256", "384", "jitter"):
                 one, three = (f"simonyan2014-{net}-{scale}-{way}" for way in ("dense", "dense3"))
                 assert falls(f"{one}-{metric}", f"{three}-{metric}")
+    for metric in ("abs_rel", "sqr_rel", "rms", "rms_log", "rms_log_scale_invariant"):
+        assert falls(*(f"eigen2015-{net}-{metric}" for net in ("eigen2014", "alexnet", "vgg")))
+        assert falls(*(f"eigen2014-kitti-{net}-{metric}" for net in ("mean", "coarse", "fine")))
+    for net in ("nyu-coarse", "nyu-fine", "kitti-coarse", "kitti-fine"):
+        assert falls(*(f"eigen2014-{net}-threshold_1.25{power}" for power in ("^3", "^2", "")))
+    assert value["eigen2015-table6-depth-scales123"] == value["eigen2015-alexnet-abs_rel"]
     for crops in ("1crop", "10crops", "144crops"):
         assert falls(f"szegedy2014-1net-{crops}-top5", f"szegedy2014-7nets-{crops}-top5")
 
@@ -206,6 +228,16 @@ def test_same_data_and_protocol_compare():
         "ours": "1.01 %",
         "difference": "+0.06",
     }
+
+
+def test_figures_that_are_no_percentages_are_compared_with_three_decimals():
+    nyu = {"dataset": "tfds:nyu_depth_v2", "size": "paper"}
+    row = _compared(nyu, metrics={"abs_rel": 0.16049}, name="eigen2015-vgg-abs_rel")
+    assert row["comparable"]
+    texts = results.row_text(row)
+    assert (texts["paper"], texts["ours"], texts["difference"]) == ("0.158", "0.160", "+0.002")
+    row = _compared(nyu, metrics={"rms": 0.7}, name="eigen2015-vgg-rms")
+    assert results.row_text(row)["ours"] == "0.700 m"
 
 
 @pytest.mark.parametrize(
