@@ -11,13 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
@@ -67,9 +64,6 @@ _LOOKS = [
 _MARKED = 12
 _THUMBNAIL = 160
 _PIXELATED = 64
-# Even to the eye, in the dark too, and of other hues than the page's.
-_MAP_COLOURS = "viridis"
-_MAP_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -311,64 +305,6 @@ def image(title: str, alt: str, drawn: Image.Image) -> Picture:
         f'width="{drawn.width}" height="{drawn.height}">'
     )
     return Picture(title, alt, markup)
-
-
-def maps(title: str, unit: str, picture: np.ndarray, rasters: Mapping[str, np.ndarray]) -> Picture:
-    """A picture and maps of it in one row, the maps with one scale of colours and its bar.
-
-    Args:
-      title: what they are of.
-      unit: of the maps' values; "" for none.
-      picture: uint8 [H, W] or [H, W, 3].
-      rasters: maps by name, float [h, w] each, of any size; what is not finite is left blank.
-    """
-    known = {name: values[np.isfinite(values)] for name, values in rasters.items()}
-    every = np.concatenate(list(known.values()))
-    low, high = (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
-    said = [f"{name} {_range_text(values, unit)}" for name, values in known.items()]
-    alt = (
-        f"{title}: picture; {'; '.join(said)}; colours from {low:.4g} to {high:.4g} {unit}".rstrip()
-    )
-    with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        tall = picture.shape[0] / picture.shape[1]
-        width = 2.2 * (1 + len(rasters)) + 0.7
-        figure = Figure(figsize=(width, 2.2 * tall + 0.4), layout="constrained")
-        panels = figure.subplots(1, 1 + len(rasters), squeeze=False)[0]
-        _panel(panels[0], "picture", _reduced(picture), cmap="gray", vmin=0, vmax=255)
-        for axes, (name, values) in zip(panels[1:], rasters.items(), strict=True):
-            wild = np.ma.masked_invalid(_thinned(values))
-            drawn = _panel(axes, name, wild, cmap=_MAP_COLOURS, vmin=low, vmax=high)
-        bar = figure.colorbar(drawn, ax=list(panels), fraction=0.03, pad=0.01)
-        bar.set_label(unit)
-        bar.outline.set_visible(False)
-        # Else it is hundreds of rectangles.
-        bar.solids.set_rasterized(True)
-        return Picture(title, alt, svg(figure, alt))
-
-
-def _panel(axes: Axes, name: str, pixels: np.ndarray, **colours: Any) -> AxesImage:
-    axes.set_title(name, fontsize=10)
-    axes.axis("off")
-    # Not resampled: the browser scales the pixels as they are.
-    return axes.imshow(pixels, interpolation="none", aspect="auto", **colours)
-
-
-def _range_text(values: np.ndarray, unit: str) -> str:
-    if not len(values):
-        return "without values"
-    return f"{values.min():.4g} to {values.max():.4g} {unit}, mean {values.mean():.4g}"
-
-
-def _reduced(picture: np.ndarray) -> np.ndarray:
-    shown = Image.fromarray(picture)
-    shown.thumbnail((_MAP_SIDE, _MAP_SIDE))
-    return np.asarray(shown)
-
-
-def _thinned(values: np.ndarray) -> np.ndarray:
-    """Each n-th value: a mean would blur what is not known into what is."""
-    step = -(-max(values.shape) // _MAP_SIDE)
-    return values[::step, ::step]
 
 
 def thumbnail(encoded: bytes) -> Thumbnail:

@@ -22,7 +22,7 @@ from tfx.types import standard_artifacts
 from components import tasks
 from components.artifacts import Judgement
 from components.judge import benchmarks, results
-from components.report import executor, pages, pictures
+from components.report import executor, maps, pages, pictures
 from components.report.component import Report
 from components.report.evidence import Evidence
 from components.tasks.classification import confusion, mistakes, probes
@@ -391,7 +391,7 @@ def test_maps_of_one_row_share_their_colours():
     true = np.full((6, 8), 4.0)
     true[0, 0] = np.nan
     seen = np.arange(3 * 4 * 3, dtype=np.uint8).reshape(3, 4, 3)
-    drawn = pictures.maps("kitchen 7", "m", seen, {"predicted": depth, "true": true})
+    drawn = maps.row("kitchen 7", "m", seen, {"predicted": depth, "true": true})
     assert drawn.title == "kitchen 7"
     assert drawn.alt == (
         "kitchen 7: picture; predicted 1 to 4 m, mean 2.5; true 4 to 4 m, mean 4; "
@@ -411,9 +411,22 @@ def test_maps_of_one_row_share_their_colours():
     assert 'transform="scale(1 -1)' in drawn.markup
 
 
+def test_maps_of_errors_have_colours_of_their_own_from_0():
+    depth, error = np.full((2, 2), 4.0), np.array([[0.1, 0.2], [0.4, np.nan]])
+    grey = np.zeros((2, 2), np.uint8)
+    drawn = maps.row("hall", "m", grey, {"true": depth}, {"error": error})
+    assert drawn.alt.endswith(
+        "colours from 4 to 4 m; error 0.1 to 0.4 m, mean 0.2333; colours from 0 to 0.4 m"
+    )
+    _, _, of_error, *_ = _rasters_in(drawn.markup)
+    expected = matplotlib.colormaps["magma"](np.ma.masked_invalid(error / 0.4), bytes=True)
+    np.testing.assert_array_equal(of_error, expected)
+    assert drawn.markup.count(">m</text>") == 2
+
+
 def test_maps_without_a_value_and_large_ones():
     grey = np.zeros((480, 640), np.uint8)
     unknown = np.full((480, 640), np.inf)
-    drawn = pictures.maps("hall", "", grey, {"true": unknown})
+    drawn = maps.row("hall", "", grey, {"true": unknown})
     assert "true without values" in drawn.alt
     assert [each.shape[:2] for each in _rasters_in(drawn.markup)[:2]] == [(192, 256), (160, 214)]

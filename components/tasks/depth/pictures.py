@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from components import examples
-from components.report import pages, pictures
+from components.report import maps, pages, pictures
 from components.report.evidence import Evidence, Headline, Section
 from components.tasks.depth import TASK, metrics, targets
 
@@ -69,5 +69,5 @@ def _row(name: str, record: bytes, predicted: np.ndarray) -> pictures.Picture:
         picture = np.asarray(opened.convert("RGB"))
     measured = np.where(true > 0, true, np.nan)
     resized = metrics.resized(predicted, true.shape)
-    shown = {"predicted": resized, "true": measured, "error": np.abs(resized - measured)}
-    return pictures.maps(name, "m", picture, shown)
+    shown = {"predicted": resized, "true": measured}
+    return maps.row(name, "m", picture, shown, {"error": np.abs(resized - measured)})
