@@ -48,6 +48,8 @@ _PARTS = {
 
 # Others are the user's own.
 _KNOWN_NETWORKS = ("keras.", "keras_models.")
+# Arguments of networks that say which weights they start from.
+_STARTS = ("weights", "base")
 
 
 @dataclass(frozen=True)
@@ -131,17 +133,19 @@ def network_of(recipe: Recipe) -> dict[str, Any]:
 
 def _counted(recipe: Recipe) -> Recipe:
     """The recipe as it is built to be counted: no weights are downloaded for that."""
-    if fine_tuning.is_of_imagenet(recipe):
-        recipe = replace(recipe, model_args={**recipe.model_args, "weights": None})
-    return _based(recipe)
+    given = {
+        key: None if key in _STARTS and value == fine_tuning.IMAGENET else value
+        for key, value in recipe.model_args.items()
+    }
+    return _based(replace(recipe, model_args=given))
 
 
 def _based(recipe: Recipe) -> Recipe:
-    """Of a recipe that retrains another's network the other, on the same data.
+    """Of a recipe whose network is made of another's the other, on the same data.
 
     It is the same network but for the classes, which follow the data.
     """
-    if not recipe.transfer:
+    if not _is_made_of_another(recipe):
         return recipe
     return replace(_base(recipe), dataset=recipe.dataset)
 
@@ -156,6 +160,15 @@ def _base(recipe: Recipe) -> Recipe:
     trained = json.loads(Path(folder, "recipe.json").read_text(encoding="utf-8"))
     names = {each.name for each in fields(Recipe)}
     return Recipe(**{key: value for key, value in renamed(trained).items() if key in names})
+
+
+def _is_made_of_another(recipe: Recipe) -> bool:
+    """Whether a recipe's network cannot be built without the other's that it retrains.
+
+    One that can, and only starts from the other's weights, may have other layers.
+    """
+    parameters = inspect.signature(objects.network(recipe.model)).parameters
+    return bool(recipe.transfer) and parameters["base"].default is inspect.Parameter.empty
 
 
 def check(recipe: Recipe, is_here: bool = True) -> None:
@@ -201,7 +214,7 @@ def _check_network(recipe: Recipe, is_here: bool) -> None:
 
     if recipe.loss is None and type(model).compute_loss is keras.Model.compute_loss:
         raise ValueError(f"{recipe.model} computes no loss of its own, and the recipe has none")
-    if not recipe.transfer:  # The other recipe's run has tried it.
+    if not _is_made_of_another(recipe):  # Else the other recipe's run has tried it.
         try:
             graph.check(model, task, classes, recipe.features, recipe.fully_convolutional)
             checks.check_weights(model)

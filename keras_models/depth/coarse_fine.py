@@ -47,7 +47,7 @@ def CoarseFineDepth(
     55 x 74 answers; `scales.answer_pixels` says where they are. At the published size the coarse
     net has 69,344,614 parameters, both together 69,464,051.
 
-    Section 3.2 trains the coarse net, `fine=False`, and then the fine one with the coarse one
+    Section 3.1.2 trains the coarse net, `fine=False`, and then the fine one with the coarse one
     fixed, `train=(2,), base=...`.
 
     The figure does not say what is in the coarse net but for the windows and the maps. Here

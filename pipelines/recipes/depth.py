@@ -1,12 +1,16 @@
 """Depth from one picture, on NYU Depth v2.
 
 D. Eigen, C. Puhrsch, R. Fergus: Depth map prediction from a single image using a multi-scale deep
-network. NIPS 2014. Section 3.3 and 3.4 give loss and augmentation, section 4.1 the training.
+network. NIPS 2014. Section 3.1.2 trains the coarse net and then the fine one with the coarse one
+fixed; sections 3.3 and 3.4 give loss and augmentation, section 4.1 the training: batches of 32,
+momentum 0.9, 2 million pictures for the coarse net, 1.5 million for the fine one.
 
 D. Eigen, R. Fergus: Predicting depth, surface normals and semantic labels with a common multi-scale
 convolutional architecture. ICCV 2015. Section 5 describes the training: scales 1 and 2 jointly,
-then scale 3 with the others fixed, on random crops; batches of 32, momentum 0.9. Its figure of the
-net gives each layer a rate of its own; here all have one, and the scales are trained together.
+then scale 3 with the others fixed, on random crops; batches of 32, momentum 0.9. `eigen-depth`
+trains all scales together.
+
+The papers give each layer a rate of its own; here all have one.
 """
 
 from dataclasses import replace
@@ -15,19 +19,30 @@ from pipelines.recipe import Recipe
 from pipelines.recipes._parts import MIRRORED, adam, momentum
 
 _LOSS = {"class": "keras_models.losses:LogDepthLoss"}
-_NET = "keras_models.depth:MultiScaleDepth"
+_2014 = {
+    "paper": "Eigen, Puhrsch, Fergus 2014, Depth map prediction from a single image using a "
+    "multi-scale deep network",
+    "model": "keras_models.depth:CoarseFineDepth",
+}
+_2015 = {
+    "paper": "Eigen, Fergus 2015, Predicting depth, surface normals and semantic labels with a "
+    "common multi-scale convolutional architecture",
+    "model": "keras_models.depth:MultiScaleDepth",
+}
+_VGG = {"backbone": "vgg", "base": "imagenet"}
+# All but the layers of the last scale.
+_SCALE_1 = ("conv*", "scale1_*")
+_SCALES_1_AND_2 = (*_SCALE_1, "scale2_*")
 
 _EIGEN_DEPTH = Recipe(
     name="eigen-depth",
-    paper="Eigen, Fergus 2015, Predicting depth, surface normals and semantic labels with a "
-    "common multi-scale convolutional architecture",
+    **_2015,
     summary="depth of each pixel by three scales, on NYU Depth v2",
     size="paper",
     task="depth",
     task_args={"crop": True},
     dataset="tfds:nyu_depth_v2",
-    model=_NET,
-    model_args={"backbone": "vgg", "base": "imagenet"},
+    model_args=_VGG,
     preprocess={
         "size": [228, 304],
         "channels": 3,
@@ -45,26 +60,81 @@ _EIGEN_DEPTH = Recipe(
     optimizer=momentum(0.001),
     batch_size=32,
     epochs=100,
-    benchmarks=(
-        "eigen2015-vgg-abs_rel",
-        "eigen2015-vgg-rms",
-    ),
+    benchmarks=("eigen2015-vgg-abs_rel", "eigen2015-vgg-rms"),
+)
+_SCALES_12 = replace(
+    _EIGEN_DEPTH,
+    name="eigen-depth-scales12",
+    summary="scales 1 and 2 of the three, jointly",
+    model_args={**_VGG, "scales": 2},
+    # Of the paper's nets of two scales this one is published, with AlexNet.
+    benchmarks=("eigen2015-table6-depth-scales12",),
+)
+_SCALE_3 = replace(
+    _EIGEN_DEPTH,
+    name="eigen-depth-scale3",
+    summary="scale 3 on crops, behind the fixed scales 1 and 2 of eigen-depth-scales12",
+    transfer={"from": "eigen-depth-scales12"},
+    model_args={"backbone": "vgg", "crop": [55, 74]},
+    freeze={"layers": _SCALES_1_AND_2},
+)
+_COARSE = replace(
+    _EIGEN_DEPTH,
+    name="eigen2014-coarse",
+    **_2014,
+    summary="depth of each pixel by the coarse net of 2014, on NYU Depth v2",
+    model_args={"fine": False},
+    loss={**_LOSS, "gradients": False},
+    # 2 million of the 47,584 pictures that TFDS has.
+    epochs=42,
+    benchmarks=("eigen2014-nyu-coarse-abs_rel", "eigen2014-nyu-coarse-rms"),
+)
+_FINE = replace(
+    _COARSE,
+    name="eigen2014-fine",
+    summary="the fine net of 2014, behind the fixed coarse one of eigen2014-coarse",
+    transfer={"from": "eigen2014-coarse"},
+    model_args={},
+    freeze={"layers": _SCALE_1},
+    epochs=32,
+    benchmarks=("eigen2014-nyu-fine-abs_rel", "eigen2014-nyu-fine-rms"),
 )
 
-RECIPES = (
-    _EIGEN_DEPTH,
-    replace(
-        _EIGEN_DEPTH,
+# From scratch a network learns from small numbers.
+_SMALL_NET = {
+    "backbone": "vgg",
+    "width": 0.25,
+    "units": 1024,
+    "feature_scale": 1.0,
+    "pixel_scale": 1.0,
+}
+
+
+def _small(recipe: Recipe, **model_args) -> Recipe:
+    """The recipe on rendered rooms.
+
+    The rooms are made, so that there are as many as are wanted: more of them take the place of
+    distortions, which a camera that stands upright would not see.
+    """
+    return replace(
+        recipe,
         size="small",
-        summary="depth of each pixel by three scales, on rendered rooms",
-        dataset="rooms:train=8000",
+        summary=recipe.summary.replace("on NYU Depth v2", "on rendered rooms"),
+        dataset="rooms:train=12000",
         full_data=False,
         task_args={"crop": False},
-        # From scratch a network learns from small numbers.
-        model_args={"width": 0.25, "units": 256, "feature_scale": 1.0, "pixel_scale": 1.0},
-        preprocess={**_EIGEN_DEPTH.preprocess, "size": [60, 80], "range": [0.0, 4.0]},
-        augment=({"step": "affine", "translate": 3.0, "scale": 0.1, "rotate": 5.0}, *MIRRORED),
+        model_args={**_SMALL_NET, **model_args},
+        preprocess={**recipe.preprocess, "size": [60, 80], "range": [0.0, 4.0]},
+        augment=MIRRORED,
         optimizer=adam(1e-3),
-        epochs=40,
-    ),
+        epochs=15,
+    )
+
+
+RECIPES = (
+    *(_EIGEN_DEPTH, _small(_EIGEN_DEPTH)),
+    *(_SCALES_12, _small(_SCALES_12, scales=2)),
+    *(_SCALE_3, replace(_small(_SCALE_3, crop=[13, 18]), epochs=5)),
+    *(_COARSE, _small(_COARSE, fine=False)),
+    *(_FINE, replace(_small(_FINE), epochs=5)),
 )

@@ -21,12 +21,12 @@ NETS = {
     "coarse-fine": CoarseFineDepth,
     "coarse-fine-vgg": partial(CoarseFineDepth, backbone="vgg"),
     "scales-1-2": partial(MultiScaleDepth, scales=2),
-    "scales-1-2-3": MultiScaleDepth,
     "vgg-drawing": partial(MultiScaleDepth, backbone="vgg", channels="drawing"),
-    "normals": partial(MultiScaleDepth, normals=True),
     "normals-crop": partial(MultiScaleDepth, normals=True, crop=(13, 18)),
 }
-every_net = pytest.mark.parametrize("build", NETS.values(), ids=NETS)
+# Between them they have every part of the others.
+EVERY = ("coarse", "coarse-fine-vgg", "scales-1-2", "vgg-drawing", "normals-crop")
+every_net = pytest.mark.parametrize("build", [NETS[name] for name in EVERY], ids=EVERY)
 
 
 @pytest.fixture(autouse=True)
@@ -273,7 +273,7 @@ def test_saved_reloaded_and_given_its_weights(name, tmp_path):
             np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize("train", [(1,), (2,), (3,), (1, 2)])
+@pytest.mark.parametrize("train", [(3,), (1, 2)])
 def test_scales_are_trained_and_fixed(train):
     net = small(MultiScaleDepth, train=train)
     scales = layers_of_scales(net)

@@ -123,6 +123,41 @@ for name, arguments in json.loads(sys.argv[1]).items():
 assert "tensorflow" not in sys.modules, "imports TensorFlow"
 print(json.dumps(answers))
 """
+DEPTH_NETS = {
+    "coarse": ("CoarseFineDepth", {"fine": False}),
+    "fine": ("CoarseFineDepth", {}),
+    "scales": ("MultiScaleDepth", {"backbone": "vgg", "scales": 2}),
+    "crops": ("MultiScaleDepth", {"crop": (9, 12)}),
+}
+DEPTH_ON_JAX = """
+import json, random, sys
+import keras, numpy as np
+assert keras.backend.backend() == "jax"
+from keras_models import depth
+from keras_models.losses import LogDepthLoss
+
+answers, draw = {}, np.random.default_rng(3)
+x = draw.normal(size=(4, 60, 80, 3)).astype("float32")
+for name, (net, arguments) in json.loads(sys.argv[1]).items():
+    random.seed(7)  # As for the classics.
+    model = getattr(depth, net)(
+        input_shape=x.shape[1:], width=0.125, units=16, feature_scale=1, pixel_scale=1, **arguments
+    )
+    before = [np.asarray(variable) for variable in model.trainable_variables]
+    model.compile(keras.optimizers.SGD(0.01), LogDepthLoss())
+    value = model.train_on_batch(x, draw.uniform(1, 4, (4, *model.output_shape[1:])))
+    after = [np.asarray(variable) for variable in model.variables]
+    answers[name] = {
+        "finite": bool(all(np.isfinite(each).all() for each in [value, *after])),
+        "unmoved": [
+            variable.path
+            for variable, old in zip(model.trainable_variables, before)
+            if np.array_equal(variable, old)
+        ],
+    }
+assert "tensorflow" not in sys.modules, "imports TensorFlow"
+print(json.dumps(answers))
+"""
 # Programs that run once are not worth compiling well.
 HASTILY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
@@ -188,3 +223,9 @@ def test_every_family_takes_a_step_on_jax():
     assert {getattr(classification, name).__module__ for name in NETS} == families
     answers = on_jax(EVERY_NET_ON_JAX, json.dumps(NETS), XLA_FLAGS=HASTILY)
     assert answers == {name: {"finite": True, "unmoved": []} for name in NETS}
+
+
+@pytest.mark.slow
+def test_depth_nets_take_a_step_on_jax():
+    answers = on_jax(DEPTH_ON_JAX, json.dumps(DEPTH_NETS), XLA_FLAGS=HASTILY)
+    assert answers == {name: {"finite": True, "unmoved": []} for name in DEPTH_NETS}

@@ -412,6 +412,20 @@ def test_losses_of_several_outputs_and_of_maps_are_tried():
             costs.check(recipe)
 
 
+@pytest.mark.parametrize(
+    ("name", "scales"), [("eigen-depth-scales12", 2), ("eigen-depth-scale3", 3)]
+)
+def test_a_net_that_starts_from_anothers_weights_is_counted_itself(name, scales):
+    layers = [layer.name for layer in costs.count(recipes.find(name)).layers]
+    assert f"scale{scales}_depth" in layers and f"scale{scales + 1}_depth" not in layers
+
+
+def test_nothing_is_downloaded_to_count_a_net():
+    recipe = recipes.find("eigen-depth", "paper")
+    assert recipe.model_args["base"] == "imagenet"
+    assert costs.network_of(recipe)["model_args"] == {"backbone": "vgg", "base": None}
+
+
 def test_a_transfers_own_loss_is_tried():
     transfer = recipes.find("transfer-cifar-resnet20-mnist")
     with pytest.raises(ValueError, match=r"loss\.from_logits must be true"):

@@ -476,10 +476,21 @@ TRANSFER = recipes.find("transfer-cifar-resnet20-mnist")
 @pytest.mark.parametrize("size", SIZES)
 def test_transfer_prepares_images_as_the_base_does(size):
     for name, sizes in recipes.all_recipes().items():
-        if name.startswith("transfer-"):
-            recipe = sizes[size]
+        recipe = sizes[size]
+        if recipe.transfer:
             assert recipe.preprocess == recipes.find(recipe.transfer["from"], size).preprocess
+        if name.startswith("transfer-"):
             assert recipe.model_args == {} and recipe.augment == ()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ["eigen-depth-scale3", "eigen2014-fine"])
+def test_the_last_scale_is_trained_on_the_same_data_and_net(name, size):
+    last = recipes.find(name, size)
+    first = recipes.find(last.transfer["from"], size)
+    assert (last.dataset, last.loss, last.model) == (first.dataset, first.loss, first.model)
+    for key in ("backbone", "width", "units", "feature_scale", "pixel_scale"):
+        assert last.model_args.get(key) == first.model_args.get(key), key
 
 
 def test_transfer_can_be_set_part_by_part():

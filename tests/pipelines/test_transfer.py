@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from components.ingest.sources import resolve
 from components.judge.benchmarks import all_benchmarks
 from components.judge.results import data_name
 from pipelines import recipes
 from pipelines.build import create_pipeline
+from pipelines.local_runner import LocalRunner
 from pipelines.paths import Paths
 from pipelines.recipe import RecipeError
 from pipelines.stages import STAGES, stages
@@ -105,3 +108,37 @@ def test_the_top_is_learnt_on_frozen_layers_that_are_probed(tmp_path):
     assert layers == RECIPE.transfer["layers"]
     assert probed["rows"][-1]["svm"] > 0.5
     assert "What each layer knows" in Path(again["report"]).read_text()
+
+
+@pytest.mark.slow
+def test_scale_3_of_depth_is_trained_behind_the_others(tmp_path):
+    few = ["epochs=2", "batch_size=8", "model_args.width=0.125", "model_args.units=16"]
+    networks, given = [], {}
+    for each in ("eigen-depth-scales12", "eigen-depth-scale3"):
+        # Of one name, so that what both have is computed once.
+        recipe = replace(recipes.find(each).on_data("rooms:train=32,test=4"), name="scales")
+        if recipe.transfer:
+            recipe = replace(recipe, transfer=recipe.transfer | given)
+        networks.append(trained(recipe.override(few), tmp_path, given))
+    before, after = ({v.path: np.array(v) for v in net.weights} for net in networks)
+    for path, value in after.items():
+        if path.startswith("scale3"):
+            assert path not in before
+        else:
+            np.testing.assert_array_equal(value, before[path], err_msg=path)
+    assert all(layer.trainable for layer in networks[1].layers)
+
+
+def trained(recipe, root: Path, found: dict[str, str]):
+    """The network of a recipe, once it is trained; `found` gets the folders of a transfer."""
+    from components import model_run
+
+    def record(stage, state, artifacts=None, **_):
+        for kind, each in (artifacts or {}).items():
+            if kind in ("ModelRun", "TransformGraph"):
+                key = "model_run" if kind == "ModelRun" else "transform_graph"
+                found[key] = each.uri
+
+    pipeline = create_pipeline(recipe, resolve(recipe.dataset), Paths(str(root)))
+    LocalRunner(record, last="Trainer").run(pipeline)
+    return model_run.network(found["model_run"])
