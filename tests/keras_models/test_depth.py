@@ -18,15 +18,12 @@ from keras_models.losses import LogDepthLoss
 SMALL = {"input_shape": (60, 80, 3), "width": 0.125, "units": 16, "feature_scale": 1.0}
 NETS = {
     "coarse": partial(CoarseFineDepth, fine=False),
-    "coarse-fine": CoarseFineDepth,
     "coarse-fine-vgg": partial(CoarseFineDepth, backbone="vgg"),
     "scales-1-2": partial(MultiScaleDepth, scales=2),
     "vgg-drawing": partial(MultiScaleDepth, backbone="vgg", channels="drawing"),
     "normals-crop": partial(MultiScaleDepth, normals=True, crop=(13, 18)),
 }
-# Between them they have every part of the others.
-EVERY = ("coarse", "coarse-fine-vgg", "scales-1-2", "vgg-drawing", "normals-crop")
-every_net = pytest.mark.parametrize("build", [NETS[name] for name in EVERY], ids=EVERY)
+every_net = pytest.mark.parametrize("build", NETS.values(), ids=NETS)
 
 
 @pytest.fixture(autouse=True)
@@ -240,9 +237,9 @@ def test_every_weight_has_a_gradient(build):
 
 
 @pytest.mark.parametrize(
-    ("name", "policy"), [("normals-crop", "mixed_float16"), ("coarse-fine", "mixed_bfloat16")]
+    ("name", "policy"), [("scales-1-2", "mixed_float16"), ("normals-crop", "mixed_bfloat16")]
 )
-def test_mixed_precision_trains_compiled(name, policy):
+def test_mixed_precision_trains(name, policy):
     keras.config.set_dtype_policy(policy)
     try:
         net = small(NETS[name])
@@ -251,15 +248,21 @@ def test_mixed_precision_trains_compiled(name, policy):
     assert net.get_layer("scale2_conv1").compute_dtype == policy.removeprefix("mixed_")
     assert {variable.dtype for variable in net.trainable_variables} == {"float32"}
     assert {y.dtype for y in listed(net(pictures()))} == {tf.float32}
-    net.compile(keras.optimizers.SGD(1e-4), losses(net), jit_compile=True)
     before = net.get_layer("scale2_conv1").get_weights()[0]
+    # Scale 1's enlargement is in float32 because of XLA, which compiles one net alone: it takes its
+    # time.
+    compiled = policy == "mixed_float16"
+    net.compile(
+        keras.optimizers.SGD(1e-4), losses(net), jit_compile=compiled, run_eagerly=not compiled
+    )
     # The first steps of float16 are those that find the scale of the loss.
-    history = net.fit(pictures(), truth(net), epochs=10, verbose=0).history["loss"]
+    epochs = 10 if compiled else 2
+    history = net.fit(pictures(), truth(net), epochs=epochs, verbose=0).history["loss"]
     assert np.isfinite(history).all()
     assert np.any(net.get_layer("scale2_conv1").get_weights()[0] != before)
 
 
-@pytest.mark.parametrize("name", ["coarse-fine", "normals-crop"])
+@pytest.mark.parametrize("name", ["coarse-fine-vgg", "normals-crop"])
 def test_saved_reloaded_and_given_its_weights(name, tmp_path):
     build, x = NETS[name], pictures()
     net = small(build)
@@ -363,12 +366,12 @@ def test_an_answer_that_diverged_in_the_crop_is_not_left_out():
 def test_stages_of_training_are_joined_by_weights(tmp_path):
     """Section 3: scales 1 and 2 jointly, then scale 3 on crops with the others fixed."""
     first = small(MultiScaleDepth, scales=2)
-    first.compile(keras.optimizers.Adam(1e-3), LogDepthLoss())
+    first.compile(keras.optimizers.Adam(1e-3), LogDepthLoss(), run_eagerly=True)
     first.fit(pictures(), truth(first), verbose=0)
     first.save(tmp_path / "first.keras")
     net = cropping(base=str(tmp_path / "first.keras"))
-    net.compile(keras.optimizers.Adam(1e-2), LogDepthLoss())
-    net.fit(pictures(), truth(net), epochs=3, verbose=0)
+    net.compile(keras.optimizers.Adam(1e-2), LogDepthLoss(), run_eagerly=True)
+    net.fit(pictures(), truth(net), epochs=2, verbose=0)
     coarser = keras.Model(net.input, net.get_layer("scale2_depth").output)
     np.testing.assert_array_equal(coarser(pictures()), first(pictures()))
     assert {variable.path.partition("_")[0] for variable in net.trainable_variables} == {"scale3"}
@@ -377,7 +380,7 @@ def test_stages_of_training_are_joined_by_weights(tmp_path):
 def test_compiled_metrics_see_the_crop_alone():
     net = cropping()
     shares = keras.metrics.MeanMetricWrapper(lambda y, _: tf.math.is_finite(y), name="known")
-    net.compile("sgd", LogDepthLoss(), metrics=[shares])
+    net.compile("sgd", LogDepthLoss(), metrics=[shares], run_eagerly=True)
     x, depth = pictures(), truth(net)
     known = net.fit(x, depth, verbose=0).history["known"][0]
     np.testing.assert_allclose(known, 9 * 12 / (25 * 35), rtol=1e-6)
