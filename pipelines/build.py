@@ -195,7 +195,7 @@ def _check_base(recipe: Recipe) -> None:
     missing = [f"transfer.{key}" for key in folders if recipe.transfer and not recipe.transfer[key]]
     if missing:
         raise RecipeError(
-            f"{recipe.name} retrains the network of {recipe.transfer['from']}: --set "
+            f"{recipe.name} starts from the network of {recipe.transfer['from']}: --set "
             f"{' and '.join(missing)} to the folders that a run of it left"
         )
 

@@ -108,7 +108,8 @@ class Recipe:
       features: names of the layers whose outputs the `features` signature serves.
       fully_convolutional: whether the network is also exported fully convolutional, for protocols
         that apply it to whole images.
-      transfer: of a recipe that retrains the top of another's network: `from`, the name of that
+      transfer: of a recipe that retrains the top of another's network, or whose own starts from
+        its weights (the model's argument `base` gets the file): `from`, the name of that
         recipe; `layers`, whose features are tried by linear classifiers; `examples_per_class`, of
         how many training images, ascending, both only where the task has one class an image;
         `benchmarks`, the ids of the published figures by

@@ -43,8 +43,7 @@ def _newest(name: str, size: str, root: Path) -> dict[str, str]:
             return folders
     command = ["convnets", "run", name, *(["--size", size] if size != "small" else [])]
     raise RecipeError(
-        f"{root} holds no trained {name} ({size}) to retrain the top of; "
-        f"first: {shlex.join(command)}"
+        f"{root} holds no trained {name} ({size}) to start from; first: {shlex.join(command)}"
     )
 
 
