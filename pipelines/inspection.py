@@ -212,10 +212,11 @@ def _counts(found: Inspection) -> Table:
     splits = found.verdict.splits
     # An image holds one class, or as many as its objects and pixels are of.
     several = "label" not in features.needed(found.source.task)
-    table = table_of("class, images that hold it" if several else "class", *splits)
+    named = sorted({name for each in splits.values() for name in each["classes"]})
+    heading = "class, images that hold it" if several else "class"
+    table = table_of(heading if named else "", *splits)
     for column in table.columns[1:]:
         column.justify = "right"
-    named = sorted({name for each in splits.values() for name in each["classes"]})
     labels = found.labels or named
     for name in labels[:_CLASSES] if named else ():
         counts = [split["classes"].get(name, 0) for split in splits.values()]

@@ -45,8 +45,8 @@ class Recipe:
       name: what the command line calls it.
       paper: the citation.
       summary: one line for `convnets list`.
-      dataset: `"mnist"` (in the box), `"rooms:train=2000,test=500,seed=0"` (rendered),
-        `"tfds:NAME"`, or a folder.
+      dataset: `"mnist"` (in the box), `"cifar10"` (fetched on the first use),
+        `"rooms:train=2000,test=500,seed=0"` (rendered), `"tfds:NAME"`, or a folder.
       full_data: whether the data set is used whole; a figure measured on a part is never
         compared with a published one.
       model: import path of a function `(input_shape, classes, **model_args) -> keras.Model` whose

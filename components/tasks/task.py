@@ -10,10 +10,11 @@ the same functions; `Task.part` imports them. The stages call these functions an
     `components.preprocess.augment.augment_example`, at the size to which a recipe's `preprocess`
     brings pictures. `trained(parsed, placed)`: what the network is trained on, of one example or,
     where nothing moves, of a batch. `fitted(targets, model)`: the same for each output of a
-    network. Of a task with classes `counts(parsed, classes)`: of a batch of examples, how much
-    there is of each class; and `weights(targets, by_class)`: how much each target counts in the
-    loss, in the form that `fitted` takes. `truths(features)`: for metrics, from NumPy arrays of N
-    examples by feature.
+    network. `sample(count, size, classes)`: made-up targets of so many examples, of the dtype and
+    shape that `trained` gives, with which a loss is tried before a run. Of a task with classes
+    `counts(parsed, classes)`: of a batch of examples, how much there is of each class; and
+    `weights(targets, by_class)`: how much each target counts in the loss, in the form that `fitted`
+    takes. `truths(features)`: for metrics, from NumPy arrays of N examples by feature.
 `answers`
     `check(model, classes)`: whether a network's outputs are such. `served(outputs, names, size)`:
     the network's outputs to what is served, by name, in the graph. `signatures(serve, names)`:

@@ -150,10 +150,9 @@ def cost_screen(cost: NetworkCost, published: Sequence[PublishedCount]) -> Group
         field = f"{_by(total.receptive_field)} pixels, in steps of {_sides(total.stride)}"
         values.add_row("a unit of the last maps sees", field)
     heading = f"What the network costs, for one picture of {_by(cost.input_shape)}"
-    parts: list[RenderableType] = [
-        Text(f"{heading} and {cost.classes:,} classes"),
-        values,
-    ]
+    if cost.classes is not None:
+        heading += f" and {cost.classes:,} classes"
+    parts: list[RenderableType] = [Text(heading), values]
     if published:
         parts += [Text("The papers' own counts"), _counts(published)]
     return Group(*parts)

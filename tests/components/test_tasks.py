@@ -2,6 +2,7 @@
 
 import inspect
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +13,16 @@ import tensorflow as tf
 from PIL import Image
 
 from components import tasks
+from components.ingest.contract import as_example
 from components.ingest.features import BYTES, FEATURES
 from components.judge.protocols import PROTOCOLS
 from components.judge.results import SCALES
+from components.report.evidence import Evidence
+from components.tasks import task as described
 from components.tasks.task import CLASSES
 
-# By module the functions that stages call, with the names of their parameters, as the docstring of
-# `components.tasks.task` has them. Those of "_" may be called anything: they are given by place.
+# By module the functions that stages call, with the names of their parameters. Those of "_" may be
+# called anything: they are given by place.
 PARTS = {
     "targets": {
         "placed": ("parsed", "settings"),
@@ -104,11 +108,21 @@ def test_it_has_the_functions_that_stages_call(task):
         part = task.part(module)
         more = OF_CLASSES.get(module, {}) if task.has_classes else {}
         for name, parameters in {**functions, **more}.items():
-            given = tuple(inspect.signature(getattr(part, name)).parameters)
-            assert len(given) == len(parameters), f"{module}.{name}"
-            for wanted, parameter in zip(parameters, given, strict=True):
-                assert wanted in ("_", parameter), f"{module}.{name}"
-            assert getattr(part, name).__doc__, f"{module}.{name}"
+            function = getattr(part, name)
+            wanted = f"wanted is {module}.{name}({', '.join(parameters)})"
+            given = tuple(inspect.signature(function).parameters)
+            assert len(given) == len(parameters), wanted
+            for name_wanted, name_given in zip(parameters, given, strict=True):
+                assert name_wanted in ("_", name_given), wanted
+            assert function.__doc__, f"{module}.{name} has no docstring"
+
+
+def test_the_functions_that_stages_call_are_told_where_tasks_are_described():
+    guide = (Path(__file__).parents[2] / "docs" / "adding-a-task.md").read_text()
+    for module, functions in PARTS.items():
+        for name in functions:
+            assert f"`{name}(" in described.__doc__, f"{module}.{name}"
+            assert f"| `{name}(" in guide, f"{module}.{name}"
 
 
 @every_task
@@ -140,23 +154,11 @@ def test_its_classes_are_counted_and_weigh_as_they_are_told_to(task):
     np.testing.assert_array_equal(weights, sample)
 
 
-def _stored(task):
-    """The task's stored truths as serialised examples."""
-
-    def feature(value):
-        if isinstance(value, bytes):
-            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
-    columns = STORED[task.name]
-    return [
-        tf.train.Example(
-            features=tf.train.Features(feature={key: feature(value) for key, value in row.items()})
-        ).SerializeToString()
-        for row in (
-            dict(zip(columns, each, strict=True)) for each in zip(*columns.values(), strict=True)
-        )
-    ]
+def _stored(task: tasks.Task, **others: list) -> list[bytes]:
+    """The task's stored truths as serialised examples, with other features by name."""
+    columns = {**STORED[task.name], **{f"image/{name}": each for name, each in others.items()}}
+    rows = (dict(zip(columns, each, strict=True)) for each in zip(*columns.values(), strict=True))
+    return [as_example(row).SerializeToString() for row in rows]
 
 
 @every_task
@@ -260,3 +262,29 @@ def test_a_constant_answer_is_never_enough(task):
     value, text = found.metrics.needed(rows, tasks.LEVEL, task.arguments)
     assert not task.blessing[0].passes(figure, value)
     assert "test " in text and not text.endswith(".")
+
+
+@every_task
+def test_the_report_shows_it(task, tmp_path):
+    found, ids = answered(task), ["a", "b", "c", "d"]
+    pictures = [_png(np.full((6, 8, 3), shade, np.uint8)) for shade in (0, 80, 160, 240)]
+    (tmp_path / "Split-test").mkdir()
+    path, options = tmp_path / "Split-test" / "data.gz", tf.io.TFRecordOptions("GZIP")
+    with tf.io.TFRecordWriter(str(path), options) as file:
+        for record in _stored(task, id=ids, encoded=pictures):
+            file.write(record)
+    judgement = {
+        "metrics": figures(task, found, found.answers),
+        "not_finite": 0,
+        "labels": list(found.names),
+        "examples": len(ids),
+    }
+    rows = found.metrics.rows(found.answers, found.truths, task.arguments)
+    evidence = Evidence(judgement, rows, ids, found.answers, str(tmp_path), [])
+    part = task.part("pictures")
+    assert part.headline(evidence).figure and part.headline(evidence).words
+    assert all(name and text for name, text in part.facts(evidence))
+    sections = part.sections(evidence)
+    assert sections and all(section.heading and section.markup for section in sections)
+    shown = re.findall(r'<img[^>]* src="([^"]*)"', "".join(each.markup for each in sections))
+    assert all(source.startswith("data:image/") for source in shown), "a page fetches nothing"

@@ -61,6 +61,13 @@ def test_classifiers_for_training_alone_are_counted_apart():
     )
 
 
+def test_a_net_of_a_task_without_classes_has_none_on_the_screen():
+    cost = costs.count(recipes.find("eigen-depth", "small"))
+    heading = " ".join(" ".join(printed(screens.cost_screen(cost, []))).split())
+    assert cost.classes is None
+    assert heading.startswith("What the network costs, for one picture of 60 x 80 x 3 parameters")
+
+
 def test_a_net_of_177_layers_is_a_few_lines_and_a_line_a_layer_where_asked(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     cost = costs.count(NET)

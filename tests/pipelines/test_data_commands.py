@@ -235,6 +235,7 @@ def test_inspect_of_pairs_shows_both(tmp_path):
     answer = convnets("inspect", str(tmp_path / "pairs"), "--sheet", str(sheet))
     assert answer.exit_code == 0, answer.output
     assert has_colour(sheet, RED)
+    assert "class" not in answer.output
 
 
 def test_inspect_refuses_what_is_not_there(tmp_path):

@@ -73,7 +73,7 @@ class TestEveryRecipe:
         assert set(recipe.benchmarks) <= BENCHMARKS
         # The errors of those nets are drawn in the paper, not printed; no paper has that transfer.
         unpublished = ("cifar-plain", "transfer-cifar")
-        assert recipe.benchmarks or recipe.name.startswith(unpublished)
+        assert recipe.benchmarks or recipe.name.startswith(unpublished), "no published figure"
 
     def test_says_what_to_do_with_the_pixels(self, recipe):
         assert recipe.preprocess.keys() == {"size", "resize", "channels", "fit", "range", "mean"}
