@@ -287,4 +287,4 @@ def test_the_report_shows_it(task, tmp_path):
     sections = part.sections(evidence)
     assert sections and all(section.heading and section.markup for section in sections)
     shown = re.findall(r'<img[^>]* src="([^"]*)"', "".join(each.markup for each in sections))
-    assert all(source.startswith("data:image/") for source in shown), "a page fetches nothing"
+    assert [source for source in shown if not source.startswith("data:image/")] == []
