@@ -34,7 +34,7 @@ def folder(tmp_path_factory) -> Path:
     for name, load in PHOTOS.items():
         (folder / "photos" / name).mkdir(parents=True)
         photo = load()
-        for number in range(40):
+        for number in range(100):
             side = int(random.integers(60, 200))
             top, left = (random.integers(0, length - side) for length in photo.shape[:2])
             crop = Image.fromarray(photo[top : top + side, left : left + side])
@@ -111,7 +111,7 @@ def test_an_unreadable_image_stops_no_other(documented, folder):
     assert list(answers.table["error"] != "") == [True, False]
     with pytest.raises(ValueError, match=r"truncated\.jpg"):
         model.predict(bad)
-    assert len(model.predict(folder / "photos")) == 81
+    assert len(model.predict(folder / "photos")) == 201
 
 
 def test_runs_side_by_side_show_what_differs(documented, stand_in, monkeypatch, tmp_path):
@@ -120,7 +120,7 @@ def test_runs_side_by_side_show_what_differs(documented, stand_in, monkeypatch, 
     table = convnets.compare([documented["run"], other]).table
     assert list(table.index) == [documented["run"].id, other.id]
     assert table["weight_decay"].iloc[1] == 0.5
-    assert "preprocess.channels" in table and "steps_per_execution" not in table
+    assert "model_args.classifier" in table and "steps_per_execution" not in table
     assert 0 <= table["error"].iloc[0] <= 1 and np.isnan(table["error"].iloc[1])
 
 
