@@ -17,6 +17,7 @@ from keras_models.optimizers import curvature
 PICTURE = (5, 6, 4)
 # What a layer is made with, dtype apart, and the shape of an example.
 CASES = {
+    "ChannelScaling": ({"scale": (2.0, 1.0, 0.5, 3.0), "offset": (0.0, 1.0, 0.0, 2.0)}, PICTURE),
     "DenseAsConv2D": ({"window": (2, 2)}, PICTURE),
     "DropConnect": ({"units": 3, "activation": "relu"}, (6,)),
     "EuclideanRBF": ({"units": 10}, (84,)),
