@@ -167,8 +167,10 @@ def _is_made_of_another(recipe: Recipe) -> bool:
 
     One that can, and only starts from the other's weights, may have other layers.
     """
+    if not recipe.transfer:
+        return False
     parameters = inspect.signature(objects.network(recipe.model)).parameters
-    return bool(recipe.transfer) and parameters["base"].default is inspect.Parameter.empty
+    return parameters["base"].default is inspect.Parameter.empty
 
 
 def check(recipe: Recipe, is_here: bool = True) -> None:

@@ -162,6 +162,12 @@ def render(
             sections=own.sections(evidence),
             filters=None if kernel is None else pictures.filters(kernel),
             dead=_dead_letters(examples_uri),
+            files=[
+                ("Network", os.path.join(model_run_uri, "model.keras")),
+                ("Predictions", os.path.join(judgement_uri, "predictions.npz")),
+                ("TensorBoard", os.path.join(model_run_uri, "tensorboard")),
+                ("Images", examples_uri),
+            ],
         )
     )
     progress.report(_STAGE, 4, 4, "")

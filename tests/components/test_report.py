@@ -113,6 +113,7 @@ def test_the_page_says_what_was_run(page, digits_run):
     assert "other data: the paper's is mnist, ours digits" in text
     assert "0.95 %" in text
     assert f"{digits_run.network.count_params():,}" in text
+    assert f"Network {digits_run.model_run}/model.keras" in text and "predictions.npz" in text
 
 
 @pytest.mark.parametrize("verified", ["yes", "no"])
