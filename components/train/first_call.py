@@ -39,7 +39,9 @@ def check(model: keras.Model, task: Task, classes: int | None, size: Sequence[in
     """
     draw = np.random.default_rng(0)
     pictures = keras.tree.map_structure(
-        lambda each: tf.constant(draw.uniform(size=(_PICTURES, *each.shape[1:])), each.dtype),
+        lambda each: tf.constant(
+            draw.uniform(size=(_PICTURES, *_sides(each.shape[1:], size))), each.dtype
+        ),
         model.input,
     )
     for training in (False, True):
@@ -49,6 +51,12 @@ def check(model: keras.Model, task: Task, classes: int | None, size: Sequence[in
     except Exception as error:  # of whatever kind: the network's own code runs
         reason = _NOT_HELD if "captures tensor" in str(error) else first_line(error)
         raise ValueError(f"the network cannot be exported: {reason}") from error
+
+
+def _sides(shape: Sequence[int | None], size: Sequence[int]) -> tuple[int, ...]:
+    """A shape [..., height, width, channels] with those of the recipe's where they are open."""
+    *before, height, width, channels = shape
+    return (*before, height or size[0], width or size[1], channels)
 
 
 def _check_call(model: keras.Model, pictures: Any, training: bool) -> None:
