@@ -199,6 +199,10 @@ def check(recipe: Recipe, is_here: bool = True) -> None:
         if "stateless scope" not in str(error):
             raise
         _check_network(recipe, is_here)
+    # Not before: a wrong argument of the network need not wait for it.
+    from components.train import checks
+
+    checks.check_optimizer(recipe.for_stage("train"))
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
     if is_here and not recipe.transfer and not recipe.model.startswith(_KNOWN_NETWORKS):
@@ -226,7 +230,6 @@ def _check_network(recipe: Recipe, is_here: bool) -> None:
     if is_here:
         checks.check_memory(model)
     checks.check_losses(model, recipe.for_stage("train"), classes)
-    checks.check_optimizer(recipe.for_stage("train"))
 
 
 def _check_own(recipe: Recipe) -> None:

@@ -90,7 +90,7 @@ def test_the_specification_is_one_that_kubeflow_reads(specification):
     from kfp.pipeline_spec import pipeline_spec_pb2
 
     parsed = json_format.ParseDict(specification, pipeline_spec_pb2.PipelineSpec())
-    assert parsed.pipeline_info.name == "lenet"
+    assert parsed.pipeline_info.name == "lenet-photos"
     assert parsed.schema_version == "2.1.0"
     assert parsed.default_pipeline_root == f"{ROOT}/pipelines/lenet"
 

@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import keras
 import numpy as np
 import pytest
@@ -50,7 +51,8 @@ def test_every_documented_command_is_there(words, mine):
     command = cli.main.commands[name]
     given = command.make_context(name, arguments).params
     if name in ("run", "show"):
-        made = recipe_of(given["recipe"], "small", given["settings"], given.get("data"))
+        with click.Context(command):
+            made = recipe_of(given["recipe"], "small", given["settings"], given.get("data"))
         assert made.dataset == ("photos/" if name == "run" else "cifar10")
         assert made.early_stopping["patience"] or made.name == "lenet-relu"
 
