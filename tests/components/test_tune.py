@@ -152,7 +152,7 @@ def test_a_trial_divides_its_rate_as_the_training_will(train_images, tmp_path):
     # It ends after two epochs, and goes on later.
     for epochs in (2, 3):
         order = Order({}, epochs, str(tmp_path))
-        last = trial._train(order, recipe, images, images, 10)
+        last = trial._train(order, recipe, images, images, [*"0123456789"])
     # The first epoch is better than none, the second is not better by 100.
     assert last["epoch"] == 3 and last["learning_rate"] == pytest.approx(0.01)
 

@@ -92,7 +92,7 @@ def test_the_specification_is_one_that_kubeflow_reads(specification):
     parsed = json_format.ParseDict(specification, pipeline_spec_pb2.PipelineSpec())
     assert parsed.pipeline_info.name == "lenet-photos"
     assert parsed.schema_version == "2.1.0"
-    assert parsed.default_pipeline_root == f"{ROOT}/pipelines/lenet"
+    assert parsed.default_pipeline_root == f"{ROOT}/pipelines/lenet-photos"
 
 
 def test_it_asks_for_nothing_that_kubeflows_driver_does_not_know(specification):

@@ -65,10 +65,13 @@ def test_the_recipes_of_the_document(folder):
     ("body", "words"),
     [
         ("raise KeyError('no such thing')", r"mynets:Bad: Bad\.call\(\): '?no such thing'?$"),
-        ("return self.dense(image)", r"mynets:Bad: the network gives \(None, 32, 32, 10\)"),
+        (
+            "return self.dense(image)",
+            r"mynets:Bad, asked for 10 classes: the network gives \(None, 32, 32, 10\)",
+        ),
         (
             "return keras.ops.softmax(self.dense(self.flat(image)))",
-            "mynets:Bad: the network ends in softmax",
+            "mynets:Bad, asked for 10 classes: the network ends in softmax",
         ),
     ],
 )
