@@ -3,7 +3,7 @@
 `import tensorflow` loads everything that it has: Keras, TensorFlow Lite and, where they are
 installed, pandas, scikit-learn, matplotlib, JAX and IPython. Serving a SavedModel needs an eighth
 of that in processor time and half of it in memory, so only the modules in `_NAMES` are imported
-here. A later `import tensorflow` finds them loaded and goes on as always.
+here. A later `import tensorflow` or `import keras` finds them loaded and goes on as always.
 
 Those modules are not TensorFlow's public API. Where one of them is missing, TensorFlow is loaded
 whole and the same things are taken by their public names; so they are where it is loaded already,
@@ -17,6 +17,8 @@ import logging
 import operator
 import os
 import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -42,6 +44,30 @@ _PLUGINS = "tensorflow-plugins"
 _log = logging.getLogger(__name__)
 
 
+class _TensorFlowBeforeKeras(MetaPathFinder, Loader):
+    """Has `import keras` load TensorFlow first, where only parts of it are loaded.
+
+    Keras begins with a module inside of TensorFlow. By then the packages around that module are
+    there, so that Python would load it without TensorFlow's `__init__.py`, and it cannot be.
+    """
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        importlib.import_module("tensorflow")
+        # TensorFlow has loaded Keras by now in most of its versions; that one is taken.
+        return ModuleSpec(name, self) if name in sys.modules else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = sys.modules[spec.name]
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
 def parts() -> SimpleNamespace:
     """The names, each from the module that defines it.
 
@@ -56,6 +82,8 @@ def parts() -> SimpleNamespace:
     kernels = Path(libraries.__file__).parents[2] / "core" / "kernels"
     if kernels.exists():
         libraries.load_library(str(kernels))
+    if "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _TensorFlowBeforeKeras())
     return SimpleNamespace(**found)
 
 
