@@ -32,6 +32,7 @@ from pipelines.recipe import Recipe
 from pipelines.stages import STAGES, stages
 
 # What ML Metadata says when it has tried for some seconds to write.
+_OURS = ("components.", "pipelines.", "serving.")
 _CONTENTION = "Concurrent writes aborted"
 _WEIGHTS = "ImageNet weights, which are downloaded the first time; then TFX, some ten seconds"
 RESOLVERS = ("PreviousData", "Baseline")
@@ -191,7 +192,7 @@ def readable(error: BaseException) -> str:
     """The innermost message that was written for a reader, without Beam's and TFX's wrappings."""
     cause = error
     while cause.__cause__ is not None:
-        if cause.__class__.__module__.startswith(("components", "pipelines", "serving")):
+        if cause.__class__.__module__.startswith(_OURS) or _raised_in(cause).startswith(_OURS):
             break
         cause = cause.__cause__
     text = re.sub(r"\s*\[while running .*", "", str(cause), flags=re.DOTALL).strip()
@@ -200,6 +201,12 @@ def readable(error: BaseException) -> str:
     if any(_tells_of_a_full_disk(each) for each in _causes(error)) and "free some" not in text:
         text = f"{process.FULL} ({text.splitlines()[0]})" if text else process.FULL
     return text or type(cause).__name__
+
+
+def _raised_in(error: BaseException) -> str:
+    """The module of the line that has raised an error."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals.get("__name__", "") if frames else ""
 
 
 def _causes(error: BaseException) -> list[BaseException]:

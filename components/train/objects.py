@@ -93,8 +93,10 @@ def build_network(
         of_the_run[INPUT_SHAPE] = tuple(input_shape)
     try:
         return function(**of_the_run, **arguments)
-    except Exception as error:  # of whatever kind: it may be the user's own code
+    except (OSError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+    except Exception as error:  # of whatever kind: it may be the user's own code
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
 
 
 def build(spec: Mapping[str, Any], kind: str, **known: Any) -> Any:
@@ -129,6 +131,8 @@ def _trusted(where: str, path: str) -> Any:
     module, _, name = path.partition(":")
     trusted.check(where, module)
     found = _imported(module, name)
+    if not callable(found):
+        raise RecipeError(f"{where} {path}: of type {type(found).__name__}, which cannot be called")
     made = found
     while isinstance(made, functools.partial):
         made = made.func

@@ -107,9 +107,15 @@ def test_objects_of_ones_own_where_their_package_is_allowed(own):
         objects.build({"class": "keras.optimizers:SGD", "learning_rate": rate}, "optimizer")
 
 
-@pytest.mark.parametrize("name", ["run", "borrowed", "value", "os"])
+@pytest.mark.parametrize("name", ["run", "borrowed"])
 def test_what_an_allowed_module_has_imported_is_not_allowed_with_it(own, name):
     with trusted.allowing([own]), pytest.raises(RecipeError, match="may not run the code of"):
+        objects.network(f"{own}:{name}")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("value", "int"), ("os", "module")])
+def test_what_cannot_be_called_is_no_network(own, name, kind):
+    with trusted.allowing([own]), pytest.raises(RecipeError, match=f"{name}: of type {kind}, whi"):
         objects.network(f"{own}:{name}")
 
 

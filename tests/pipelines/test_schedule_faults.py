@@ -9,7 +9,9 @@ import random
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,9 @@ from click.testing import CliRunner
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as proto
 
+from components import trusted
 from components.ingest.sources import SourceError
+from components.train import objects
 from components.validate.verdict import UnfitData
 from pipelines import cli, process, recipes
 from pipelines.history import lineage, recovery
@@ -407,6 +411,16 @@ def wrapped(cause: Exception) -> Exception:
 )
 def test_the_message_says_what_to_do(cause, words):
     assert words in readable(wrapped(cause))
+
+
+def test_the_message_is_the_one_that_names_the_network():
+    own = types.ModuleType("own_nets")
+    exec("def Net(input_shape, classes, width): raise KeyError('oops')", vars(own))
+    with pytest.MonkeyPatch.context() as patch, trusted.allowing(["own_nets"]):
+        patch.setitem(sys.modules, "own_nets", own)
+        with pytest.raises(ValueError, match="oops") as raised:
+            objects.build_network("own_nets:Net", (4, 4, 1), 3, {"width": 2})
+    assert readable(wrapped(raised.value)) == "own_nets:Net: KeyError: 'oops'"
 
 
 def test_what_is_wrong_with_the_data_is_so_the_next_time_too():
