@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import numbers
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import pipelines.recipes
 from components import trusted
 from convnets import tracking, watching
 from convnets.results import Comparison, Run, RunFailed
-from pipelines import models, running, served
+from pipelines import models, optimizers, running, served
 from pipelines.beam import Beam
 from pipelines.history import runs as past_runs
 from pipelines.recipe import Recipe, RecipeError
@@ -69,7 +70,8 @@ def recipe(
         the small one, or the only one.
       data: your own images, in a folder, or `"tfds:NAME"`; None for the paper's.
       **values: by key what is changed. Two underscores lead into a key: `optimizer__weight_decay`
-        is `--set optimizer.weight_decay`. A network, loss or optimizer of your own is named by its
+        is `--set optimizer.weight_decay`. `lr` is the highest learning rate; a schedule keeps its
+        shape. A network, loss or optimizer of your own is named by its
         import path, `model="mynets:Net"`; what you name here is trusted, and its code is run.
 
     Raises:
@@ -92,9 +94,16 @@ _recipe = recipe
 def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """A recipe with values changed as in `convnets.recipe`."""
     _trust(_packages(values))
-    return recipe.override(
+    values = dict(values)
+    rate = values.pop("lr", None)
+    recipe = recipe.override(
         f"{key.replace('__', '.')}={_text(key, value)}" for key, value in values.items()
     )
+    if rate is None:
+        return recipe
+    if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
+        raise RecipeError(f"lr takes a number above 0, not {rate!r}")
+    return recipe.override([optimizers.rate_setting(recipe.optimizer, float(rate))])
 
 
 def _trust(packages: Sequence[str], folder: Path | None = None) -> None:
@@ -185,17 +194,21 @@ def runs(root: str | Path = _ROOT, recipe: str | None = None) -> list[Run]:
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    """Runs side by side: their figures, and the keys of their recipes that differ."""
+    """Runs side by side: their figures, and the keys of their recipes that differ.
+
+    Raises:
+      TypeError: something else than runs.
+    """
     return Comparison(runs)
 
 
-def load(what: str | Path, root: str | Path = _ROOT) -> Model:
+def load(what: Run | str | Path, root: str | Path = _ROOT) -> Model:
     """A trained model, to be asked about images.
 
     Args:
-      what: the name of a pushed model, of which it takes the newest version; a run's id or its file
-        `ROOT/runs/ID.json`; or the path of a SavedModel, of a folder of versions, or of a `.keras`
-        file.
+      what: the name of a pushed model, of which it takes the newest version; a run, its id or its
+        file `ROOT/runs/ID.json`; or the path of a SavedModel, of a folder of versions, or of a
+        `.keras` file.
       root: where runs and pushed models are looked for.
 
     Raises:
@@ -203,6 +216,8 @@ def load(what: str | Path, root: str | Path = _ROOT) -> Model:
     """
     from convnets.models import Model
 
+    if isinstance(what, Run):
+        return what.served()
     return Model(models.find(str(what), Path(root).absolute()))
 
 
@@ -262,7 +277,7 @@ def serve(
     if isinstance(what, Run):
         names, root = [_pushed_name(what)], what.root
     else:
-        names = [what] if isinstance(what, str) else what
+        names = [str(what)] if isinstance(what, str | Path) else what
     files = (None if each is None else Path(each) for each in (batching, ssl_config))
     return Server(served.pushed(Path(root), names), port, rest_port, host, *files)
 

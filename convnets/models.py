@@ -159,7 +159,9 @@ class Answers(Sequence["Prediction"]):
         """A row a question: its images, the answer in the task's fields, and the error."""
         import pandas as pd
 
-        return pd.DataFrame(map(self._row, self._predictions))
+        table = pd.DataFrame(map(self._row, self._predictions))
+        # The first may be one without an answer.
+        return table[sorted(table.columns, key="error".__eq__)]
 
     def _row(self, prediction: Prediction) -> dict[str, Any]:
         row: dict[str, Any] = dict(zip(self._form.columns(), prediction.names, strict=False))

@@ -188,8 +188,13 @@ class Run:
         Raises:
           ValueError: the run has trained none.
         """
+        return self._served
+
+    @functools.cached_property
+    def _served(self) -> Model:
         from convnets.models import Model
 
+        # Loaded once, and not for each call of `predict`.
         return Model(models.of_run(self.summary))
 
     def predict(self, images: Images) -> Answers:
@@ -197,7 +202,11 @@ class Run:
         return self.served().predict(images)
 
     def export(
-        self, format: str, to: str | Path | None = None, precision: str | None = None
+        self,
+        format: str,
+        to: str | Path | None = None,
+        precision: str | None = None,
+        overwrite: bool = False,
     ) -> Exported:
         """Writes the network for other programs, once what was written answers as the model does.
 
@@ -205,13 +214,14 @@ class Run:
           format: `keras`, `savedmodel`, `weights`, `tflite` or `onnx`.
           to: the file to write, or an existing folder to write it into; by default this folder.
           precision: of a `.tflite` file: `float16` or `int8`.
+          overwrite: whether what is there may be replaced.
 
         Raises:
           ValueError: something is there already, or what was written answers otherwise.
         """
         from convnets.exporting import export
 
-        return export(self.id, self.root, format, precision, to)
+        return export(self.id, self.root, format, precision, to, overwrite)
 
     def _need(self, name: str) -> Path:
         if name not in self.paths:
@@ -247,7 +257,17 @@ class Comparison:
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
+        """
+        Args:
+          runs: as `convnets.runs` gives them.
+
+        Raises:
+          TypeError: something else.
+        """
         import pandas as pd
+
+        if not (isinstance(runs, Sequence) and all(isinstance(run, Run) for run in runs)):
+            raise TypeError(f"a list of runs is wanted, as convnets.runs() gives it, not {runs!r}")
 
         rows = [_facts(run) | run.figures for run in runs]
         recipes = [run.settings for run in runs]

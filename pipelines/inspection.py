@@ -55,6 +55,10 @@ class Inspection:
     converted: Mapping[str, int]
     sheet: Path
 
+    def __repr__(self) -> str:
+        about = self.source.pattern or self.source.base
+        return f"<Inspection of {about}: {self.verdict.line}; {self.sheet}>"
+
     def __rich__(self) -> Group:
         return screen(self)
 

@@ -114,6 +114,35 @@ def test_an_unreadable_image_stops_no_other(documented, folder):
     assert len(model.predict(folder / "photos")) == 201
 
 
+def test_a_run_is_loaded_once(documented):
+    run = documented["run"]
+    assert run.served() is run.served() is convnets.load(run)
+
+
+def test_the_columns_of_answers_are_in_one_order(documented, folder):
+    bad, good = folder / "photos" / "cat" / "truncated.jpg", folder / "photos" / "cat" / "01.png"
+    for asked in ([bad, good], [good, bad], [good]):
+        table = documented["model"].predict(asked).table
+        assert list(table.columns) == ["file", "class", "score", "error"]
+
+
+def test_an_export_is_replaced_where_that_is_asked_for(documented, folder):
+    with pytest.raises(ValueError, match="is there already"):
+        documented["again"].export("keras", to=folder / "net.keras")
+    assert documented["again"].export("keras", to=folder / "net.keras", overwrite=True).size
+
+
+def test_what_was_inspected_is_said_in_a_line(documented, folder):
+    found = convnets.inspect(folder / "photos", sheet=folder / "sheet.png")
+    assert str(folder / "photos") in repr(found) and len(repr(found)) < 500
+
+
+@pytest.mark.parametrize("runs", ["an-id", [3], None])
+def test_only_runs_are_compared(runs):
+    with pytest.raises(TypeError, match="runs"):
+        convnets.compare(runs)
+
+
 def test_runs_side_by_side_show_what_differs(documented, stand_in, monkeypatch, tmp_path):
     monkeypatch.setattr(process, "RUNNER", stand_in("summary(blessed=False)"))
     other = convnets.run("lenet", root=tmp_path, progress=False, weight_decay=0.5)
@@ -160,12 +189,19 @@ def test_importing_it_imports_nothing_else():
     assert counts[0] - counts[1] <= 2
 
 
+def test_the_learning_rate_by_its_short_name():
+    schedule = convnets.recipe("lenet", lr=0.5).optimizer["learning_rate"]
+    assert schedule["warmup_target"] == 0.5 and 0 < schedule["initial_learning_rate"] < 0.5
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"epoch": 3}, ["'epoch'", "epochs"]),
         ({"epochs": "many"}, ["epochs", "'many'"]),
         ({"optimizer__learning_rat": 0.1}, ["learning_rat"]),
+        ({"lr": "fast"}, ["lr", "'fast'"]),
+        ({"lr": -1}, ["-1"]),
         ({"model": np.mean}, ["model", "import path"]),
     ],
 )
