@@ -15,7 +15,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convnets.calls import compare, inspect, load, recipe, recipes, run, runs, serve
+    from convnets.calls import (
+        RecipeError,
+        RootBusy,
+        SourceError,
+        compare,
+        inspect,
+        load,
+        recipe,
+        recipes,
+        run,
+        runs,
+        serve,
+    )
     from convnets.models import Answers, Model
     from convnets.results import Comparison, Run, RunFailed
     from convnets.servers import Server
@@ -24,9 +36,12 @@ __all__ = [
     "Answers",
     "Comparison",
     "Model",
+    "RecipeError",
+    "RootBusy",
     "Run",
     "RunFailed",
     "Server",
+    "SourceError",
     "compare",
     "inspect",
     "load",

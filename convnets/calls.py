@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pipelines.recipes
 from components import trusted
+from components.ingest.regular_files import SourceError
 from convnets import tracking, watching
 from convnets.results import Comparison, Run, RunFailed
 from pipelines import models, optimizers, running, served
 from pipelines.beam import Beam
 from pipelines.history import runs as past_runs
+from pipelines.process import RootBusy
 from pipelines.recipe import Recipe, RecipeError
 
 if TYPE_CHECKING:
@@ -25,6 +27,20 @@ if TYPE_CHECKING:
     from convnets.servers import Server
     from pipelines.inspection import Inspection
 
+# `convnets` has the errors, too.
+__all__ = [
+    "RecipeError",
+    "RootBusy",
+    "SourceError",
+    "compare",
+    "inspect",
+    "load",
+    "recipe",
+    "recipes",
+    "run",
+    "runs",
+    "serve",
+]
 Progress = bool | Callable[[Mapping[str, Any]], None]
 _ROOT = "runs"
 # What the caller's code has named stays allowed while the process lives.

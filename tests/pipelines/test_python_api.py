@@ -19,7 +19,6 @@ import convnets
 from components import trusted
 from convnets import calls, tracking
 from pipelines import process
-from pipelines.recipe import RecipeError
 
 DOCS = Path(__file__).parents[2] / "docs" / "python.md"
 CODE = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
@@ -174,6 +173,11 @@ def test_all_that_is_public_is_there_with_types_and_the_documented_calls():
     assert (Path(convnets.__file__).parent / "py.typed").exists()
 
 
+def test_data_that_are_not_there_are_an_error_of_the_package(tmp_path):
+    with pytest.raises(convnets.SourceError, match="no such folder"):
+        convnets.run("lenet", data=tmp_path / "none", root=tmp_path / "root")
+
+
 def test_the_examples_of_the_docstrings():
     result = doctest.testmod(calls, extraglobs={"convnets": convnets})
     assert result.attempted >= 2 and not result.failed
@@ -206,7 +210,7 @@ def test_the_learning_rate_by_its_short_name():
     ],
 )
 def test_values_that_a_recipe_may_not_have(values, words):
-    with pytest.raises(RecipeError) as error:
+    with pytest.raises(convnets.RecipeError) as error:
         convnets.recipe("lenet", **values)
     assert all(word in str(error.value) for word in words)
 
@@ -265,7 +269,7 @@ class TestTracking:
         assert run.blessed and "not noted" in run.tracked
 
     def test_an_unknown_tracker_is_refused_before_the_run(self, tmp_path):
-        with pytest.raises(RecipeError, match="mlflow"):
+        with pytest.raises(convnets.RecipeError, match="mlflow"):
             convnets.run("lenet", root=tmp_path / "root", track="mflow")
         assert not (tmp_path / "root").exists()
 
