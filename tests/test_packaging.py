@@ -19,7 +19,7 @@ import pytest
 from components import extras
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("components", "keras_models", "pipelines", "serving")
+ROOMS = ("components", "convnets", "keras_models", "pipelines", "serving")
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 UNPACKAGED = shutil.ignore_patterns("__pycache__", "*.pyc")
 

@@ -172,7 +172,7 @@ def test_what_lies_beside_an_exported_file_is_enough(
 
 def test_a_network_of_another_size_is_refused(convnets, keras_file, shades):
     text = convnets(keras_file, "--data", shades, "--recipe", "lenet-relu", code=1)
-    assert "takes pictures of 8 x 8 x 1, and these are prepared as 32 x 32 x 1" in text
+    assert "the network takes (None, 8, 8, 1); the images are (None, 32, 32, 1)" in text
 
 
 def test_what_is_no_network_is_refused(convnets, shades, tmp_path):
