@@ -199,9 +199,9 @@ def check(recipe: Recipe, is_here: bool = True) -> None:
         if "stateless scope" not in str(error):
             raise
         _check_network(recipe, is_here)
-    # Not before: a wrong argument of the network need not wait for it.
     from components.train import checks
 
+    # It has variables of its own, which need values.
     checks.check_optimizer(recipe.for_stage("train"))
     # Else Keras makes up for the values at the next occasion.
     keras.utils.clear_session()
@@ -216,7 +216,7 @@ def _check_network(recipe: Recipe, is_here: bool) -> None:
     task = tasks.find(recipe.task).bound(recipe.task_args)
     _, classes, model = _network(_based(recipe) if is_here else _counted(recipe), _TRIED)
     # Not before: a wrong argument need not wait for them.
-    from components.train import checks, graph
+    from components.train import checks, fine_tuning, graph
 
     if recipe.loss is None and type(model).compute_loss is keras.Model.compute_loss:
         raise ValueError(f"{recipe.model} computes no loss of its own, and the recipe has none")
@@ -227,6 +227,7 @@ def _check_network(recipe: Recipe, is_here: bool) -> None:
         except ValueError as error:
             asked = "" if classes is None else f", asked for {classes} classes"
             raise ValueError(f"{recipe.model}{asked}: {error}") from error
+        fine_tuning.check(model, recipe.for_stage("train"))
     if is_here:
         checks.check_memory(model)
     checks.check_losses(model, recipe.for_stage("train"), classes)

@@ -18,7 +18,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -137,6 +137,7 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     from components import served
     from components.ingest.readers import reader
     from components.ingest.sources import prepare
+    from components.train import balance
     from pipelines.build import create_pipeline
     from pipelines.history import recovery
     from pipelines.local_runner import LocalRunner
@@ -153,6 +154,8 @@ def _run_stages(run: _Run, paths: Paths) -> None:
     folder = paths.served(run.recipe.model_name)
     if served.versions(folder):
         names.check_classes(run.recipe, folder, reader(source).labels)
+    if isinstance(run.recipe.class_weights, Mapping):
+        balance.check(run.recipe.for_stage("train"), reader(source).labels)
     pipeline = create_pipeline(
         run.recipe, source, paths, beam=run.beam, earlier=earlier, fixed=fixed
     )

@@ -41,12 +41,22 @@ def by_class(recipe: Mapping[str, Any], images: Images, names: Sequence[str]) ->
         present = counts > 0
         shares = counts.sum() / (present.sum() * np.maximum(counts, 1))
         return np.where(present, shares, 1.0).tolist()
-    for name in wanted:
+    check(recipe, names)
+    return [float(wanted.get(name, 1.0)) for name in names]
+
+
+def check(recipe: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Whether the classes that a recipe's `class_weights` name are there.
+
+    Raises:
+      RecipeError: a class that there is not; the near matches are told.
+    """
+    wanted = recipe.get("class_weights")
+    for name in wanted if isinstance(wanted, Mapping) else ():
         if name not in names:
             raise RecipeError(
                 f"class_weights: there is no class {name!r}: {near_matches(name, names)}"
             )
-    return [float(wanted.get(name, 1.0)) for name in names]
 
 
 def _counts(images: Images, classes: int) -> np.ndarray:

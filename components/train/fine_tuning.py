@@ -41,6 +41,21 @@ def slow_down(
     with_smaller_rate(optimizer, slow, factor)
 
 
+def check(model: keras.Model, recipe: Mapping[str, Any]) -> None:
+    """Whether a network has the layers that a recipe's `freeze` and `backbone_rate` mean.
+
+    Args:
+      model: built.
+      recipe: plain data.
+
+    Raises:
+      ValueError: it has not, or nothing would learn.
+    """
+    _frozen(model, recipe)
+    if recipe.get("backbone_rate", 1.0) != 1.0:
+        _backbone(model)
+
+
 class Freezing(keras.callbacks.Callback):
     """Freezes the layers of a recipe's `freeze`, and has them learn after so many epochs.
 
@@ -62,16 +77,13 @@ class Freezing(keras.callbacks.Callback):
             learns, or an optimizer that updates all variables at once.
         """
         super().__init__()
-        freeze = recipe.get("freeze") or _NOT_FROZEN
-        self._epochs = freeze["epochs"]
+        self._epochs = (recipe.get("freeze") or _NOT_FROZEN)["epochs"]
         self._steps = steps
-        self._frozen = [layer for layer in _matching(model, freeze["layers"]) if layer.trainable]
+        self._frozen = _frozen(model, recipe)
         if self._frozen:
             _check_optimizer(model.optimizer, "freeze")
         for layer in self._frozen:
             layer.trainable = False
-        if not model.trainable_variables:
-            raise ValueError("freeze.layers leaves no layer that learns")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if not self._frozen or self._epochs is None or epoch < self._epochs:
@@ -87,6 +99,16 @@ class Freezing(keras.callbacks.Callback):
         for layer in self._frozen:
             layer.trainable = True
         self._frozen = []
+
+
+def _frozen(model: keras.Model, recipe: Mapping[str, Any]) -> list[keras.Layer]:
+    """The layers that a recipe freezes, of those that learn."""
+    freeze = recipe.get("freeze") or _NOT_FROZEN
+    found = [layer for layer in _matching(model, freeze["layers"]) if layer.trainable]
+    still = {id(variable) for layer in found for variable in layer.trainable_variables}
+    if found and still.issuperset(map(id, model.trainable_variables)):
+        raise ValueError("freeze.layers leaves no layer that learns")
+    return found
 
 
 def _matching(model: keras.Model, patterns: Sequence[str]) -> list[keras.Layer]:

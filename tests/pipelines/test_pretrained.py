@@ -5,7 +5,6 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import keras
 import numpy as np
 import pytest
@@ -49,12 +48,12 @@ def mine(tmp_path, monkeypatch) -> Path:
 def test_every_documented_command_is_there(words, mine):
     name, *arguments = shlex.split(words)
     command = cli.main.commands[name]
-    given = command.make_context(name, arguments).params
-    if name in ("run", "show"):
-        with click.Context(command):
+    with command.make_context(name, arguments) as context:
+        given = context.params
+        if name in ("run", "show"):
             made = recipe_of(given["recipe"], "small", given["settings"], given.get("data"))
-        assert made.dataset == ("photos/" if name == "run" else "cifar10")
-        assert made.early_stopping["patience"] or made.name == "lenet-relu"
+            assert made.dataset == ("photos/" if name == "run" else "cifar10")
+            assert made.early_stopping["patience"] or made.name == "lenet-relu"
 
 
 def test_weights_make_a_training_a_fine_tuning():
@@ -111,6 +110,18 @@ def test_smoothed_labels_of_keras_loss_are_ours():
 def test_what_cannot_be_is_told(name, assignment, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         recipes.find(name).override([assignment])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ('freeze.layers=["C9*"]', "no layer with weights is called 'C9"),
+        ('freeze.layers=["*"]', "leaves no layer that learns"),
+    ],
+)
+def test_layers_that_cannot_be_frozen_are_told_before_the_first_stage(assignment, message):
+    with pytest.raises(ValueError, match=message):
+        costs.check(recipes.find("lenet-relu").override([assignment]))
 
 
 def test_early_stopping_needs_images_that_are_held_out():
