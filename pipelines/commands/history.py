@@ -62,4 +62,6 @@ def tensorboard(root: Path, port: int, host: str) -> None:
     if not folder.is_dir():
         raise click.ClickException(f"{root} holds no runs; first: convnets run lenet")
     arguments = ("--logdir", str(folder), "--port", str(port), "--host", host)
-    os.execv(sys.executable, [sys.executable, "-m", "tensorboard.main", *arguments])
+    served.quiet_libraries()
+    python = (sys.executable, "-W", "ignore")
+    os.execv(sys.executable, [*python, "-m", "tensorboard.main", *arguments])

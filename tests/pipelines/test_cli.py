@@ -620,3 +620,18 @@ class TestCompile:
         text = convnets("compile", "lenet", "--output", "lenet.txt", code=1)
         assert "lenet.txt" in text
         assert ".yaml" in text
+
+
+def test_tensorboard_starts_without_a_word_of_tensorflows(tmp_path):
+    (tmp_path / "pipelines").mkdir()
+    command = (sys.executable, "-m", "pipelines", "tensorboard", "--root", str(tmp_path))
+    started = subprocess.Popen((*command, "--port", "0"), stderr=subprocess.PIPE, text=True)
+    said = []
+    for line in started.stderr:
+        said.append(line)
+        if " at http" in line:
+            break
+    started.terminate()
+    started.communicate()
+    assert said[-1].startswith("TensorBoard ")
+    assert not any(word in "".join(said) for word in ("external/", "tensorflow/core", "Warning"))
