@@ -239,4 +239,4 @@ def test_the_end_of_a_run_says_what_the_training_did_otherwise(tmp_path, monkeyp
     assert re.search(r"Training +batches of 8\s+Training +stopped early, after 3", shown.get())
     # As it has to be to be copied.
     assert address in shown.get()
-    assert np.all([len(line.rstrip()) < 80 or address in line for line in shown.get().split("\n")])
+    assert np.all([len(line.rstrip()) <= 80 or address in line for line in shown.get().split("\n")])
