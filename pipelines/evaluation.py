@@ -40,6 +40,12 @@ class Evaluation:
     judgement: Mapping[str, Any]
     dead_letters: Sequence[Mapping[str, Any]]
 
+    def __repr__(self) -> str:
+        known = {k: v for k, v in self.judgement["metrics"].items() if v is not None}
+        figures = ", ".join(f"{name}={value:.4g}" for name, value in known.items())
+        about = f"{self.judgement['examples']} test images of {self.judgement['dataset']}"
+        return f"<Evaluation on {about}: {figures}>"
+
 
 def evaluate(
     model: Path,

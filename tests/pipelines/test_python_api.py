@@ -18,7 +18,7 @@ from PIL import Image
 import convnets
 from components import trusted
 from convnets import calls, tracking
-from pipelines import process
+from pipelines import evaluation, process
 
 DOCS = Path(__file__).parents[2] / "docs" / "python.md"
 CODE = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
@@ -116,6 +116,12 @@ def test_an_unreadable_image_stops_no_other(documented, folder):
 def test_a_run_is_loaded_once(documented):
     run = documented["run"]
     assert run.served() is run.served() is convnets.load(run)
+
+
+def test_what_a_model_came_to_is_said_in_a_line():
+    judgement = {"metrics": {"error": 0.25, "top5_error": None}, "examples": 4, "dataset": "photos"}
+    found = evaluation.Evaluation(judgement, ())
+    assert repr(found) == "<Evaluation on 4 test images of photos: error=0.25>"
 
 
 def test_the_columns_of_answers_are_in_one_order(documented, folder):
