@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,8 @@ _ASKED = 2
 # What the next picture would be told, too. Others are about what was sent.
 _OF_THE_SERVER = ("UNAVAILABLE", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED")
 _OF_THE_SERVER += ("PERMISSION_DENIED", "UNAUTHENTICATED", "CANCELLED", "DEADLINE_EXCEEDED")
+# What gRPC says where nobody listens; a server that is busy says another thing.
+_NOBODY = re.compile(r"UNAVAILABLE: .*connect")
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -204,6 +207,8 @@ def _asked(answerer: Answerer, batch: Sequence[_Question]) -> list[Prediction]:
         given = answerer.ask([shown(question.contents, answerer.task) for question in batch])
     except ServingError as error:
         text = f"{error.code.name}: {first_line(error.message)}"
+        if _NOBODY.search(text):
+            text = "no server answers there; convnets serve starts one"
         if error.code.name in _OF_THE_SERVER:
             raise ValueError(f"{answerer.name}: {text}") from error
         if len(batch) == 1:

@@ -365,7 +365,7 @@ def test_nobody_listens(images, convnets):
         assert not served.listens(address)
         arguments = ("--model", "shade", "--server", address)
         text = convnets("predict", images[0], *arguments, code=1)
-    assert text.startswith(f"Error: {address}: UNAVAILABLE")
+    assert text.startswith(f"Error: {address}: no server answers there")
 
 
 @pytest.mark.parametrize("command", ["serve", "predict"])
