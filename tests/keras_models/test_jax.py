@@ -220,6 +220,8 @@ def test_same_answers_and_training_on_jax(tmp_path):
 @pytest.mark.slow
 def test_every_family_takes_a_step_on_jax():
     families = {getattr(classification, name).__module__ for name in classification.__all__}
+    # Keras' own nets, and how pictures are prepared for its weights.
+    families -= {f"{classification.__name__}.{name}" for name in ("applications", "published")}
     assert {getattr(classification, name).__module__ for name in NETS} == families
     answers = on_jax(EVERY_NET_ON_JAX, json.dumps(NETS), XLA_FLAGS=HASTILY)
     assert answers == {name: {"finite": True, "unmoved": []} for name in NETS}
