@@ -16,7 +16,7 @@ from components import trusted
 from components.ingest.regular_files import SourceError
 from convnets import tracking, watching
 from convnets.results import Comparison, Run, RunFailed
-from pipelines import models, optimizers, running, served
+from pipelines import models, optimizers, recipe_files, running, served
 from pipelines.beam import Beam
 from pipelines.history import runs as past_runs
 from pipelines.process import RootBusy
@@ -109,7 +109,7 @@ _recipe = recipe
 
 def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """A recipe with values changed as in `convnets.recipe`."""
-    _trust(_packages(values))
+    _trust(recipe_files.packages_in(values))
     values = dict(values)
     rate = values.pop("lr", None)
     recipe = recipe.override(
@@ -138,18 +138,6 @@ def _text(key: str, value: Any) -> str:
             f"{key}: values are numbers, texts, lists and mappings of them, and objects by their "
             f'import path, such as "mynets:Net"; not {value!r}'
         ) from error
-
-
-def _packages(values: Any) -> list[str]:
-    """The packages of the objects that are named in values."""
-    named = values.values() if isinstance(values, Mapping) else values
-    if isinstance(named, str):
-        module, colon, _ = named.partition(":")
-        is_path = colon and all(part.isidentifier() for part in module.split("."))
-        return [module.partition(".")[0]] if is_path else []
-    if not isinstance(values, (Mapping, list, tuple)):
-        return []
-    return [package for each in named for package in _packages(each)]
 
 
 def run(

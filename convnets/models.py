@@ -166,8 +166,7 @@ class Answers(Sequence["Prediction"]):
     def _row(self, prediction: Prediction) -> dict[str, Any]:
         row: dict[str, Any] = dict(zip(self._form.columns(), prediction.names, strict=False))
         if prediction.answer is not None:
-            fields, values = self._form.fields(prediction.answer), prediction.answer
-            row |= dict(zip(fields, self._form.values(values), strict=True))
+            row |= self._form.row(prediction.answer)
         return row | {"error": prediction.error}
 
     def __repr__(self) -> str:

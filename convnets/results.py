@@ -107,13 +107,9 @@ class Run:
         """The recipe as `--set` has it, by key such as `preprocess.fit`; empty where its request
         has been removed."""
         try:
-            values = json.loads(self.recipe.to_json())
+            found = self.recipe.settings()
         except FileNotFoundError:
             return {}
-        found: dict[str, Any] = {}
-        for key, value in values.items():
-            parts = value.items() if isinstance(value, dict) else ()
-            found |= {f"{key}.{part}": inner for part, inner in parts} or {key: value}
         return {key: value for key, value in found.items() if key not in _ABOUT}
 
     @functools.cached_property

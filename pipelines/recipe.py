@@ -254,6 +254,14 @@ class Recipe:
         kept = {key: values[key] for key in values if stage in _STAGES_OF[key]}
         return kept | ({"validation_split": self.held_out} if stage == "train" else {})
 
+    def settings(self) -> dict[str, Any]:
+        """The recipe by the keys that `--set` has, such as `preprocess.fit`: plain data."""
+        found: dict[str, Any] = {}
+        for key, value in json.loads(self.to_json()).items():
+            parts = value.items() if isinstance(value, dict) else ()
+            found |= {f"{key}.{part}": inner for part, inner in parts} or {key: value}
+        return found
+
     def to_json(self) -> str:
         """The recipe as JSON, keys sorted."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)

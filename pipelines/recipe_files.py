@@ -29,7 +29,7 @@ _TEXTS = {
 SUFFIXES = (*_TEXTS, _PYTHON)
 # What a module calls its recipes.
 _NAMES = ("RECIPES", "RECIPE")
-_OBJECT = re.compile(r"(\w+)[\w.]*:\w+")
+_OBJECT = re.compile(r"([^\W\d]\w*)[\w.]*:\w+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _WEIGHTS = (".keras", ".h5")
 _READ_HERE = "__read_as_a_recipe__"
@@ -113,17 +113,25 @@ def of_size(sizes: Mapping[str, Recipe], size: str | None) -> Recipe:
 
 def packages(recipe: Recipe) -> tuple[str, ...]:
     """The packages, and modules outside of them, whose objects a recipe names."""
+    return packages_in((recipe.model, recipe.loss, recipe.optimizer, recipe.tune))
 
-    def texts(value: Any) -> Iterator[str]:
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, Mapping | list | tuple):
-            for each in value.values() if isinstance(value, Mapping) else value:
-                yield from texts(each)
 
-    keys = (recipe.model, recipe.loss, recipe.optimizer, recipe.tune)
-    named = filter(None, map(_OBJECT.fullmatch, texts(keys)))
+def packages_in(values: Any) -> tuple[str, ...]:
+    """The packages whose objects any of the texts in values names, but for those that are allowed.
+
+    Args:
+      values: plain data, of lists and mappings however deep.
+    """
+    named = filter(None, map(_OBJECT.fullmatch, _texts_in(values)))
     return tuple(dict.fromkeys(each[1] for each in named if not trusted.is_allowed(each[1])))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts_in(each)
 
 
 def _beside(path: Path) -> str:

@@ -79,13 +79,8 @@ def _year(paper: str) -> str:
 def recipe_screen(recipe: Recipe) -> Group:
     """One recipe in full, with the published figures that its result is set beside."""
     values = table_of("key", "value")
-    for key, value in json.loads(recipe.to_json()).items():
-        if key in (*IDENTITY, "benchmarks"):
-            continue
-        if isinstance(value, dict) and value:
-            for part, inner in value.items():
-                values.add_row(f"{key}.{part}", _value(inner))
-        else:
+    for key, value in recipe.settings().items():
+        if key.partition(".")[0] not in (*IDENTITY, "benchmarks"):
             values.add_row(key, _value(value))
     figures = table_of("published", "where", "protocol", "metric", "value", "note")
     rows = [row for row in benchmarks.find(recipe.benchmarks) if row.metric not in COUNTS]

@@ -78,6 +78,10 @@ class Form:
         given = task.part("words").values(readable(answer), self.names, self.top or 1)
         return tuple(map(plain, given))
 
+    def row(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The `values` by the `fields`."""
+        return dict(zip(self.fields(answer), self.values(answer), strict=True))
+
     def columns(self) -> tuple[str, ...]:
         """Those that name the pictures of a question."""
         if self.task is None or self.task.one_picture:
@@ -102,8 +106,7 @@ def as_json(prediction: Prediction, form: Form) -> str:
     if form.top is None:
         found = {name: plain(value) for name, value in sorted(prediction.answer.items())}
     else:
-        fields, values = form.fields(prediction.answer), form.values(prediction.answer)
-        found = dict(zip(fields, values, strict=True))
+        found = form.row(prediction.answer)
     return json.dumps({**named, **found}, allow_nan=False)
 
 

@@ -96,23 +96,18 @@ NETS = {
     "CifarResNet": {"depth": 8, "input_shape": (8, 8, 3), "filters": (2, 4, 6)},
     "HighwayCIFAR": {"input_shape": (8, 8, 3)},
 }
-EVERY_NET_ON_JAX = """
+# How a net takes one step: whether its numbers are finite, and the weights that have not moved.
+STEPPED = """
 import json, random, sys
 import keras, numpy as np
 assert keras.backend.backend() == "jax"
-from keras_models import classification
 
-answers, labels = {}, np.arange(4)
-for name, arguments in json.loads(sys.argv[1]).items():
-    random.seed(7)  # Keras takes its seeds from there; its own function imports TensorFlow.
-    model = getattr(classification, name)(**arguments, classes=5)
-    x = np.random.default_rng(3).normal(size=(4, *model.input_shape[1:])).astype("float32")
+def stepped(model, loss, x, targets):
     before = [np.asarray(variable) for variable in model.trainable_variables]
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.01), [loss] * len(model.outputs))
-    value = model.train_on_batch(x, [labels] * len(model.outputs))
+    model.compile(keras.optimizers.SGD(0.01), loss)
+    value = model.train_on_batch(x, targets)
     after = [np.asarray(variable) for variable in model.variables]
-    answers[name] = {
+    return {
         "finite": bool(all(np.isfinite(each).all() for each in [value, *after])),
         "unmoved": [
             variable.path
@@ -120,19 +115,33 @@ for name, arguments in json.loads(sys.argv[1]).items():
             if np.array_equal(variable, old)
         ],
     }
+"""
+EVERY_NET_ON_JAX = (
+    STEPPED
+    + """
+from keras_models import classification
+
+answers, labels = {}, np.arange(4)
+for name, arguments in json.loads(sys.argv[1]).items():
+    random.seed(7)  # Keras takes its seeds from there; its own function imports TensorFlow.
+    model = getattr(classification, name)(**arguments, classes=5)
+    x = np.random.default_rng(3).normal(size=(4, *model.input_shape[1:])).astype("float32")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    number = len(model.outputs)
+    answers[name] = stepped(model, [loss] * number, x, [labels] * number)
 assert "tensorflow" not in sys.modules, "imports TensorFlow"
 print(json.dumps(answers))
 """
+)
 DEPTH_NETS = {
     "coarse": ("CoarseFineDepth", {"fine": False}),
     "fine": ("CoarseFineDepth", {}),
     "scales": ("MultiScaleDepth", {"backbone": "vgg", "scales": 2}),
     "crops": ("MultiScaleDepth", {"crop": (9, 12)}),
 }
-DEPTH_ON_JAX = """
-import json, random, sys
-import keras, numpy as np
-assert keras.backend.backend() == "jax"
+DEPTH_ON_JAX = (
+    STEPPED
+    + """
 from keras_models import depth
 from keras_models.losses import LogDepthLoss
 
@@ -143,21 +152,12 @@ for name, (net, arguments) in json.loads(sys.argv[1]).items():
     model = getattr(depth, net)(
         input_shape=x.shape[1:], width=0.125, units=16, feature_scale=1, pixel_scale=1, **arguments
     )
-    before = [np.asarray(variable) for variable in model.trainable_variables]
-    model.compile(keras.optimizers.SGD(0.01), LogDepthLoss())
-    value = model.train_on_batch(x, draw.uniform(1, 4, (4, *model.output_shape[1:])))
-    after = [np.asarray(variable) for variable in model.variables]
-    answers[name] = {
-        "finite": bool(all(np.isfinite(each).all() for each in [value, *after])),
-        "unmoved": [
-            variable.path
-            for variable, old in zip(model.trainable_variables, before)
-            if np.array_equal(variable, old)
-        ],
-    }
+    depths = draw.uniform(1, 4, (4, *model.output_shape[1:]))
+    answers[name] = stepped(model, LogDepthLoss(), x, depths)
 assert "tensorflow" not in sys.modules, "imports TensorFlow"
 print(json.dumps(answers))
 """
+)
 # Programs that run once are not worth compiling well.
 HASTILY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
