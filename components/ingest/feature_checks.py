@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from components.ingest.features import BOXES, BYTES, FEATURES, FLOATS, POINTS, Feature
+from components.ingest.features import BOXES, BYTES, FEATURES, FLOATS, INTEGERS, POINTS, Feature
 from components.ingest.images import ImageError
 
 # Annotators count pixels from 0 or from 1: a box may end this far outside, and is cut there.
@@ -17,6 +17,7 @@ _SLACK_PIXELS = 1.0
 _MOST_TEXT = 200  # of a reason that shows a value
 # Of a point, as COCO has it: not marked; marked, and behind something; seen.
 _VISIBILITIES = (0, 1, 2)
+_MOST_INTEGER = int(np.iinfo(np.int64).max)
 _FLAGS = ("objects/difficult", "objects/crowd")
 
 
@@ -48,6 +49,8 @@ def _is_utf8(value: str | bytes) -> bool:
 
 
 def _are_numbers(feature: Feature, value: Any) -> bool:
+    if type(value) is int and feature.kind == INTEGERS and not feature.several:
+        return abs(value) <= _MOST_INTEGER  # Nearly all are such, and NumPy takes long.
     try:
         numbers = np.asarray(value)
     except ValueError:  # Lists of several lengths.
@@ -57,14 +60,14 @@ def _are_numbers(feature: Feature, value: Any) -> bool:
     if feature.kind == FLOATS:
         return not numbers.size or numbers.dtype.kind in "iubf"
     is_whole = numbers.dtype.kind in "iub"
-    return not numbers.size or (is_whole and numbers.max() <= np.iinfo(np.int64).max)
+    return not numbers.size or (is_whole and numbers.max() <= _MOST_INTEGER)
 
 
 def checked_places(given: Mapping[str, Any], width: int, height: int) -> dict[str, Any]:
     """Boxes and points cut at the image's sides, once what is said of them is checked."""
-    for name, feature in FEATURES.items():
-        if feature.of and name in given:
-            _check_number(name, feature.of, given)
+    for name in given:
+        if of := FEATURES[name].of:
+            _check_number(name, of, given)
     made: dict[str, Any] = {}
     if BOXES in given:
         made[BOXES] = _cut_boxes(BOXES, "box", given[BOXES], width, height)

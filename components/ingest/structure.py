@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import dataclass
 
 PNG = b"\x89PNG\r\n\x1a\n"
 # Segments of a JPEG and chunks of a PNG that are looked through for EXIF data: thousands of them
@@ -25,6 +26,8 @@ ENTRY_BYTES = 12
 
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _HEADER_BYTES = 13
+# Of the kinds of PNG that nearly all are: bytes of a pixel by the header's number of colours.
+_PLAIN_BYTES = {0: 1, 2: 3}
 _LONGEST_SIDE = 1_000_000  # libpng's limit
 _PIECE = 1 << 16
 _SMALLEST_WINDOW = 256
@@ -37,16 +40,43 @@ _SOI, _EOI, _SOS, _DNL, _APP1, _COM = 0xD8, 0xD9, 0xDA, 0xDC, 0xE1, 0xFE
 _TABLES = 0xC0  # Lower markers are reserved.
 
 
-def orientation(data: bytes) -> int:
-    """Which way up the pixels of a file are, 1 to 8, as EXIF counts; 1 where it does not say.
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
+
+    Attributes:
+      turn: which way up its pixels are, 1 to 8, as EXIF counts; 1 where it does not say.
+      rows: of a PNG of 8 bits in grey or colour whose rows lie one after the other, with no colour
+        that is transparent: its rows, each a byte that names its filter and its filtered pixels.
+        None of others, and where a wrong checksum hides them.
+    """
+
+    turn: int
+    rows: bytes | None = None
+
+
+def read(data: bytes) -> Contents:
+    """Goes through a file from its beginning to its end.
 
     Args:
-      data: the bytes of a PNG or JPEG file that Pillow decodes.
+      data: the bytes of a PNG or JPEG file. Of a JPEG, one that Pillow decodes.
 
     Raises:
       ValueError: TensorFlow does not decode it; the text says why.
     """
-    return _png(data) if data.startswith(PNG) else _jpeg(data)
+    return _png(data) if data.startswith(PNG) else Contents(_jpeg(data))
+
+
+def png_size(data: bytes) -> tuple[int, int]:
+    """Width and height in the header of a PNG file.
+
+    Raises:
+      ValueError: no header at its beginning.
+    """
+    if data[12:16] != b"IHDR":
+        raise ValueError("the chunk IHDR is damaged or not at its place")
+    width, height = (int.from_bytes(data[place : place + 4], "big") for place in (16, 20))
+    return width, height
 
 
 def turned(tiff: bytes) -> int:
@@ -63,7 +93,7 @@ def turned(tiff: bytes) -> int:
     return 1
 
 
-def _png(data: bytes) -> int:
+def _png(data: bytes) -> Contents:
     view = memoryview(data)
     position, number, turn = len(PNG), 0, None
     before: list[bytes] = []  # Chunks other than of pixels, as far as their order counts.
@@ -91,8 +121,12 @@ def _png(data: bytes) -> int:
         position, number = after + 4, number + 1
     if data[25] == 3 and b"PLTE" not in before:
         raise ValueError("it has no palette")
-    _check_stream(pixels)
-    return turn or 1
+    bits, colours, interlaced = data[24], data[25], data[28]
+    plain = bits == 8 and colours in _PLAIN_BYTES and not interlaced and b"tRNS" not in before
+    width, height = png_size(data)
+    wanted = height * (1 + width * _PLAIN_BYTES[colours]) if plain else 0
+    rows = _inflated(pixels, wanted)
+    return Contents(turn or 1, rows if plain else None)
 
 
 def _check_chunk(
@@ -102,9 +136,9 @@ def _check_chunk(
     colours = data[25]
     if kind == b"IHDR":
         # Compression and filter method, of which there is one, and whether it is interlaced.
-        width, height = (int.from_bytes(content[place : place + 4], "big") for place in (0, 4))
         known = len(content) == _HEADER_BYTES and not any(content[10:12]) and content[12] <= 1
-        right = known and not before and max(width, height) <= _LONGEST_SIDE
+        sides = png_size(data)
+        right = known and not before and min(sides) > 0 and max(sides) <= _LONGEST_SIDE
     elif kind == b"PLTE":
         right = kind not in before and (colours != 3 or not (late or len(content) % 3))
     elif kind == b"tRNS":
@@ -117,23 +151,36 @@ def _check_chunk(
         raise ValueError(f"the chunk {kind.decode()} is damaged or not at its place")
 
 
-def _check_stream(pixels: list[memoryview]) -> None:
-    """Whether the compressed pixels have an end: Pillow stops where it has all of them."""
+def _inflated(pixels: list[memoryview], wanted: int) -> bytes | None:
+    """So many of the first bytes of the compressed pixels, which must have an end.
+
+    Pillow stops where it has all pixels, and TensorFlow does not. None where the checksum behind
+    the last pixel is wrong, with which zlib keeps them to itself.
+    """
     stream = zlib.decompressobj(wbits=0)
     # How far back a stream may refer is checked at the ends of the pieces alone.
     piece = _PIECE if pixels[0][:1] == b"\x78" else _SMALLEST_WINDOW
+    kept: list[bytes] = []
+    count = 0
     try:
         for content in pixels:
-            stream.decompress(content, piece)
-            while stream.unconsumed_tail:
-                stream.decompress(stream.unconsumed_tail, piece)
+            rest: bytes | memoryview = content
+            while True:
+                part = stream.decompress(rest, piece)
+                if count < wanted:
+                    kept.append(part)
+                    count += len(part)
+                rest = stream.unconsumed_tail
+                if not rest:
+                    break
     except zlib.error as error:
-        # A wrong checksum behind the last pixel is no reason for TensorFlow.
+        # That is no reason for TensorFlow.
         if "incorrect data check" not in str(error):
             raise ValueError(f"its pixels are damaged: {error}") from error
-    else:
-        if not stream.eof:
-            raise ValueError("its pixels end early")
+        return None
+    if not stream.eof:
+        raise ValueError("its pixels end early")
+    return b"".join(kept)[:wanted]
 
 
 def _jpeg(data: bytes) -> int:

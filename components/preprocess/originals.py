@@ -162,7 +162,7 @@ def _encoded(pixels: tf.Tensor, as_jpeg: tf.Tensor, quality: int) -> tf.Tensor:
 
 
 def _around(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> _Found:
-    """Reads a file as `structure.orientation` does; of what is no PNG and no JPEG, anything."""
+    """Reads a file as `structure.read` does; of what is no PNG and no JPEG, anything."""
     raw = tf.io.decode_raw(encoded, tf.uint8)
     return tf.cond(is_jpeg, lambda: _around_jpeg(raw), lambda: _around_png(raw))
 

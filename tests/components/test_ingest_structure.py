@@ -199,7 +199,7 @@ def test_transparencies_of_more_colours_than_there_are():
 def test_a_lossless_jpeg_is_refused():
     """Pillow decodes them, and TensorFlow does not."""
     with pytest.raises(ValueError, match="a kind of JPEG that TensorFlow does not read"):
-        structure.orientation(WHOLE["JPEG"].replace(b"\xff\xc0", b"\xff\xc3", 1))
+        structure.read(WHOLE["JPEG"].replace(b"\xff\xc0", b"\xff\xc3", 1))
 
 
 def test_pixels_of_one_file_in_many_chunks_are_taken():

@@ -131,7 +131,7 @@ class CocoReader:
 
     def _features(self, found: Mapping[str, Any]) -> dict[str, Any]:
         image = files.content(self._base, found["path"])
-        size = images.opened(image).size
+        size = images.size(image)
         if any(said not in (None, is_) for said, is_ in zip(found["size"], size, strict=True)):
             raise ImageError(
                 f"annotated as {found['size'][0]} x {found['size'][1]} pixels, "

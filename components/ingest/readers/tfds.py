@@ -94,7 +94,7 @@ class TfdsReader:
 
 def _pose(roles: Roles, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The points, those that are not marked at 0, 0, and the torso where it is known."""
-    width, height = images.opened(found[roles.image]).size
+    width, height = images.size(found[roles.image])
     points = np.stack([found[roles.rows] / height, found[roles.columns] / width], axis=-1)
     marked = np.isfinite(points).all(axis=-1)
     yield "keypoints", np.where(marked[:, None], points, 0.0).reshape(-1)

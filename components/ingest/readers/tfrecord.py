@@ -285,7 +285,11 @@ def _is_gzipped(file: BinaryIO) -> bool:
 
 
 def _values(found: Mapping[str, Any], name: str) -> Sequence[Any]:
-    if name not in found:
+    try:
+        known = name in found
+    except UnicodeEncodeError:  # Half of a character, which JSON may have and no tf.Example has.
+        known = False
+    if not known:
         raise ImageError(f"no feature {name!r} in the tf.Example")
     feature = found[name]
     return list(getattr(feature, feature.WhichOneof("kind") or "bytes_list").value)

@@ -81,7 +81,7 @@ class VocReader:
             raise ImageError(f"{path} has no object")
         named = (root.findtext("filename") or "").strip()
         image = files.content(self._base, self._image_path(name, named))
-        width, height = images.opened(image).size
+        width, height = images.size(image)
         _check_size(path, root, width, height)
         checked = [_object(path, number, each) for number, each in enumerate(objects)]
         files.check_pixels([(each.xmax, each.ymax) for each in checked], width, height)
