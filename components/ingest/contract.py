@@ -304,7 +304,7 @@ def _encoded(found: images.Decoded, size: tuple[int, int], encoding: Encoding) -
     if encoding.format == "keep" and found.content is None:
         wanted = "PNG"  # It is no photograph that a camera compressed already.
     if wanted == "PNG":
-        return images.png(np.asarray(image))
+        return images.png(image)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=encoding.quality)
     return buffer.getvalue()

@@ -254,7 +254,9 @@ class _WriteShard(beam.DoFn):
         split = split_of(sha256.encode()) if self._split == UNSPLIT else self._split
         content = as_example(features).SerializeToString(deterministic=True)
         files[split].write(content)
-        looks, brightness = likeness.look(np.asarray(decoded.image.convert("L")))
+        image = decoded.image
+        grey = image if image.mode == "L" else image.convert("L")
+        looks, brightness = likeness.look(np.asarray(grey))
         fact = {
             "id": features["image/id"],
             "split": split,

@@ -28,6 +28,8 @@ _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _HEADER_BYTES = 13
 # Of the kinds of PNG that nearly all are: bytes of a pixel by the header's number of colours.
 _PLAIN_BYTES = {0: 1, 2: 3}
+# Rows of more bytes are not kept: a large image would be in memory three times.
+_MOST_KEPT = 1 << 24
 _LONGEST_SIDE = 1_000_000  # libpng's limit
 _PIECE = 1 << 16
 _SMALLEST_WINDOW = 256
@@ -48,7 +50,7 @@ class Contents:
       turn: which way up its pixels are, 1 to 8, as EXIF counts; 1 where it does not say.
       rows: of a PNG of 8 bits in grey or colour whose rows lie one after the other, with no colour
         that is transparent: its rows, each a byte that names its filter and its filtered pixels.
-        None of others, and where a wrong checksum hides them.
+        None of others, of large ones, and where a wrong checksum hides them.
     """
 
     turn: int
@@ -125,8 +127,9 @@ def _png(data: bytes) -> Contents:
     plain = bits == 8 and colours in _PLAIN_BYTES and not interlaced and b"tRNS" not in before
     width, height = png_size(data)
     wanted = height * (1 + width * _PLAIN_BYTES[colours]) if plain else 0
-    rows = _inflated(pixels, wanted)
-    return Contents(turn or 1, rows if plain else None)
+    kept = 0 < wanted <= _MOST_KEPT
+    rows = _inflated(pixels, wanted if kept else 0)
+    return Contents(turn or 1, rows if kept else None)
 
 
 def _check_chunk(

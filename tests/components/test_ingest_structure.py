@@ -209,3 +209,20 @@ def test_pixels_of_one_file_in_many_chunks_are_taken():
     assert images.decoded(data).content == data
     assert tensorflow_decodes(data)
     np.testing.assert_array_equal(images.decoded(data).image, PHOTO)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_pixels_of_an_inflated_file(mode):
+    """Of a photograph larger than a piece of zlib's, whose encoder takes all filters."""
+    photo = Image.fromarray(skimage.data.astronaut()).convert(mode)
+    data = file(photo, "PNG")
+    assert len(structure.read(data).rows) == 512 * (1 + 512 * len(photo.getbands()))
+    np.testing.assert_array_equal(images.decoded(data).image, photo)
+    assert images.size(data) == (512, 512)
+
+
+def test_a_wrong_checksum_behind_the_last_pixel_is_no_damage():
+    head, pixels = _parts(WHOLE["PNG"])
+    data = _png([*head, (b"IDAT", pixels[:-1] + bytes([pixels[-1] ^ 1])), (b"IEND", b"")])
+    assert tensorflow_decodes(data) and structure.read(data).rows is None
+    np.testing.assert_array_equal(images.decoded(data).image, PHOTO)
