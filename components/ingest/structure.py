@@ -50,7 +50,7 @@ class Contents:
       turn: which way up its pixels are, 1 to 8, as EXIF counts; 1 where it does not say.
       rows: of a PNG of 8 bits in grey or colour whose rows lie one after the other, with no colour
         that is transparent: its rows, each a byte that names its filter and its filtered pixels.
-        None of others, of large ones, and where a wrong checksum hides them.
+        None of others and of large ones.
     """
 
     turn: int
@@ -154,11 +154,11 @@ def _check_chunk(
         raise ValueError(f"the chunk {kind.decode()} is damaged or not at its place")
 
 
-def _inflated(pixels: list[memoryview], wanted: int) -> bytes | None:
-    """So many of the first bytes of the compressed pixels, which must have an end.
+def _inflated(pixels: list[memoryview], wanted: int) -> bytes:
+    """So many of the first bytes of the compressed pixels, which must be whole.
 
-    Pillow stops where it has all pixels, and TensorFlow does not. None where the checksum behind
-    the last pixel is wrong, with which zlib keeps them to itself.
+    Pillow stops where it has all pixels. TensorFlow goes on to the end, and whether it minds a
+    wrong checksum there depends on where it cuts the file into pieces.
     """
     stream = zlib.decompressobj(wbits=0)
     # How far back a stream may refer is checked at the ends of the pieces alone.
@@ -177,10 +177,7 @@ def _inflated(pixels: list[memoryview], wanted: int) -> bytes | None:
                 if not rest:
                     break
     except zlib.error as error:
-        # That is no reason for TensorFlow.
-        if "incorrect data check" not in str(error):
-            raise ValueError(f"its pixels are damaged: {error}") from error
-        return None
+        raise ValueError(f"its pixels are damaged: {error}") from error
     if not stream.eof:
         raise ValueError("its pixels end early")
     return b"".join(kept)[:wanted]
