@@ -6,10 +6,8 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
-import skimage.data
 import tensorflow as tf
 from apache_beam.io.filesystems import FileSystems
-from PIL import Image
 
 from components import examples
 from components.globs import escape
@@ -21,18 +19,14 @@ from components.ingest.sources import prepare, resolve, window
 from components.validate import facts
 from pipelines.beam import Beam
 from tests.odd_names import NAMES
+from tests.photos import write_crops
 
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory) -> Path:
     """Sixty pieces of photographs, and their examples."""
     folder = tmp_path_factory.mktemp("examples")
-    for label, photo in (("cat", skimage.data.chelsea()), ("coffee", skimage.data.coffee())):
-        (folder / "data" / label).mkdir(parents=True)
-        for number in range(30):
-            piece = Image.fromarray(photo[number : number + 32, :32])
-            piece.save(folder / "data" / label / f"{number}.png")
-    reader = readers.reader(resolve(str(folder / "data")))
+    reader = readers.reader(resolve(str(write_crops(folder / "data", 30))))
     with beam.Pipeline(argv=Beam().ingest()) as pipeline:
         _ = pipeline | engine.Ingest(reader, "all", Encoding(), str(folder / "uri"))
     (folder / "uri" / "labels.txt").write_text("cat\ncoffee\n")

@@ -17,9 +17,9 @@ from components.ingest.executor import Executor
 from components.ingest.idx import write_idx
 from components.ingest.sources import SourceError, prepare, resolve
 from pipelines.beam import Beam
+from tests.photos import PHOTOS, write_crops
 
 DEFAULT = tuple(Beam().stages())
-PHOTOS = {"coffee": skimage.data.coffee, "cat": skimage.data.chelsea}
 
 
 def ingest(source, folder: Path, arguments=DEFAULT) -> standard_artifacts.Examples:
@@ -48,15 +48,7 @@ def read(artifact, split: str) -> list[dict]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Twenty crops of photographs in each of two classes."""
-    folder = tmp_path_factory.mktemp("photos")
-    for name, load in PHOTOS.items():
-        (folder / name).mkdir()
-        photo = load()
-        for number in range(20):
-            crop = photo[number * 4 : number * 4 + 60, number * 5 : number * 5 + 70]
-            suffix = "png" if number % 2 else "jpg"
-            Image.fromarray(crop).save(folder / name / f"{number:02d}.{suffix}")
-    return folder
+    return write_crops(tmp_path_factory.mktemp("photos"), 20, 60, kinds=("jpg", "png"))
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +171,7 @@ def test_tfds(tmp_path, monkeypatch):
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
-            label = tfds.features.ClassLabel(names=list(PHOTOS))
+            label = tfds.features.ClassLabel(names=sorted(PHOTOS, reverse=True))
             return self.dataset_info_from_configs(
                 features=tfds.features.FeaturesDict(
                     {"image": tfds.features.Image(shape=(None, None, 3)), "label": label}

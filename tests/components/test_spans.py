@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import pytest
-import skimage.data
-from PIL import Image
 
 from components.ingest import sources, spans
 from components.ingest.spans import Span, SpanError
+from tests.photos import write_crops
 
 
 @pytest.fixture
@@ -115,12 +114,7 @@ def photos(tmp_path):
     """Makes a span of a few pieces of two photographs; the higher its number, the larger."""
 
     def make(name: str, side: int):
-        for label, photo in (("cat", skimage.data.chelsea()), ("coffee", skimage.data.coffee())):
-            folder = tmp_path / "photos" / name / label
-            folder.mkdir(parents=True)
-            for start in range(0, 250, 10):
-                piece = photo[start : start + side, start : start + side]
-                Image.fromarray(piece).save(folder / f"{start}.png")
+        write_crops(tmp_path / "photos" / name, 25, side)
 
     make.pattern = str(tmp_path / "photos" / "span-{SPAN:2}" / "v{VERSION}")
     return make

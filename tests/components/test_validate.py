@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import skimage.data
 from PIL import Image
 from tfx.components import SchemaGen, StatisticsGen
 from tfx.components.schema_gen.executor import Executor as SchemaExecutor
@@ -22,23 +21,21 @@ from components.ingest.sources import resolve
 from components.validate import checks, executor, facts, history, verdict
 from components.validate.component import DataValidator
 from components.validate.previous import PreviousData
+from tests.photos import PHOTOS, pieces
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 LIMITS = {"missing_classes": 0, "skew": 0.1, "drift": 0.1, "image_drift": 0.3, "anomalies": 0}
-PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 SIDE = 24
 
 
 def add(folder: Path, label: str, count: int, seed: int = 0) -> list[Path]:
     """Cuts so many pieces out of a photograph."""
-    random = np.random.default_rng(seed)
-    photo = PHOTOS[label]()
     (folder / label).mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
     paths = []
-    for number in range(count):
-        y, x = (random.integers(0, side - SIDE) for side in photo.shape[:2])
+    for number, piece in enumerate(pieces(PHOTOS[label](), count, SIDE, random)):
         paths.append(folder / label / f"{seed}-{number:03d}.png")
-        Image.fromarray(photo[y : y + SIDE, x : x + SIDE]).save(paths[-1])
+        Image.fromarray(piece).save(paths[-1])
     return paths
 
 

@@ -5,14 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import skimage.data
-from PIL import Image
-
 from pipelines import process
+from tests.photos import write_crops
 
 TREE = Path(__file__).parents[2]
-PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 _FORGE = """
 import functools, json, os, random, signal, sys, threading
 from components import imports
@@ -183,13 +179,7 @@ class Forge:
 
 def photos(folder: Path, seed: int = 0) -> str:
     """Thirty pieces of each of two photographs, a class each."""
-    places = np.random.default_rng(seed)
-    for label, load in PHOTOS.items():
-        (folder / label).mkdir(parents=True)
-        for number in range(30):
-            y, x = places.integers(0, 200, 2)
-            Image.fromarray(load()[y : y + 32, x : x + 32]).save(folder / label / f"{number}.png")
-    return str(folder)
+    return str(write_crops(folder, 30, seed=seed))
 
 
 def new_run(root: Path) -> process.Run:

@@ -4,10 +4,7 @@ import contextlib
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import skimage.data
-from PIL import Image
 from tfx.dsl.compiler.compiler import Compiler
 
 from components.ingest.sources import prepare, resolve, window
@@ -16,19 +13,12 @@ from pipelines import recipes
 from pipelines.build import create_pipeline
 from pipelines.local_runner import LocalRunner
 from pipelines.paths import Paths
-
-PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
+from tests.photos import write_crops
 
 
 def make(folder: Path, seed: int, share: float = 1.0) -> None:
     """Thirty pieces of each of two photographs, darker by a share of the brightness."""
-    random = np.random.default_rng(seed)
-    for label, load in PHOTOS.items():
-        (folder / label).mkdir(parents=True)
-        for number in range(30):
-            y, x = random.integers(0, 200, 2)
-            piece = load()[y : y + 32, x : x + 32] * share
-            Image.fromarray(piece.astype(np.uint8)).save(folder / label / f"{number}.png")
+    write_crops(folder, 30, seed=seed, light=share)
 
 
 class _FarEnough(Exception):

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
-from PIL import Image
 
 from components import model_run
 from components.ingest.sources import resolve
@@ -23,8 +21,8 @@ from pipelines.build import create_pipeline
 from pipelines.local_runner import LocalRunner
 from pipelines.paths import Paths
 from pipelines.stages import STAGES
+from tests.photos import write_crops
 
-PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 # Pipelines of one name share what they have cached.
 NAME = "family"
 FAMILIES = [
@@ -62,16 +60,7 @@ FEW += ("thresholds.chance=null",)
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
     """A folder per class of crops of two photographs."""
-    folder = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for name, load in PHOTOS.items():
-        (folder / name).mkdir()
-        photo = load()
-        for number in range(30):
-            top, left = (random.integers(0, length - 80) for length in photo.shape[:2])
-            crop = Image.fromarray(photo[top : top + 80, left : left + 80])
-            crop.save(folder / name / f"{number:02d}.png")
-    return folder
+    return write_crops(tmp_path_factory.mktemp("photos"), 30, 80)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 import subprocess
 import sys
 
-import skimage.data
-from PIL import Image
+from tests.photos import write_crops
 
 INGESTION = """
 import sys
@@ -35,11 +34,7 @@ LocalRunner(lambda *_, **__: None, last="ImageExampleGen").run(pipeline)
 
 
 def test_ingestion_forks_its_workers_under_tfx(tmp_path):
-    for name, photo in (("cat", skimage.data.chelsea()), ("coffee", skimage.data.coffee())):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(10):
-            part = Image.fromarray(photo[number : number + 30, :40])
-            part.save(tmp_path / "photos" / name / f"{number}.png")
+    write_crops(tmp_path / "photos", 10)
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", INGESTION, str(tmp_path)],
         capture_output=True,

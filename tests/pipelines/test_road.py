@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
-from PIL import Image
 
 from pipelines.stages import STAGES
+from tests.photos import PHOTOS, write_crops
 
 ONE_EPOCH = ("--set", "epochs=1", "--set", "thresholds.accuracy=0.9")
 RESOLVERS = {"PreviousData", "Baseline"}
@@ -112,22 +111,11 @@ def test_papers_shows_the_run(mnist_run, root):
     assert "lenet" in shown.stdout
 
 
-PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
     """A folder per class of crops of two photographs, and one truncated file."""
     folder = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for name, load in PHOTOS.items():
-        (folder / name).mkdir()
-        photo = load()
-        for number in range(40):
-            side = int(random.integers(60, 200))
-            top, left = (random.integers(0, length - side) for length in photo.shape[:2])
-            crop = Image.fromarray(photo[top : top + side, left : left + side])
-            crop.save(folder / name / f"{number:02d}.{'png' if number % 2 else 'jpg'}")
+    write_crops(folder, 40, (60, 200), kinds=("jpg", "png"))
     whole = (folder / "cat" / "00.jpg").read_bytes()
     (folder / "cat" / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
     return folder

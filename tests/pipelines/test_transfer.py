@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
 
 from components.ingest.sources import resolve
 from components.judge.benchmarks import all_benchmarks
@@ -20,9 +19,9 @@ from pipelines.local_runner import LocalRunner
 from pipelines.paths import Paths
 from pipelines.recipe import RecipeError
 from pipelines.stages import STAGES, stages
+from tests.photos import write_crops
 
 RECIPE = recipes.find("transfer-cifar-resnet20-mnist")
-BEFORE = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 AFTER = {"rocket": skimage.data.rocket, "woman": skimage.data.astronaut}
 FEW = [*("--set", "batch_size=8", "--set", "steps_per_execution=1"), "--set"]
 FEW += ["thresholds.accuracy=0", "--set", "thresholds.chance=null"]
@@ -47,19 +46,6 @@ def test_table_7_stands_beside_the_layers_of_the_paper_size_alone(data):
 def test_without_the_folders_of_the_base_there_is_no_pipeline(tmp_path):
     with pytest.raises(RecipeError, match=r"cifar-resnet20.*transfer\.model_run and transfer\."):
         create_pipeline(RECIPE, None, Paths(str(tmp_path)))
-
-
-def crops(folder: Path, photographs) -> Path:
-    """A folder per class of crops of photographs."""
-    random = np.random.default_rng(0)
-    for name, load in photographs.items():
-        (folder / name).mkdir(parents=True)
-        photo = load()
-        for number in range(40):
-            top, left = (random.integers(0, length - 80) for length in photo.shape[:2])
-            crop = Image.fromarray(photo[top : top + 80, left : left + 80])
-            crop.save(folder / name / f"{number:02d}.png")
-    return folder
 
 
 def run(name: str, data: Path, root: Path, *settings: str) -> dict:
@@ -89,8 +75,14 @@ def mean(summary: dict) -> np.ndarray:
 def test_the_top_is_learnt_on_frozen_layers_that_are_probed(tmp_path):
     root = tmp_path / "root"
     slowly = ("--set", "epochs=4", "--set", "optimizer.learning_rate=0.01")
-    base = run("cifar-resnet20", crops(tmp_path / "before", BEFORE), root, *slowly)
-    again = run(RECIPE.name, crops(tmp_path / "after", AFTER), root, "--set", "epochs=8")
+    base = run("cifar-resnet20", write_crops(tmp_path / "before", 40, 80), root, *slowly)
+    again = run(
+        RECIPE.name,
+        write_crops(tmp_path / "after", 40, 80, photos=AFTER),
+        root,
+        "--set",
+        "epochs=8",
+    )
     assert [entry["stage"] for entry in again["stages"]] == list(stages(RECIPE))
     assert (Path(again["pushed"]) / "saved_model.pb").exists()
     judgement = json.loads(Path(again["judgement"]).read_text())
