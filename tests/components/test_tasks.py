@@ -15,6 +15,7 @@ from PIL import Image
 from components import tasks
 from components.ingest.contract import as_example
 from components.ingest.features import BYTES, FEATURES
+from components.ingest.normals import encoded
 from components.judge.protocols import PROTOCOLS
 from components.judge.results import SCALES
 from components.report.evidence import Evidence
@@ -79,6 +80,14 @@ STORED = {
     "depth": {
         "depth/encoded": np.array(
             [_png(np.full((6, 8), 1000 * far, np.uint16)) for far in (1, 2, 2, 4)]
+        )
+    },
+    "normals": {
+        "normals/encoded": np.array(
+            [
+                _png(encoded(np.full((6, 8, 3), normal)))
+                for normal in ((0, 0, -1), (0, -1, 0), (0.6, 0, -0.8), (0, 0, -1))
+            ]
         )
     },
 }
