@@ -113,6 +113,11 @@ def constant(
     mean = MeanMap()
     for truth in all_of(truths):
         mean.add(truth, is_valid(truth))
+    return constant_of(mean)
+
+
+def constant_of(mean: MeanMap) -> dict[str, np.ndarray]:
+    """The answer of `constant`, from the mean of the normals."""
     return {"normals": direction(mean.mean())[None].astype(np.float32)}
 
 
