@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from components.tasks import depth, depth_normals, normals
+from components.tasks import depth_normals, normals
 from components.tasks.depth import metrics as of_depth
 from components.tasks.depth_normals import answers, metrics, targets
 from components.tasks.normals import metrics as of_normals
