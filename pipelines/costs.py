@@ -103,7 +103,9 @@ def count(recipe: Recipe) -> NetworkCost:
 
     layer_costs = objects.load("keras_models.analysis:layer_costs")
     total_cost = objects.load("keras_models.analysis:total_cost")
-    served = model if len(model.outputs) == 1 else keras.Model(model.inputs, model.outputs[0])
+    # Named outputs are all answers; of others the first is, and the rest helps in training.
+    is_whole = isinstance(model.output, dict) or len(model.outputs) == 1
+    served = model if is_whole else keras.Model(model.inputs, model.outputs[0])
     try:
         layers = layer_costs(served)
     except ValueError as error:

@@ -24,6 +24,8 @@
 VOC's difficult objects are not counted, found or not. COCO's crowds are boxes around many objects,
 which any number of answers may match. An area stays that of the original where an image is resized,
 because COCO's protocol counts small and large objects by it. A point that is not marked is at 0, 0.
+A normal points to the camera's side of its surface; a vector that is shorter than 1/2 (128 of each)
+or longer than 3/2 (black) says that there is none.
 """
 
 from __future__ import annotations
@@ -42,13 +44,14 @@ from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from components.bounds import MAX_PIXELS
-from components.ingest import feature_checks, features, images
+from components.ingest import feature_checks, features, images, normals
 from components.ingest.features import FEATURES
 from components.ingest.images import ImageError
 
 FORMATS = ("keep", "png", "jpeg")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MILLIMETRES = 1000.0
+_NORMALS = "normals/encoded"
 # What 16 bits hold.
 _MAX_DEPTH = 65.535
 _SURROGATES = re.compile("[\\ud800-\\udfff]")
@@ -62,10 +65,10 @@ class Record:
       identifier: names the example in its source.
       features: by the names of `FEATURES`. An image is the bytes of a PNG or JPEG file, or pixels:
         uint8 [H, W], [H, W, 1] or [H, W, 3]. A depth is a 16-bit PNG of millimetres, or an array
-        [H, W] or [H, W, 1] of floats in metres or integers in millimetres. A mask is a PNG, or
-        pixels bool [H, W]. `image/height`,
-        `image/width` and `image/id` are filled in; so is `image/sha256`, unless the reader knows
-        the hash of what the example was made of.
+        [H, W] or [H, W, 1] of floats in metres or integers in millimetres. Normals are a picture or
+        what finds them (`components.ingest.normals.OfDepths`). A mask is a PNG, or pixels bool
+        [H, W]. `image/height`, `image/width` and `image/id` are filled in; so is `image/sha256`,
+        unless the reader knows the hash of what the example was made of.
     """
 
     identifier: str
@@ -152,6 +155,9 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
     if unknown := set(record.features) - set(FEATURES):
         raise ValueError(f"the example contract has no {', '.join(sorted(unknown))}")
     given = dict(record.features)
+    if isinstance(unknown := given.get(_NORMALS), normals.OfDepths):
+        metres = _millimetres(unknown.depth) / _MILLIMETRES
+        given[_NORMALS] = normals.encoded(normals.of_depths(metres, unknown.camera))
     feature_checks.check_kinds(given)
     found = _shown(given)
     if found.converted == images.TURNED and features.names_where(given, "is_place"):

@@ -152,6 +152,19 @@ class VocObject(BaseModel):
 # dataset.json.
 
 
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class CameraDescription(BaseModel):
+    """Of `components.ingest.normals.Camera`, in pixels."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    size: Annotated[list[Annotated[int, Field(gt=0)]], Field(min_length=2, max_length=2)]
+    focal: Annotated[list[_Positive], Field(min_length=2, max_length=2)]
+    centre: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+
+
 class TfrecordDescription(BaseModel):
     """Of TFRecord files."""
 
@@ -161,6 +174,7 @@ class TfrecordDescription(BaseModel):
     files: dict[str, _Name] = {"all": "*.tfrecord*"}
     features: dict[str, str | list[str]] = {}
     labels: Annotated[list[str], AfterValidator(distinct)] = []
+    camera: CameraDescription | None = None
 
 
 class VideoDescription(BaseModel):

@@ -72,6 +72,8 @@ _TFDS_TASKS = {
     "visual_domain_decathlon": "classification",
     "voc": "detection",
 }
+# What these serve beside: depths whose camera is known give normals, too.
+_TFDS_MORE = {"nyu_depth_v2": ("normals/encoded",)}
 
 
 def resolve(dataset: str, task: str | None = None) -> Source:
@@ -94,8 +96,10 @@ def resolve(dataset: str, task: str | None = None) -> Source:
         dataset = f"tfds:{dataset}"
     if dataset.startswith("tfds:"):
         name = dataset.removeprefix("tfds:")
-        known = _TFDS_TASKS.get(without_version(name).partition("/")[0], "")
-        served = features.served(features.TRUTHS[known]) if known else ()
+        builder = without_version(name).partition("/")[0]
+        known = _TFDS_TASKS.get(builder, "")
+        truths = features.TRUTHS[known] + _TFDS_MORE.get(builder, ()) if known else ()
+        served = features.served(truths) if known else ()
         return for_task(Source("tfds", "", (), name, task=known), task, served)
     if dataset == "mnist":
         folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"

@@ -14,6 +14,7 @@ from tensorflow_datasets.core import features as kinds
 
 from components.ingest.features import served
 from components.ingest.layouts import SourceError
+from components.ingest.normals import NYU, Camera
 
 # Where the kinds leave a choice, or none, by the builder's name without its configuration.
 _NAMED: Mapping[str, Mapping[str, str]] = {
@@ -21,6 +22,7 @@ _NAMED: Mapping[str, Mapping[str, str]] = {
     "kitti": {"object_label": "type"},
     "scene_parse150": {"segmentation": "annotation"},
 }
+_CAMERAS = {"nyu_depth_v2": NYU}
 _CLASSES_OF_PIXELS = ("segmentation", "mask", "annotation", "label")
 # As VOC and COCO have them inside the sequence of the objects, and FLIC beside the image.
 _OF_OBJECTS = {"difficult": "is_difficult", "crowd": "is_crowd", "area": "area"}
@@ -37,6 +39,8 @@ class Roles:
         are inside it.
       columns, rows: the places of points, in pixels; NaN where one is not marked.
       torso: the box of the person's torso.
+      camera: with which the depths were taken; None where that is not known, and depths give no
+        normals.
     """
 
     image: str = ""
@@ -54,6 +58,7 @@ class Roles:
     columns: str = ""
     rows: str = ""
     torso: str = ""
+    camera: Camera | None = None
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -63,7 +68,8 @@ class Roles:
         if not self.image:
             return ()
         given = [names for role, names in _GIVEN.items() if role != "video" and getattr(self, role)]
-        return served([name for names in given for name in names])
+        found = [name for names in given for name in names]
+        return served([*found, "normals/encoded"] if self.depth and self.camera else found)
 
 
 # What an example has by the role of a builder's feature, what it was made for first.
@@ -107,7 +113,7 @@ def roles(name: str, info: Any) -> Roles:
         key for key, kind in features.items() if _is_label(kind) or _is_name(kind, key, order)
     ]
     found.setdefault("label", _preferred(labels, order))
-    made = Roles(**found)
+    made = Roles(**found, camera=_CAMERAS.get(name.partition("/")[0].partition(":")[0]))
     if not made.tasks:
         listed = "; ".join(f"{key}: {kind!r}" for key, kind in features.items())
         raise SourceError(

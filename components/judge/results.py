@@ -27,7 +27,6 @@ METRICS = {
         for task in map(tasks.find, tasks.names())
         for metric in (*task.metrics, *task.blessing, *task.training_metrics)
     },
-    "angle_mean": "mean angle to the true normals",
     "pixel_accuracy": "share of the pixels of the right class",
     "error_increase": "increase of the error",
     "diverges": "training diverges (1: yes)",

@@ -199,9 +199,10 @@ def augment_example(
       The same features. Maps are moved by nearest neighbours. A segmentation holds 255 where
       nothing is known; masks of objects, depth and normals hold 0 there. An image that is enlarged
       by s shows what is s times as near: depths are divided by s (Eigen, Puhrsch, Fergus 2014,
-      section 3.4). Keypoints outside of the image have places outside of 0..1; boxes end at its
-      borders, and are left out where nothing of them is inside. Colours change in all frames alike,
-      and in the target, to which no noise is added.
+      section 3.4), and normals are those of the moved scene (`geometry.turn_normals`). Keypoints
+      outside of the image have places outside of 0..1; boxes end at its borders, and are left out
+      where nothing of them is inside. Colours change in all frames alike, and in the target, to
+      which no noise is added.
 
     Raises:
       ValueError: an unknown step.

@@ -317,26 +317,23 @@ def nearness(motion: Motion) -> tf.Tensor:
 
 
 def turn_normals(normals: tf.Tensor, motion: Motion) -> tf.Tensor:
-    """Turns the vectors of a moved raster of surface normals as the image was turned.
+    """Turns the vectors of a moved raster of surface normals as the scene behind it is moved.
+
+    Where an image is moved by a matrix and depths are multiplied by `nearness`, points of the scene
+    are moved by a matrix too, and normals by the transpose of its inverse (Eigen, Fergus 2015,
+    section 5). So they are those of the moved depths: turned, mirrored and, where the image is
+    enlarged by s, of a z that is s times as large before the length is made 1 again.
 
     Args:
       normals: float32 [N, H, W, 3], (x, y, z) with x to the right and y down, as `resample` left
-        them.
-      motion: what they were moved by: of its matrix the turn and the mirror count, the stretch and
-        the flow leave directions as they are.
+        them; 0 where there is none.
+      motion: what they were moved by; a flow leaves directions as they are.
 
     Returns:
-      float32 [N, H, W, 3].
+      float32 [N, H, W, 3], of length 1, or 0.
     """
-    (a, b), (c, d) = (tf.unstack(row, axis=1) for row in tf.unstack(motion.matrix[..., :2], axis=1))
-    # The orthogonal matrix nearest to a 2 x 2 matrix, in closed form.
-    sign = tf.sign(a * d - b * c)
-    cosine, sine = a + sign * d, b - sign * c
-    length = tf.sqrt(cosine**2 + sine**2)
-    cosine, sine = ((value / length)[:, None, None] for value in (cosine, sine))
-    sign = sign[:, None, None]
-    x, y, z = tf.unstack(tf.cast(normals, tf.float32), axis=-1)
-    # Its transpose, because the motion goes from the output to the input.
-    turned_y = cosine * y - sign * sine * x
-    turned_x = sine * y + sign * cosine * x
-    return tf.stack([turned_x, turned_y, z], axis=-1)
+    x, y, z = tf.split(tf.cast(normals, tf.float32), 3, axis=-1)
+    # The motion goes from the output to the input: it is the inverse already.
+    along = tf.einsum("nij,nhwi->nhwj", motion.matrix[..., :2], tf.concat([y, x], axis=-1))
+    y, x = tf.split(along, 2, axis=-1)
+    return tf.math.l2_normalize(tf.concat([x, y, z], axis=-1), axis=-1)

@@ -1,4 +1,4 @@
-"""Maps of a picture, such as depths, beside it in the report."""
+"""Maps of a picture, such as depths and normals, beside it in the report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +24,7 @@ def row(
     picture: np.ndarray,
     rasters: Mapping[str, np.ndarray],
     errors: Mapping[str, np.ndarray] | None = None,
+    colours: Mapping[str, np.ndarray] | None = None,
 ) -> pictures.Picture:
     """A picture and maps of it in one row, the maps with one scale of colours and its bar.
 
@@ -34,25 +35,31 @@ def row(
       rasters: maps by name, float [h, w] each, of any size; what is not finite is left blank.
       errors: further maps, none below 0, with a scale of their own, from 0, and a bar beside it:
         errors are smaller than what they are errors of, and on its scale would all look alike.
+      colours: maps that are colours already, uint8 [h, w, 3], or [h, w, 4] with 0 in the last where
+        nothing is known; shown before the others.
     """
-    groups = [(rasters, _COLOURS, _limits(rasters))]
+    groups = [(rasters, _COLOURS, _limits(rasters))] if rasters else []
     if errors:
         groups.append((errors, _ERROR_COLOURS, (0.0, _limits(errors)[1])))
-    said = ["picture"]
+    colours = colours or {}
+    said = ["picture", *colours]
     for members, _, (low, high) in groups:
         said += [f"{name} {_range_text(values, unit)}" for name, values in members.items()]
         said.append(f"colours from {low:.4g} to {high:.4g} {unit}".rstrip())
     alt = f"{title}: {'; '.join(said)}"
-    number = sum(len(members) for members, *_ in groups)
+    number = len(colours) + sum(len(members) for members, *_ in groups)
     with matplotlib.rc_context({**pictures.STYLE, "axes.grid": False}):
         tall = picture.shape[0] / picture.shape[1]
         width = 2.2 * (1 + number) + 0.7 * len(groups)
         figure = Figure(figsize=(width, 2.2 * tall + 0.4), layout="constrained")
         first, *panels = figure.subplots(1, 1 + number, squeeze=False)[0]
         _panel(first, "picture", _reduced(picture), cmap="gray", vmin=0, vmax=255)
-        for members, colours, limits in groups:
+        for axes, (name, pixels) in zip(panels, colours.items(), strict=False):
+            _panel(axes, name, _thinned(pixels))
+        panels = panels[len(colours) :]
+        for members, scale, limits in groups:
             own, panels = panels[: len(members)], panels[len(members) :]
-            _group(figure, own, members, unit, colours, limits)
+            _group(figure, own, members, unit, scale, limits)
         return pictures.Picture(title, alt, pictures.svg(figure, alt))
 
 
@@ -103,5 +110,5 @@ def _reduced(picture: np.ndarray) -> np.ndarray:
 
 def _thinned(values: np.ndarray) -> np.ndarray:
     """Each n-th value: a mean would blur what is not known into what is."""
-    step = -(-max(values.shape) // _SIDE)
+    step = -(-max(values.shape[:2]) // _SIDE)
     return values[::step, ::step]

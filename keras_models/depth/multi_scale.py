@@ -19,6 +19,7 @@ from keras_models.depth.scales import (
     refined,
     scaled_maps,
 )
+from keras_models.layers import UnitVectors
 
 WINDOW = 5
 # Maps of scale 1's answer, and how many answers of scale 2 there are for one of them, a side.
@@ -35,7 +36,7 @@ ANSWERS = {"depth": 1, "normals": 3}
 
 def MultiScaleDepth(
     input_shape: tuple[int, int, int] = (228, 304, 3),
-    normals: bool = False,
+    answers: Sequence[str] = ("depth",),
     scales: int = 3,
     backbone: str = "alexnet",
     channels: str = "table",
@@ -49,7 +50,7 @@ def MultiScaleDepth(
     weights: str | None = None,
     name: str = "multi_scale_depth",
 ) -> keras.Model:
-    """The net of Figure 1 for depth, or for depth and surface normals.
+    """The net of Figure 1 for depth, for surface normals, or for both.
 
     Scale 1: the convolutions of AlexNet or VGG D, a fully connected layer with dropout 0.5 and one
     of 64 maps of 14 x 19, which are enlarged to scale 2's. Scale 2: maps of 9 x 9 windows with
@@ -62,12 +63,12 @@ def MultiScaleDepth(
     Section 3 trains scales 1 and 2 jointly, `scales=2`, then scale 3 with the others fixed on
     random crops of 55 x 74, `train=(3,), crop=(55, 74), base=...`.
 
-    With `normals`, scale 1 is shared by the two tasks (section 4.4), and so are the first
+    With two answers, scale 1 is shared by the two tasks (section 4.4), and so are the first
     convolutions of scales 2 and 3, as in the authors' code; the layers behind them are there once
     a task. Scale 3 of either sees both answers of scale 2.
 
-    At the published size, with the table's channels, the AlexNet net has 123,185,922 parameters
-    (with normals 123,923,848) and the VGG net 217,355,458.
+    At the published size, with the table's channels, the AlexNet net for depth has 123,185,922
+    parameters (for both 123,923,848) and the VGG net for depth 217,355,458.
 
     Different from the authors' code: AlexNet's convolutions have its two towers, so that its
     weights fit; log depths are not divided by their standard deviation, 0.457; scale 2's answer has
@@ -77,7 +78,7 @@ def MultiScaleDepth(
     Args:
         input_shape: height, width and channels, each side at least 55 (36 with "vgg"). RGB of
             0..255 minus the mean of the training set.
-        normals: whether the net answers with surface normals, too.
+        answers: some of "depth" and "normals".
         scales: 3, or 2: the net without scale 3.
         backbone: "alexnet" or "vgg", the convolutions of scale 1.
         channels: "table" for the numbers of maps in the paper's table: 96 maps of the picture
@@ -102,19 +103,20 @@ def MultiScaleDepth(
         name: of the model.
 
     Returns:
-        a model [N, H, W, channels] -> float32 log depths [N, h, w, 1], natural logarithm of metres;
-        with normals {"depth": log depths, "normals": float32 unit vectors [N, h, w, 3]}.
+        a model [N, H, W, channels] -> float32 log depths [N, h, w, 1], natural logarithm of metres,
+        or unit normals [N, h, w, 3] (x to the right, y down, z into the scene); of two answers both
+        by name.
 
     Raises:
-        ValueError: an unknown backbone or channels, other numbers of scales, too small an input, a
-            width that is not positive, other scales to train, too large a crop, a crop without
-            scale 3, a base that does not fit.
+        ValueError: an unknown backbone, channels or answer, no answer, other numbers of scales, too
+            small an input, a width that is not positive, other scales to train, too large a crop, a
+            crop without scale 3, a base that does not fit.
     """
     checked_choice("scales", scales, (2, 3))
     maps = CHANNELS[checked_choice("channels", channels, CHANNELS)]
     if crop is not None and scales < 3:
         raise ValueError("crop is for the training of scale 3, which scales=2 leaves out.")
-    answers = ANSWERS if normals else {"depth": 1}
+    wanted = _checked_answers(answers)
     image = picture(input_shape, backbone)
     pixels = bordered(layers.Rescaling(pixel_scale, name="scale2_pixels")(image))
     x = coarse_features(image, backbone, width, units, feature_scale)
@@ -123,16 +125,23 @@ def MultiScaleDepth(
     first, others = maps[2]
     x = fine_features(pixels, scaled(first, width), 2, "scale2")
     x = layers.Concatenate(name="scale2_join")([coarse, x])
-    outputs = _answers(x, answers, scaled_maps(others, width), "scale2")
+    outputs = _answers(x, wanted, scaled_maps(others, width), "scale2")
     if scales == 3:
         first, others = maps[3]
-        first = scaled(first, width) - (sum(answers.values()) if channels == "drawing" else 0)
+        first = scaled(first, width) - (sum(wanted.values()) if channels == "drawing" else 0)
         filters = (max(1, first), *scaled_maps(others, width))
-        outputs = _finest(pixels, outputs, answers, filters, crop)
+        outputs = _finest(pixels, outputs, wanted, filters, crop)
     kind = CropTrained if crop is not None else keras.Model
-    outputs = outputs["depth"] if len(outputs) == 1 else outputs
+    outputs = outputs if len(outputs) > 1 else next(iter(outputs.values()))
     net = kind(image, outputs, name=name)
     return finished(net, range(1, scales + 1) if train is None else train, base, weights)
+
+
+def _checked_answers(answers: Sequence[str]) -> dict[str, int]:
+    """How many channels each of the answers has, in one order."""
+    if not answers or not set(answers) <= set(ANSWERS):
+        raise ValueError(f"answers must be some of {tuple(ANSWERS)}, not {answers!r}.")
+    return {name: channels for name, channels in ANSWERS.items() if name in answers}
 
 
 def _coarse_maps(x, sides: tuple[int, int], maps: int):
@@ -164,7 +173,7 @@ def _answers(x, answers: Mapping[str, int], maps: Sequence[int], scale: str):
         y = refined(x, maps, WINDOW, name)
         y = convolution(y, channels, WINDOW, name, activation=None, dtype="float32")
         if answer == "normals":
-            y = layers.UnitNormalization(dtype="float32", name=f"{name}_unit")(y)
+            y = UnitVectors(dtype="float32", name=f"{name}_unit")(y)
         found[answer] = y
     return found
 

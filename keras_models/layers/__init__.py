@@ -9,6 +9,8 @@ from keras_models.layers.normalization import (
     ChannelScaling,
     LocalContrastNormalization,
     LocalResponseNormalization,
+    UnitVectors,
+    unit_vectors,
 )
 from keras_models.layers.output import EuclideanRBF, prototype_codes
 from keras_models.layers.pooling import (
@@ -36,8 +38,10 @@ __all__ = [
     "SumPooling2D",
     "TableConv2D",
     "TiledConv2D",
+    "UnitVectors",
     "WeightNoise",
     "prelu",
     "prototype_codes",
     "scaled_tanh",
+    "unit_vectors",
 ]

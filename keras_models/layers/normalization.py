@@ -257,3 +257,43 @@ class ChannelScaling(keras.layers.Layer):
             "offset": self.offset,
             "flipped": self.flipped,
         }
+
+
+def unit_vectors(x):
+    """Vectors along the last axis, divided by their lengths.
+
+    The gradient goes through the division. At 0, where there is no direction, the answer is 0 and
+    the gradient that of no division at all: finite, so that a network can leave it. Vectors with a
+    number that is infinite or NaN become NaN. float16 and bfloat16 are computed in float32.
+
+    Args:
+        x: floats [..., C].
+
+    Returns:
+        float32 [..., C], or float64 of float64.
+    """
+    x = widened(ops.convert_to_tensor(x))
+    # Squares of numbers of at most 1 are never too large; the answer does not depend on the scale.
+    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True, initial=0.0))
+    x = x / ops.where(largest == 0, ops.ones_like(largest), largest)
+    square = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    # The root's slope at 0 is infinite, and the gradient there would be no number.
+    return x / ops.sqrt(ops.where(square == 0, ops.ones_like(square), square))
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
+class UnitVectors(keras.layers.Layer):
+    """Vectors along the channels, divided by their lengths; see `unit_vectors`.
+
+    In the place of `keras.layers.UnitNormalization`, whose gradient at 0 is NaN.
+
+    Input and output [..., channels].
+
+    Source: Eigen, Fergus 2015, section 4.2.
+    """
+
+    def call(self, inputs):
+        return ops.cast(unit_vectors(inputs), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)

@@ -6,5 +6,12 @@ from keras_models.losses.classification import (
     SquashedSquaredError,
 )
 from keras_models.losses.depth import LogDepthLoss
+from keras_models.losses.normals import NormalsLoss
 
-__all__ = ["LogDepthLoss", "MAPCriterion", "SmoothedCrossentropy", "SquashedSquaredError"]
+__all__ = [
+    "LogDepthLoss",
+    "MAPCriterion",
+    "NormalsLoss",
+    "SmoothedCrossentropy",
+    "SquashedSquaredError",
+]

@@ -14,6 +14,7 @@ The papers give each layer a rate of its own; here all have one.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from pipelines.recipe import Recipe
 from pipelines.recipes._parts import MIRRORED, adam, momentum
@@ -34,7 +35,7 @@ _VGG = {"backbone": "vgg", "base": "imagenet"}
 _SCALE_1 = ("conv*", "scale1_*")
 _SCALES_1_AND_2 = (*_SCALE_1, "scale2_*")
 
-_EIGEN_DEPTH = Recipe(
+EIGEN_DEPTH = Recipe(
     name="eigen-depth",
     **_2015,
     summary="depth of each pixel by three scales, on NYU Depth v2",
@@ -63,7 +64,7 @@ _EIGEN_DEPTH = Recipe(
     benchmarks=("eigen2015-vgg-abs_rel", "eigen2015-vgg-rms"),
 )
 _SCALES_12 = replace(
-    _EIGEN_DEPTH,
+    EIGEN_DEPTH,
     name="eigen-depth-scales12",
     summary="scales 1 and 2 of the three, jointly",
     model_args={**_VGG, "scales": 2},
@@ -71,7 +72,7 @@ _SCALES_12 = replace(
     benchmarks=("eigen2015-table6-depth-scales12",),
 )
 _SCALE_3 = replace(
-    _EIGEN_DEPTH,
+    EIGEN_DEPTH,
     name="eigen-depth-scale3",
     summary="scale 3 on crops, behind the fixed scales 1 and 2 of eigen-depth-scales12",
     transfer={"from": "eigen-depth-scales12"},
@@ -79,7 +80,7 @@ _SCALE_3 = replace(
     freeze={"layers": _SCALES_1_AND_2},
 )
 _COARSE = replace(
-    _EIGEN_DEPTH,
+    EIGEN_DEPTH,
     name="eigen2014-coarse",
     **_2014,
     summary="depth of each pixel by the coarse net of 2014, on NYU Depth v2",
@@ -111,8 +112,8 @@ _SMALL_NET = {
 }
 
 
-def _small(recipe: Recipe, **model_args) -> Recipe:
-    """The recipe on rendered rooms.
+def small(recipe: Recipe, train: int = 12000, epochs: int = 15, **model_args: Any) -> Recipe:
+    """The recipe on so many rendered rooms.
 
     The rooms are made, so that there are as many as are wanted: more of them take the place of
     distortions, which a camera that stands upright would not see.
@@ -121,21 +122,21 @@ def _small(recipe: Recipe, **model_args) -> Recipe:
         recipe,
         size="small",
         summary=recipe.summary.replace("on NYU Depth v2", "on rendered rooms"),
-        dataset="rooms:train=12000",
+        dataset=f"rooms:train={train}",
         full_data=False,
-        task_args={"crop": False},
+        task_args=dict.fromkeys(recipe.task_args, False),
         model_args={**_SMALL_NET, **model_args},
         preprocess={**recipe.preprocess, "size": [60, 80], "range": [0.0, 4.0]},
         augment=MIRRORED,
         optimizer=adam(1e-3),
-        epochs=15,
+        epochs=epochs,
     )
 
 
 RECIPES = (
-    *(_EIGEN_DEPTH, _small(_EIGEN_DEPTH)),
-    *(_SCALES_12, _small(_SCALES_12, scales=2)),
-    *(_SCALE_3, replace(_small(_SCALE_3, crop=[13, 18]), epochs=5)),
-    *(_COARSE, _small(_COARSE, fine=False)),
-    *(_FINE, replace(_small(_FINE), epochs=5)),
+    *(EIGEN_DEPTH, small(EIGEN_DEPTH)),
+    *(_SCALES_12, small(_SCALES_12, scales=2)),
+    *(_SCALE_3, small(_SCALE_3, epochs=5, crop=[13, 18])),
+    *(_COARSE, small(_COARSE, fine=False)),
+    *(_FINE, small(_FINE, epochs=5)),
 )

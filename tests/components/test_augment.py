@@ -11,6 +11,7 @@ import skimage.transform
 import tensorflow as tf
 from PIL import Image, ImageEnhance
 
+from components.ingest import normals
 from components.preprocess import augment as steps_of_batches
 from components.preprocess import colour, geometry, sampling, steps
 from components.preprocess.augment import augment, augment_example, flip, pad, random_crop
@@ -426,6 +427,39 @@ def test_a_mirror_negates_x_and_a_turn_turns():
     # The normal turns as a line along x on the image does.
     start, end = moved(step)["keypoints"][:2] * [40, 60]
     np.testing.assert_allclose(np.arctan2(*(end - start)), np.arctan2(y, x), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"step": "affine", "rotate": 30.0},
+        {"step": "affine", "scale": 0.3},
+        {"step": "affine", "shear": 0.3, "squeeze": 0.2},
+        {"step": "affine", "rotate": 20.0, "scale": 0.2, "shear": 0.2},
+        {"step": "flip"},
+    ],
+    ids=str,
+)
+def test_moved_normals_are_those_of_the_moved_depths(step):
+    camera = normals.Camera((160, 120), (130.0, 130.0), (80.0, 60.0))
+    unit = np.array([0.4, -0.3, 0.87]) / np.linalg.norm([0.4, -0.3, 0.87])
+    depth = 2 / np.tensordot(unit, camera.points(np.ones((120, 160))), 1)
+    plane = {
+        "image": tf.zeros([120, 160, 3]),
+        "depth": tf.constant(depth[..., None], tf.float32),
+        "normals": tf.constant(np.broadcast_to(-unit, (120, 160, 3)), tf.float32),
+    }
+    turned = set()
+    for number in range(4):
+        moved = augment_example(plane, [step], SEED + number, (120, 160))
+        found = moved["normals"].numpy()[40:80, 60:100].reshape(-1, 3)
+        seen = normals.of_depths(moved["depth"].numpy()[..., 0], camera)[40:80, 60:100]
+        # Depths of the nearest pixels are a little off; their mean is not.
+        mean = seen.reshape(-1, 3).mean(axis=0)
+        np.testing.assert_allclose(found, np.tile(found[0], (len(found), 1)), atol=1e-6)
+        np.testing.assert_allclose(mean / np.linalg.norm(mean), found[0], atol=0.02)
+        turned.add(float(found[0, 0]))
+    assert len(turned) > 1
 
 
 def test_masks_of_objects_move_with_the_picture_and_leave_with_their_boxes():

@@ -11,7 +11,7 @@ from PIL import Image
 from tensorflow_datasets.core import features as kinds
 from tensorflow_datasets.core.dataset_builders.adhoc_builder import AdhocBuilder
 
-from components.ingest import tfds_roles
+from components.ingest import normals, tfds_roles
 from components.ingest.contract import DeadLetter, Encoding, Record, to_example
 from components.ingest.images import ImageError
 from components.ingest.readers import reader
@@ -250,6 +250,21 @@ def test_only_a_train_split_is_split_by_content():
     assert tfds_splits("lfw", ("train",)) == {"all": ("train",)}
     with pytest.raises(SourceError, match="tfds:x: needs a train split, has test, unlabelled"):
         tfds_splits("x", ("unlabelled", "test"))
+
+
+def test_nyus_depths_give_normals_where_a_task_needs_them(data):
+    splits = dict.fromkeys(("train", "validation"), examples_of("nyu_depth_v2", 1))
+    written("nyu_depth_v2", splits, data)
+    source = prepare(resolve("tfds:nyu_depth_v2", "normals"))
+    (first,) = records_of(source, "test")
+    assert set(first.features) == {"image/encoded", "normals/encoded"}
+    example = to_example(first, Encoding()).features.feature
+    stored = np.asarray(Image.open(io.BytesIO(example["normals/encoded"].bytes_list.value[0])))
+    metres = examples_of("nyu_depth_v2", 1)[0]["depth"].astype(np.float64)
+    expected = normals.of_depths(np.rint(1000 * metres) / 1000, normals.NYU)
+    np.testing.assert_array_equal(stored, normals.encoded(expected))
+    with pytest.raises(SourceError, match="needed is normals"):
+        resolve("tfds:cifar10", "normals")
 
 
 def test_depth_in_metres_becomes_millimetres(data):

@@ -13,7 +13,7 @@ import skimage.data
 import tensorflow as tf
 from PIL import Image
 
-from components.ingest.contract import DeadLetter, Encoding, to_example
+from components.ingest.contract import DeadLetter, Encoding, checked, to_example
 from components.ingest.images import ImageError
 from components.ingest.readers import reader
 from components.ingest.readers.records import read, starts
@@ -313,6 +313,54 @@ def test_descriptions_that_cannot_be_used(photo, tmp_path, changed, message):
     written(tmp_path / "a.tfrecord", labelled(photo, [0]))
     with pytest.raises(SourceError, match=message):
         reader(resolve(str(described(tmp_path, **{**CLASSES, **changed}))))
+
+
+CAMERA = {"size": [64, 48], "focal": [50.0, 50.0], "centre": [32.0, 24.0]}
+DEPTHS = {
+    "task": "normals",
+    "features": {"image/encoded": "jpeg", "depth/encoded": "depth"},
+    "camera": CAMERA,
+}
+
+
+@pytest.fixture
+def depths(photo, tmp_path):
+    """A record of a wall straight ahead at 2 metres, without a description."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((24, 32), 2000, np.uint16)).save(buffer, "PNG")
+    written(tmp_path / "a.tfrecord", [{"jpeg": photo, "depth": buffer.getvalue()}])
+    return tmp_path
+
+
+def test_depths_and_a_camera_give_normals(depths):
+    found, letters = loaded(resolve(str(described(depths, **DEPTHS))), "all")
+    assert letters == {}
+    features, _ = checked(found["a.tfrecord#0"], Encoding())
+    normals = np.asarray(Image.open(io.BytesIO(features["normals/encoded"])))
+    assert normals.shape == (24, 32, 3) and (normals == (128, 128, 0)).all()
+    # What no task needs is not computed.
+    found, _ = loaded(resolve(str(described(depths, **{**DEPTHS, "task": "depth"}))), "all")
+    assert set(found["a.tfrecord#0"].features) == {"image/encoded", "depth/encoded"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"camera": None}, "lack normals/encoded, which normals needs; of depths and a camera nor"),
+        ({"features": {"image/encoded": "jpeg"}}, "features lack normals/encoded, which normals"),
+        ({"task": "depth", "features": {"image/encoded": "jpeg"}}, "lack depth/encoded, which dep"),
+        (
+            {"camera": {**CAMERA, "focal": [50.0]}},
+            "camera.focal: List should have at least 2 items",
+        ),
+        ({"camera": {**CAMERA, "focal": [50.0, 0.0]}}, "camera.focal.1: Input should be greater"),
+        ({"camera": {"size": [64, 48]}}, "no camera.focal"),
+        ({"camera": {**CAMERA, "zoom": 2}}, "camera.zoom: Extra inputs are not permitted"),
+    ],
+)
+def test_depths_without_what_gives_normals(depths, changed, message):
+    with pytest.raises(SourceError, match=message):
+        reader(resolve(str(described(depths, **{**DEPTHS, **changed}))))
 
 
 def test_where_records_begin(photo, tmp_path):

@@ -249,7 +249,9 @@ def test_names_that_are_refused(name, message):
 
 
 def test_rooms_are_no_data_for_other_tasks():
-    with pytest.raises(SourceError, match="is data for depth and normals and segmentation"):
+    with pytest.raises(
+        SourceError, match="is data for depth and depth_normals and normals and segmentation"
+    ):
         resolve("rooms", "classification")
 
 

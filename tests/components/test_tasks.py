@@ -15,6 +15,7 @@ from PIL import Image
 from components import tasks
 from components.ingest.contract import as_example
 from components.ingest.features import BYTES, FEATURES
+from components.ingest.normals import encoded
 from components.judge.protocols import PROTOCOLS
 from components.judge.results import SCALES
 from components.report.evidence import Evidence
@@ -81,7 +82,16 @@ STORED = {
             [_png(np.full((6, 8), 1000 * far, np.uint16)) for far in (1, 2, 2, 4)]
         )
     },
+    "normals": {
+        "normals/encoded": np.array(
+            [
+                _png(encoded(np.full((6, 8, 3), normal)))
+                for normal in ((0, 0, -1), (0, -1, 0), (0.6, 0, -0.8), (0, 0, -1))
+            ]
+        )
+    },
 }
+STORED["depth_normals"] = {**STORED["depth"], **STORED["normals"]}
 
 every_task = pytest.mark.parametrize("task", [*map(tasks.find, tasks.names())], ids=tasks.names())
 
@@ -128,13 +138,16 @@ def test_the_functions_that_stages_call_are_told_where_tasks_are_described():
 @every_task
 def test_a_sample_of_its_targets_is_what_a_training_has(task):
     found = task.part("targets").sample(4, (6, 8), len(NAMES) if task.has_classes else None)
-    assert len(found) == 4
+    # Of a task with several outputs they may be a mapping.
+    assert {len(each) for each in tf.nest.flatten(found)} == {4}
     parsed = tf.io.parse_example(_stored(task), task.part("targets").FEATURES)
     settings = {"size": [6, 8], "fit": "stretch"}
     if task.part("targets").MOVES:
         parsed = {name: value[0] for name, value in parsed.items()}
         one = task.part("targets").trained(parsed, task.part("targets").placed(parsed, settings))
-        assert (found.dtype, found.shape[1:]) == (one.dtype, one.shape)
+        tf.nest.assert_same_structure(found, one)
+        for made, stored in zip(tf.nest.flatten(found), tf.nest.flatten(one), strict=True):
+            assert (made.dtype, made.shape[1:]) == (stored.dtype, stored.shape)
         return
     several = task.part("targets").trained(parsed, {})
     assert (found.dtype, found.shape) == (several.dtype, several.shape)

@@ -12,7 +12,7 @@ from keras_models.classification import VGG, AlexNet
 from keras_models.classification.imagenet_weights import vgg_convolutions_from_applications
 from keras_models.depth import CoarseFineDepth, MultiScaleDepth
 from keras_models.depth.scales import answer_pixels, layers_of_scales, start_from, train_scales
-from keras_models.losses import LogDepthLoss
+from keras_models.losses import LogDepthLoss, NormalsLoss
 
 # Pictures of 60 x 80 and narrow layers.
 SMALL = {"input_shape": (60, 80, 3), "width": 0.125, "units": 16, "feature_scale": 1.0}
@@ -21,7 +21,8 @@ NETS = {
     "coarse-fine-vgg": partial(CoarseFineDepth, backbone="vgg"),
     "scales-1-2": partial(MultiScaleDepth, scales=2),
     "vgg-drawing": partial(MultiScaleDepth, backbone="vgg", channels="drawing"),
-    "normals-crop": partial(MultiScaleDepth, normals=True, crop=(13, 18)),
+    "normals": partial(MultiScaleDepth, answers=("normals",)),
+    "both-crop": partial(MultiScaleDepth, answers=("depth", "normals"), crop=(13, 18)),
 }
 every_net = pytest.mark.parametrize("build", NETS.values(), ids=NETS)
 
@@ -44,29 +45,28 @@ def listed(answers):
     return list(answers.values()) if isinstance(answers, dict) else [answers]
 
 
+def named(net):
+    """What a net answers, by name."""
+    if isinstance(net.output, dict):
+        return net.output
+    return {{1: "depth", 3: "normals"}[net.output.shape[-1]]: net.output}
+
+
 def truth(net, number=2):
     """Depths from 1 to 4 metres, and unit normals, for the answers of a net."""
-    rng = np.random.default_rng(5)
-    depth = rng.uniform(1, 4, (number, *listed(net.output)[0].shape[1:])).astype("float32")
-    if not isinstance(net.output, dict):
-        return depth
-    normals = rng.normal(size=(*depth.shape[:3], 3))
-    return {"depth": depth, "normals": normals / np.linalg.norm(normals, axis=-1, keepdims=True)}
+    rng, found = np.random.default_rng(5), {}
+    for name, output in named(net).items():
+        shape = (number, *output.shape[1:])
+        found[name] = rng.uniform(1, 4, shape) if name == "depth" else rng.normal(size=shape)
+        if name == "normals":
+            found[name] /= np.linalg.norm(found[name], axis=-1, keepdims=True)
+    return found if len(found) > 1 else next(iter(found.values()))
 
 
 def losses(net):
-    if not isinstance(net.output, dict):
-        return LogDepthLoss()
-    return {"depth": LogDepthLoss(), "normals": MaskedSquares()}
-
-
-@keras.saving.register_keras_serializable(package="tests")
-class MaskedSquares(keras.losses.Loss):
-    """Squared errors where the target is a number."""
-
-    def call(self, y_true, y_pred):
-        known = tf.math.is_finite(y_true)
-        return tf.where(known, tf.where(known, y_true, 0.0) - y_pred, 0.0) ** 2
+    kinds = {"depth": LogDepthLoss, "normals": NormalsLoss}
+    found = {name: kinds[name]() for name in named(net)}
+    return found if len(found) > 1 else next(iter(found.values()))
 
 
 def convolution(window, inputs, maps, groups=1):
@@ -163,7 +163,7 @@ def test_the_stages_of_vgg_have_the_published_sizes(outline):
 
 
 def test_depth_and_normals_share_scale_1_and_the_first_convolutions(outline):
-    net = outline(MultiScaleDepth, normals=True)
+    net = outline(MultiScaleDepth, answers=("depth", "normals"))
     assert {name: x.shape for name, x in net.output.items()} == {
         "depth": (None, 109, 147, 1),
         "normals": (None, 109, 147, 3),
@@ -176,6 +176,10 @@ def test_depth_and_normals_share_scale_1_and_the_first_convolutions(outline):
     stack = convolution(5, 100, 64) + convolution(5, 64, 64)
     assert both[3] == convolution(9, 3, 96) + 2 * stack + convolution(5, 64, 4)
     assert net.count_params() == 123_923_848
+    normals = outline(MultiScaleDepth, answers=("normals",))
+    assert normals.output_shape == (None, 109, 147, 3)
+    assert counts(normals)[1] == alone[1]
+    assert counts(normals)[2] == alone[2] + convolution(5, 64, 3) - convolution(5, 64, 1)
 
 
 def test_the_answers_are_where_the_authors_code_has_them():
@@ -219,7 +223,7 @@ def test_it_answers_in_float32_and_learns(build):
 
 
 def test_normals_have_length_1():
-    normals = small(MultiScaleDepth, normals=True)(pictures())["normals"]
+    normals = small(MultiScaleDepth, answers=("normals",))(pictures())
     np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1, rtol=1e-5)
 
 
@@ -237,7 +241,7 @@ def test_every_weight_has_a_gradient(build):
 
 
 @pytest.mark.parametrize(
-    ("name", "policy"), [("scales-1-2", "mixed_float16"), ("normals-crop", "mixed_bfloat16")]
+    ("name", "policy"), [("scales-1-2", "mixed_float16"), ("both-crop", "mixed_bfloat16")]
 )
 def test_mixed_precision_trains(name, policy):
     keras.config.set_dtype_policy(policy)
@@ -262,7 +266,7 @@ def test_mixed_precision_trains(name, policy):
     assert np.any(net.get_layer("scale2_conv1").get_weights()[0] != before)
 
 
-@pytest.mark.parametrize("name", ["coarse-fine-vgg", "normals-crop"])
+@pytest.mark.parametrize("name", ["coarse-fine-vgg", "both-crop"])
 def test_saved_reloaded_and_given_its_weights(name, tmp_path):
     build, x = NETS[name], pictures()
     net = small(build)
@@ -453,6 +457,9 @@ def test_weights_that_do_not_fit_are_refused_and_told():
         (MultiScaleDepth, {"channels": "talk"}, r"\('table', 'drawing'\), not 'talk'"),
         (MultiScaleDepth, {"scales": 2, "crop": (9, 9)}, "crop is for the training of scale 3"),
         (MultiScaleDepth, {"crop": (26, 35)}, r"up to \(25, 35\).*not \(26, 35\)"),
+        (MultiScaleDepth, {"answers": ()}, r"some of \('depth', 'normals'\), not \(\)"),
+        (MultiScaleDepth, {"answers": "depth"}, r"some of \('depth', 'normals'\), not 'depth'"),
+        (MultiScaleDepth, {"answers": ("depth", "edges")}, r"not \('depth', 'edges'\)"),
         (MultiScaleDepth, {"train": (4,)}, r"some of \(1, 2, 3\), not \(4,\)"),
     ],
 )

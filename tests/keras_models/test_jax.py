@@ -138,13 +138,15 @@ DEPTH_NETS = {
     "fine": ("CoarseFineDepth", {}),
     "scales": ("MultiScaleDepth", {"backbone": "vgg", "scales": 2}),
     "crops": ("MultiScaleDepth", {"crop": (9, 12)}),
+    "both": ("MultiScaleDepth", {"scales": 2, "answers": ("depth", "normals")}),
 }
 DEPTH_ON_JAX = (
     STEPPED
     + """
 from keras_models import depth
-from keras_models.losses import LogDepthLoss
+from keras_models.losses import LogDepthLoss, NormalsLoss
 
+LOSSES = {1: LogDepthLoss, 3: NormalsLoss}  # by the channels of an answer
 answers, draw = {}, np.random.default_rng(3)
 x = draw.normal(size=(4, 60, 80, 3)).astype("float32")
 for name, (net, arguments) in json.loads(sys.argv[1]).items():
@@ -152,8 +154,20 @@ for name, (net, arguments) in json.loads(sys.argv[1]).items():
     model = getattr(depth, net)(
         input_shape=x.shape[1:], width=0.125, units=16, feature_scale=1, pixel_scale=1, **arguments
     )
-    depths = draw.uniform(1, 4, (4, *model.output_shape[1:]))
-    answers[name] = stepped(model, LogDepthLoss(), x, depths)
+    maps = keras.tree.map_structure(
+        lambda output: draw.uniform(0.5, 1, (4, *output.shape[1:])), model.output
+    )
+    loss = keras.tree.map_structure(lambda output: LOSSES[output.shape[-1]](), model.output)
+    answers[name] = stepped(model, loss, x, maps)
+
+import jax
+truth, found = np.float32([[[[0.6, 0, -0.8]]]]), {}
+for number in (0.0, 2e-38, 1e38, float("inf"), float("nan")):
+    value, slope = jax.value_and_grad(lambda y: NormalsLoss().call(truth, y)[0])(
+        np.full(truth.shape, number, "float32")
+    )
+    found[str(number)] = [float(value), bool(np.isfinite(slope).all())]
+answers["normals loss"] = found
 assert "tensorflow" not in sys.modules, "imports TensorFlow"
 print(json.dumps(answers))
 """
@@ -230,4 +244,9 @@ def test_every_family_takes_a_step_on_jax():
 @pytest.mark.slow
 def test_depth_nets_take_a_step_on_jax():
     answers = on_jax(DEPTH_ON_JAX, json.dumps(DEPTH_NETS), XLA_FLAGS=HASTILY)
+    at_edges = answers.pop("normals loss")
+    for number, (value, is_finite) in at_edges.items():
+        expected = {"0.0": 0.0, "inf": np.nan, "nan": np.nan}.get(number, 0.2 / 3**0.5)
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+        assert is_finite == np.isfinite(expected), number
     assert answers == {name: {"finite": True, "unmoved": []} for name in DEPTH_NETS}

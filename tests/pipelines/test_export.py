@@ -48,6 +48,12 @@ DEPTH = {
         "mean": "per_channel",
     },
 }
+BOTH = {
+    **DEPTH,
+    "name": "eigen-depth-normals",
+    "task": "depth_normals",
+    "model_args": {**DEPTH["model_args"], "answers": ["depth", "normals"]},
+}
 ALIKE = {
     "ingest": {"shorter_side": None, "format": "keep", "quality": 95},
     "task_args": {},
@@ -64,7 +70,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def write_split(folder: Path, split: str, images, truths) -> None:
-    """Examples as ingestion writes them; the truth of a picture is a label or a map of depths."""
+    """Examples as ingestion writes them; the truth of a picture is a label, or maps by feature."""
     import tensorflow as tf
 
     def of_bytes(value: bytes):
@@ -79,8 +85,8 @@ def write_split(folder: Path, split: str, images, truths) -> None:
                 "image/encoded": of_bytes(png(image)),
                 "image/id": of_bytes(f"{split}#{number}".encode()),
             }
-            if np.ndim(truth):
-                features["depth/encoded"] = of_bytes(png(truth))
+            if isinstance(truth, dict):
+                features |= {name: of_bytes(png(pixels)) for name, pixels in truth.items()}
             else:
                 label = tf.train.Int64List(value=[int(truth)])
                 features["label"] = tf.train.Feature(int64_list=label)
@@ -169,7 +175,7 @@ def write_run(root: Path, recipe: dict, splits: dict, names: list[str], epochs: 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """Below it a LeNet that has learnt some MNIST, and a network of depths that has not."""
+    """Below it a LeNet that has learnt some MNIST, and two networks of maps that have not."""
     import importlib.resources
 
     from components.ingest.idx import read_split
@@ -185,11 +191,18 @@ def root(tmp_path_factory) -> Path:
     rooms = {
         split: (
             rng.integers(0, 256, (4, 45, 60, 3), np.uint8),
-            rng.integers(500, 9000, (4, 45, 60)).astype(np.uint16),
+            [
+                {
+                    "depth/encoded": rng.integers(500, 9000, (45, 60)).astype(np.uint16),
+                    "normals/encoded": rng.integers(0, 256, (45, 60, 3), np.uint8),
+                }
+                for _ in range(4)
+            ],
         )
         for split in ("train", "test")
     }
     write_run(root, DEPTH, rooms, [], epochs=0)
+    write_run(root, BOTH, rooms, [], epochs=0)
     return root
 
 
@@ -300,17 +313,22 @@ def test_the_note_says_what_goes_in_and_what_comes_out(exported):
     assert [(each["name"], each["shape"]) for each in facts["output"]] == [("scores", [1, 10])]
 
 
-@pytest.mark.parametrize("kind", ["tflite", "onnx"])
-def test_another_task_goes_the_same_way(export, tmp_path, kind):
-    assert "test pictures: apart by" in export("eigen-depth", "--format", kind)
-    facts = facts_of(tmp_path, f"eigen-depth.{kind}")
+@pytest.mark.parametrize(
+    ("recipe", "kind", "answers"),
+    [
+        (DEPTH, "tflite", {"depth": [60, 80]}),
+        (DEPTH, "onnx", {"depth": [60, 80]}),
+        (BOTH, "tflite", {"depth": [60, 80], "normals": [60, 80, 3]}),
+    ],
+)
+def test_another_task_goes_the_same_way(export, tmp_path, recipe, kind, answers):
+    name = recipe["name"]
+    assert "test pictures: apart by" in export(name, "--format", kind)
+    facts = facts_of(tmp_path, f"{name}.{kind}")
     assert facts["input"]["values"] == "pixels, 0..255"
-    assert [(each["name"], each["shape"][1:]) for each in facts["output"]] == [("depth", [60, 80])]
+    assert {each["name"]: each["shape"][1:] for each in facts["output"]} == answers
     assert "classes" not in facts
-    assert sorted(os.listdir(tmp_path)) == [
-        f"eigen-depth.{kind}",
-        f"eigen-depth.{kind}.preprocessing.json",
-    ]
+    assert sorted(os.listdir(tmp_path)) == [f"{name}.{kind}", f"{name}.{kind}.preprocessing.json"]
 
 
 def test_a_file_that_answers_otherwise_is_not_written(export, root, tmp_path):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
+from components.ingest import normals
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.features import needed
 from components.ingest.rooms import rendering, settings
@@ -43,7 +42,7 @@ class RoomsReader:
             features = {
                 "image/encoded": found.image,
                 "depth/encoded": found.depth,
-                "normals/encoded": np.rint(255 * (found.normals + 1) / 2).astype(np.uint8),
+                "normals/encoded": normals.encoded(found.normals),
                 "segmentation/encoded": found.classes,
             }
             yield Record(f"{split}#{index}", features)

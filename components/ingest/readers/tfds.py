@@ -11,6 +11,7 @@ import numpy as np
 from components.ingest import images
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.features import needed
+from components.ingest.normals import OfDepths
 from components.ingest.sources import Source, tfds_splits
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class TfdsReader:
         for role in ("target", "depth", "segmentation"):
             if f"{role}/encoded" in self._needed:
                 yield f"{role}/encoded", found[getattr(roles, role)]
+        if "normals/encoded" in self._needed:
+            yield "normals/encoded", OfDepths(found[roles.depth], roles.camera)
 
     def _label(self, value: Any) -> Iterator[tuple[str, Any]]:
         label = self._numbers[value.decode()] if isinstance(value, bytes) else int(value)

@@ -10,25 +10,30 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from components.ingest import regular_files
 from components.ingest.contract import DeadLetter, Record, unknown_class
-from components.ingest.features import FEATURES
+from components.ingest.features import FEATURES, needed
 from components.ingest.images import ImageError
 from components.ingest.labels import listed_labels
 from components.ingest.layouts import DESCRIPTION, SourceError, description, tfrecord_files
+from components.ingest.normals import Camera, OfDepths
 from components.ingest.readers import records
 from components.ingest.readers.records import Damage
 from components.ingest.sources import Source
+
+if TYPE_CHECKING:
+    from components.ingest.schemas import TfrecordDescription
 
 _PIECE = 100
 _GZIP_MAGIC = b"\x1f\x8b"
 _LITTLE = 1 << 12  # bytes
 _SIDES = "objects/bbox"
+_NORMALS = "normals/encoded"
 # Of a set of files whose names say how many they are: train.tfrecord-00003-of-00010.
 _SHARD = re.compile(r"(.*?)(\d+)-of-(\d+)([\w.-]*)", re.DOTALL)
 
@@ -48,7 +53,19 @@ class TfrecordReader:
         self._names: Mapping[str, str | Sequence[str]] = values.features
         self.labels = values.labels or listed_labels(source.base)
         self.piece_records = _PIECE
+        missing = [name for name in needed(source.task) if name not in self._names]
+        # Depths give normals where the camera is known and nobody has found them before.
+        fits = _NORMALS in missing and "depth/encoded" in self._names
+        self._camera = _camera(values) if fits else None
         self._check()
+        if self._camera:
+            missing.remove(_NORMALS)
+        if missing:
+            hint = "; of depths and a camera normals are found" if _NORMALS in missing else ""
+            raise SourceError(
+                f"{os.path.join(self._base, DESCRIPTION)}: features lack {', '.join(missing)}, "
+                f"which {source.task} needs{hint}"
+            )
         self._numbers = {name: number for number, name in enumerate(self.labels)}
 
     def _check(self) -> None:
@@ -192,6 +209,8 @@ class TfrecordReader:
                 if len({len(side) for side in sides}) > 1:
                     raise ImageError(f"not as many of each of {', '.join(theirs)}")
                 features[name] = [number for box in zip(*sides, strict=True) for number in box]
+        if self._camera:
+            features[_NORMALS] = OfDepths(features["depth/encoded"], self._camera)
         if "label" in features:
             features["label"] = self._number(features["label"])
             features.setdefault("label/text", self.labels[features["label"]])
@@ -210,6 +229,15 @@ class TfrecordReader:
         if not isinstance(value, int) or not 0 <= value < len(self.labels):
             raise ImageError(unknown_class(value, len(self.labels)))
         return value
+
+
+def _camera(values: TfrecordDescription) -> Camera | None:
+    if values.camera is None:
+        return None
+    size, focal, centre = (
+        tuple(getattr(values.camera, key)) for key in ("size", "focal", "centre")
+    )
+    return Camera(size, focal, centre)
 
 
 class _Slow:

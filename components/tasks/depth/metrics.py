@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
+
+from components.maps.arrays import MeanMap, all_of, less_than_constant, resized
 
 # Rows and columns of NYU's 480 x 640 that are judged, as public evaluation code has them.
 EIGEN_CROP = ((45, 471, 480), (41, 601, 640))
@@ -50,12 +50,9 @@ def rows(
     return np.array(found, np.float64).reshape(-1, len(COLUMNS))
 
 
-def resized(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A map at another size, float64, interpolated bilinearly."""
-    if values.shape == shape:
-        return values.astype(np.float64)
-    image = Image.fromarray(values.astype(np.float32))
-    return np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR), np.float64)
+def is_valid(truth: np.ndarray) -> np.ndarray:
+    """Where a depth was measured, bool [H, W]: those that are positive and finite."""
+    return np.isfinite(truth) & (truth > 0)
 
 
 def constant(
@@ -71,25 +68,21 @@ def constant(
       arguments: of the task.
     """
     del names, arguments
-    every = itertools.chain.from_iterable(truths)
-    first = next(every)
-    total, count = np.zeros(first.shape), np.zeros(first.shape)
-    for truth in itertools.chain([first], every):
-        shape = first.shape[::-1]
-        same = np.asarray(Image.fromarray(truth).resize(shape, Image.Resampling.NEAREST))
-        valid = np.isfinite(same) & (same > 0)
-        total += np.where(valid, same, 0.0)
-        count += valid
-    return {"depth": (total / np.maximum(count, 1))[None].astype(np.float32)}
+    mean = MeanMap()
+    for truth in all_of(truths):
+        mean.add(truth, is_valid(truth))
+    return constant_of(mean)
+
+
+def constant_of(mean: MeanMap) -> dict[str, np.ndarray]:
+    """The answer of `constant`, from the mean of the depths."""
+    return {"depth": mean.mean()[None].astype(np.float32)}
 
 
 def needed(
     rows: np.ndarray, level: float, arguments: Mapping[str, Any]
 ) -> tuple[float, str] | None:
     """The absolute relative error below which a network says more than one map for all pictures.
-
-    Errors of pictures have no distribution that is known beforehand: what the constant map has is
-    the measure itself, whatever the level.
 
     Args:
       rows: of `rows`, of `constant` about the test split.
@@ -102,12 +95,7 @@ def needed(
     """
     del level
     error = figures(rows, arguments)["abs_rel"]
-    if error is None or not np.isfinite(error):
-        return None
-    return float(np.nextafter(error, -np.inf)), (
-        f"needs less than {error:.4f}: so much has the mean of the training depths, the same for "
-        f"each of {len(rows):,} test pictures"
-    )
+    return less_than_constant(error, "the mean of the training depths", len(rows))
 
 
 def of_training(history: Sequence[Mapping[str, float]], wanted: Iterable[str]) -> dict[str, Any]:
@@ -117,7 +105,7 @@ def of_training(history: Sequence[Mapping[str, float]], wanted: Iterable[str]) -
 
 
 def _row(answer: np.ndarray, truth: np.ndarray) -> list[float]:
-    valid = np.isfinite(truth) & (truth > 0)
+    valid = is_valid(truth)
     y, t = answer[valid], truth[valid]
     y = np.where(np.isnan(y), np.inf, y)
     error = np.abs(y - t)

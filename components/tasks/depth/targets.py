@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from components.maps import graph
 from components.preprocess.transform import fit_map
-from keras_models.depth.scales import answer_places
 
 _ENCODED = "depth/encoded"
 FEATURES = {_ENCODED: tf.io.FixedLenFeature([], tf.string)}
@@ -36,20 +36,8 @@ def trained(parsed: Mapping[str, tf.Tensor], placed: Mapping[str, tf.Tensor]) ->
 
 
 def fitted(targets: tf.Tensor, model: keras.Model) -> Any:
-    """The depths at the pixels that each output answers about, float32 [N, h, w, 1].
-
-    Between pixels the nearest is taken: a mean of two sides of an edge is no depth of the scene.
-    """
-
-    def at_answers(output: keras.KerasTensor) -> tf.Tensor:
-        found = targets
-        for axis in (1, 2):
-            places = answer_places(targets.shape[axis], output.shape[axis])
-            nearest = np.clip(np.rint(places), 0, targets.shape[axis] - 1).astype(np.int32)
-            found = tf.gather(found, nearest, axis=axis)
-        return found
-
-    return keras.tree.map_structure(at_answers, model.output)
+    """The depths at the pixels that each output answers about, float32 [N, h, w, 1]."""
+    return graph.at_answers(targets, model.output)
 
 
 def sample(count: int, size: Sequence[int], classes: int | None) -> tf.Tensor:

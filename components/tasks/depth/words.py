@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.maps import arrays
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -62,14 +64,14 @@ def draw(picture: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
       picture: colour or grey.
       answer: as for `row`.
     """
+    return arrays.beside(picture, colours(answer))
+
+
+def colours(answer: Mapping[str, Any]) -> np.ndarray:
+    """The depths in colours, uint8 [H, W, 3]: dark is near."""
     import matplotlib
-    from PIL import Image
 
     depth = np.nan_to_num(answer["depth"])
     span = max(float(depth.max() - depth.min()), np.finfo(np.float32).tiny)
     shades = matplotlib.colormaps[_COLOURS]((depth - depth.min()) / span, bytes=True)
-    colours = Image.fromarray(shades[..., :3]).resize(picture.size, Image.Resampling.BILINEAR)
-    drawn = Image.new("RGB", (2 * picture.width, picture.height))
-    drawn.paste(picture, (0, 0))
-    drawn.paste(colours, (picture.width, 0))
-    return drawn
+    return shades[..., :3]
