@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components import progress, tasks
-from pipelines import fine_tuning, process
+from pipelines import fine_tuning, process, run_events
 from pipelines.beam import Beam
 from pipelines.history import finished, names
 from pipelines.paths import Paths, plain
 from pipelines.recipe import Recipe
-from pipelines.stages import STAGES, stages
+from pipelines.stages import stages
 
 # What ML Metadata says when it has tried for some seconds to write.
 _OURS = ("components.", "pipelines.", "serving.")
@@ -80,9 +80,7 @@ def main(request_path: str) -> int:
         run.error = _told(error, run)
         run.hopeless = _is_hopeless(error)
         if not run.stages or run.stages[-1]["state"] != "failed":
-            progress.emit(
-                {"event": "stage", "stage": STAGES[0], "state": "failed", "error": run.error}
-            )
+            progress.emit({"event": run_events.FAILED, "error": run.error})
     repeated = summary is not None
     summary = (summary or _summary(run)) | {
         "started": started.isoformat(timespec="seconds"),
