@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import models, process
+from pipelines.history import allowed
 from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Run:
 
         Raises:
           ValueError: the run has trained none.
-          RecipeError: it is of a package that is not allowed.
+          RecipeError: it is of a package that is not allowed, and was not when it was run.
         """
         self._need("training")
         from components import imports
@@ -176,7 +177,8 @@ class Run:
         imports.load("keras")
         from components import model_run
 
-        return model_run.network(str(self.paths["training"]))
+        with allowed.of_run(self.paths["training"]):
+            return model_run.network(str(self.paths["training"]))
 
     def served(self) -> Model:
         """The model that is served, or would be: it takes images as they are.
@@ -208,7 +210,8 @@ class Run:
 
         Args:
           format: `keras`, `savedmodel`, `weights`, `tflite` or `onnx`.
-          to: the file to write, or an existing folder to write it into; by default this folder.
+          to: the file to write, or a folder to write it into: one that is there, or with a `/` at
+            its end; by default this folder.
           precision: of a `.tflite` file: `float16` or `int8`.
           overwrite: whether what is there may be replaced.
 

@@ -27,6 +27,7 @@ from typing import IO, Any
 
 from components.progress import EVENTS
 from pipelines import run_events, temporary
+from pipelines.history import allowed
 from pipelines.paths import Paths
 
 RUNNER = (sys.executable, "-m", "pipelines.run_local")
@@ -169,6 +170,7 @@ def execute(
       KeyboardInterrupt: after the child has been stopped.
     """
     with locked(run.root) as lock, temporary.folder(run.root) as scratch:
+        allowed.note(run.root)
         for folder in (run.log.parent, run.summary.parent):
             folder.mkdir(parents=True, exist_ok=True)
         request = {"run_id": run.run_id, "recipe": recipe, "root": str(run.root)}
