@@ -128,7 +128,7 @@ def _run_stages(run: _Run, paths: Paths) -> None:
         # The workers have to meet before the stages ahead of the Trainer compute anything. Only
         # the chief has a model then.
         last = None if is_chief(strategy("multi_worker")) else "Trainer"
-    imports.load("keras")
+    imports.load("keras", is_run=True)
     # Before TFX is loaded, and any image read.
     costs.check(run.recipe)
     imports.load(*imports.TFX)
