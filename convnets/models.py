@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from components import tasks
 from components.answers import readable
+from convnets import arguments
 from pipelines import models, served
 from pipelines.predictions import answerers, engine, pictures, tables
+from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pipelines.evaluation import Evaluation
     from pipelines.predictions.engine import Prediction
-    from pipelines.recipe import Recipe
 
 # A path, encoded bytes, pixels as a NumPy array, uint8 [H, W] or [H, W, 3], or Pillow's image.
 Image = Any
@@ -47,6 +48,7 @@ class Model:
         Raises:
           ValueError: there is no such model, or it answers a task that is not known here.
         """
+        arguments.path("path", path)
         self.path = models.of_path(Path(path)).absolute()
         self.task: tasks.Task
         self.names: Sequence[str]
@@ -71,6 +73,7 @@ class Model:
         Raises:
           ValueError: something that is no image, or none of them could be read.
         """
+        arguments.count("batch_size", batch_size, 1)
         asked = list(_pictures(images))
         found = [_in_text(each) for each in engine.predict(self._answerer(), asked, batch_size)]
         if found and all(each.answer is None for each in found):
@@ -97,10 +100,14 @@ class Model:
           SourceError: there are no such data, none for the model's task, or no test split.
           ValueError: the data have other classes, or the model cannot be asked so.
         """
+        arguments.path("data", data)
+        recipes = (Recipe, type(None))
+        arguments.check("recipe", recipe, recipes, "what convnets.recipe gives")
+        arguments.text("protocol", protocol)
+        root = arguments.root(root)
         served.quiet_libraries()
         from pipelines import evaluation
 
-        root = Path(root).absolute()
         return evaluation.evaluate(self.path, os.fspath(data), recipe, protocol, root)
 
     def _answerer(self) -> answerers.Answerer:

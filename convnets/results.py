@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convnets import arguments
 from pipelines import models, process
 from pipelines.history import allowed
 from pipelines.recipe import Recipe
@@ -32,6 +33,7 @@ _KEPT = {
     "probes": "probes",
 }
 
+_RUNS = "runs, as convnets.runs() gives them"
 # Of a recipe, what says which it is and not what runs.
 _ABOUT = ("name", "paper", "summary")
 
@@ -65,8 +67,9 @@ class Run:
           summary: as `ROOT/runs/ID.json` has it.
           root: the folder of the run's artifacts, models and logs.
         """
+        arguments.check("summary", summary, Mapping, "what ROOT/runs/ID.json has")
         self.summary = summary
-        self.root = root
+        self.root = arguments.root(root)
         self.tracked: str | None = None
 
     def __repr__(self) -> str:
@@ -220,6 +223,10 @@ class Run:
         """
         from convnets.exporting import export
 
+        arguments.check("format", format, str, "a text")
+        arguments.optional_path("to", to)
+        arguments.text("precision", precision)
+        arguments.flag("overwrite", overwrite)
         return export(self.id, self.root, format, precision, to, overwrite)
 
     def _need(self, name: str) -> Path:
@@ -255,7 +262,7 @@ class Comparison:
         and of their recipes the keys in which they differ.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Iterable[Run]) -> None:
         """
         Args:
           runs: as `convnets.runs` gives them.
@@ -265,8 +272,10 @@ class Comparison:
         """
         import pandas as pd
 
-        if not (isinstance(runs, Sequence) and all(isinstance(run, Run) for run in runs)):
-            raise TypeError(f"a list of runs is wanted, as convnets.runs() gives it, not {runs!r}")
+        arguments.check("runs", runs, Iterable, _RUNS)
+        runs = [*runs]
+        for run in runs:
+            arguments.check("runs", run, Run, _RUNS)
 
         rows = [_facts(run) | run.figures for run in runs]
         recipes = [run.settings for run in runs]
