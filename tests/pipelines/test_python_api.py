@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import skimage.data
 from PIL import Image
@@ -111,6 +112,27 @@ def test_an_unreadable_image_stops_no_other(documented, folder):
     with pytest.raises(ValueError, match=r"truncated\.jpg"):
         model.predict(bad)
     assert len(model.predict(folder / "photos")) == 201
+
+
+def test_images_of_all_kinds_in_one_list(documented, folder):
+    model, path = documented["model"], folder / "photos" / "cat" / "01.png"
+    opened = Image.open(path)
+    pixels = np.asarray(opened)
+    several = np.stack([pixels, pixels])
+    with path.open("rb") as file:
+        alike = [path, str(path), path.read_bytes(), file, opened, opened.convert("RGBA"), several]
+        found = model.predict([*alike, 7, pixels / 255, pixels.astype(np.float32)])
+    assert [each.answer is None for each in found] == [False] * 8 + [True] * 2 + [False]
+    whole = [each.answer["scores"] for each in found if each.answer is not None]
+    assert np.allclose(whole, whole[0], atol=1e-6)
+    assert "not of type int" in found[8].error and "floats from 0 to 1" in found[9].error
+    assert len(model.predict(several)) == len(model.predict(pd.Series([path, path]))) == 2
+    assert len(model.predict(iter([path]))) == len(model.predict(opened)) == 1
+
+
+def test_a_folder_without_images_is_an_error(documented, tmp_path):
+    with pytest.raises(ValueError, match=r"no .* file in it"):
+        documented["model"].predict(tmp_path)
 
 
 def test_a_run_is_loaded_once(documented):
