@@ -15,7 +15,7 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +27,7 @@ _PACKAGES = (
 )
 # The libraries do without these where they are not installed, and so does a run.
 _OPTIONAL = ("IPython", "jax", "pymongo", "sklearn")
+_OPTIONAL_IN_RUNS = ("matplotlib", "pandas")
 # What every run needs of TFX.
 TFX = (
     "tfx.orchestration.portable.launcher",
@@ -74,13 +75,19 @@ def prefer_onednn() -> None:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-def load(*modules: str) -> None:
-    """Imports libraries without what no run uses; afterwards all can be imported as ever."""
+def load(*modules: str, is_run: bool = False) -> None:
+    """Imports libraries without what no run uses; afterwards all can be imported as ever.
+
+    Args:
+      *modules: those that are imported.
+      is_run: whether this process is a run's own, in which nobody gives Keras a table or has it
+        plot: a half of a second less before a network's faults are found.
+    """
     prefer_onednn()
     # Hardly anything of them is garbage, and all of it would be gone through again and again.
     gc.disable()
     try:
-        with _lean():
+        with _lean((*_OPTIONAL, *_OPTIONAL_IN_RUNS) if is_run else _OPTIONAL):
             for module in modules:
                 importlib.import_module(module)
     finally:
@@ -88,11 +95,11 @@ def load(*modules: str) -> None:
 
 
 @contextlib.contextmanager
-def _lean() -> Iterator[None]:
+def _lean(optional: Sequence[str]) -> Iterator[None]:
     for name in _PACKAGES:
         if name not in sys.modules:
             sys.modules[name] = _Package(name)
-    left_out = [name for name in _OPTIONAL if name not in sys.modules]
+    left_out = [name for name in optional if name not in sys.modules]
     sys.modules.update(dict.fromkeys(left_out))
     try:
         yield

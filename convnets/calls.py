@@ -6,15 +6,17 @@ import atexit
 import contextlib
 import json
 import numbers
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipelines.recipes
-from components import trusted
+from components import tasks, trusted
 from components.ingest.regular_files import SourceError
-from convnets import tracking, watching
+from components.settings import check_choice
+from convnets import arguments, tracking, watching
 from convnets.results import Comparison, Run, RunFailed
 from pipelines import models, optimizers, recipe_files, running, served
 from pipelines.beam import Beam
@@ -43,6 +45,11 @@ __all__ = [
 ]
 Progress = bool | Callable[[Mapping[str, Any]], None]
 _ROOT = "runs"
+# What arguments take, for messages.
+_RECIPE = "a recipe, its name or its file"
+_DATA = 'a folder, the name of bundled data, or "tfds:NAME"'
+# Short names of keys.
+_SHORT = {"name": "served_name"}
 # What the caller's code has named stays allowed while the process lives.
 _TRUSTED = contextlib.ExitStack()
 atexit.register(_TRUSTED.close)
@@ -71,7 +78,7 @@ def recipes() -> Recipes:
 
 
 def recipe(
-    name: str | Path,
+    recipe: Recipe | str | Path,
     size: str | None = None,
     data: str | Path | None = None,
     **values: Any,
@@ -79,28 +86,37 @@ def recipe(
     """A recipe, with values changed.
 
     Args:
-      name: of a recipe, as `recipes` lists them; `"keras:NAME"` for a network of
-        keras.applications; or a file of your own: .toml, .json or .py of a recipe, .keras of a
-        network.
+      recipe: its name, as `recipes` lists them; `"keras:NAME"` for a network of
+        keras.applications; a file of your own: .toml, .json or .py of a recipe, .keras of a
+        network; or what this function has given.
       size: `"paper"` for exactly the published set-up, `"small"` for minutes on two cores; None for
         the small one, or the only one.
       data: your own images, in a folder, or `"tfds:NAME"`; None for the paper's.
       **values: by key what is changed. Two underscores lead into a key: `optimizer__weight_decay`
         is `--set optimizer.weight_decay`. `lr` is the highest learning rate; a schedule keeps its
-        shape. A network, loss or optimizer of your own is named by its
-        import path, `model="mynets:Net"`; what you name here is trusted, and its code is run.
+        shape. `name` is that of the served model. A network, loss or optimizer of your own is named
+        by its import path, `model="mynets:Net"`; what you name is trusted, and its code is run.
 
     Raises:
       RecipeError: an unknown recipe, size or key (near matches named), or a value that it may not
         have.
+      TypeError: an argument of another type.
 
     >>> convnets.recipe("lenet", epochs=3, optimizer__learning_rate=0.01).epochs
     3
     """
-    found = pipelines.recipes.found(str(name), size)
-    _trust(found.packages, found.folder)
-    chosen = found.recipe if data is None else found.recipe.on_data(str(data))
-    return changed(chosen, values)
+    arguments.text("size", size)
+    arguments.optional_path("data", data, _DATA)
+    if isinstance(recipe, Recipe):
+        if size not in (None, recipe.size):
+            raise RecipeError(f"size is of a recipe that is named; this one is {recipe.size}")
+        chosen = recipe
+    else:
+        arguments.path("recipe", recipe, _RECIPE)
+        found = pipelines.recipes.found(str(recipe), size)
+        _trust(found.packages, found.folder)
+        chosen = found.recipe
+    return changed(chosen if data is None else chosen.on_data(str(data)), values)
 
 
 # `run` calls its first argument so.
@@ -110,7 +126,7 @@ _recipe = recipe
 def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """A recipe with values changed as in `convnets.recipe`."""
     _trust(recipe_files.packages_in(values))
-    values = dict(values)
+    values = {_SHORT.get(key, key): value for key, value in values.items()}
     rate = values.pop("lr", None)
     recipe = recipe.override(
         f"{key.replace('__', '.')}={_text(key, value)}" for key, value in values.items()
@@ -132,12 +148,21 @@ def _trust(packages: Sequence[str], folder: Path | None = None) -> None:
 
 def _text(key: str, value: Any) -> str:
     try:
-        return json.dumps(value)
+        return json.dumps(value, default=_plain)
     except (TypeError, ValueError) as error:
         raise RecipeError(
             f"{key}: values are numbers, texts, lists and mappings of them, and objects by their "
             f'import path, such as "mynets:Net"; not {value!r}'
         ) from error
+
+
+def _plain(value: Any) -> Any:
+    """A path, or a number of NumPy's, as JSON has them."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if getattr(value, "shape", None) == ():
+        return value.item()
+    raise TypeError
 
 
 def run(
@@ -170,18 +195,20 @@ def run(
 
     Raises:
       RecipeError, SourceError: what is asked for cannot be run.
+      TypeError, ValueError: an argument is none of what it takes.
       RunFailed: the run ended before its end; it has the run, as far as it came.
       RootBusy: another run is using the root.
       KeyboardInterrupt: you have interrupted it; the same call goes on from where it came to.
     """
-    if not isinstance(recipe, Recipe):
-        recipe = _recipe(recipe, size)
-    if data is not None:
-        recipe = recipe.on_data(str(data))
+    root = arguments.root(root)
+    watching.check(progress)
+    arguments.text("track", track)
+    arguments.check("beam", beam, Beam, "a pipelines.beam.Beam")
+    arguments.function("on_log", on_log)
+    chosen = _recipe(recipe, size, data, **values)
     if track is not None:
         tracking.check(track)
-    chosen = running.with_data(changed(recipe, values))
-    root = Path(root).absolute()
+    chosen = running.with_data(chosen)
     with watching.shown(progress) as on_event:
         found = Run(running.run(chosen, root, on_event, on_log, beam), root)
     if track is not None:
@@ -191,13 +218,15 @@ def run(
     return found
 
 
-def runs(root: str | Path = _ROOT, recipe: str | None = None) -> list[Run]:
-    """The runs under a root, oldest first; of one recipe, where it is named."""
-    root = Path(root).absolute()
+def runs(root: str | Path = _ROOT, recipe: Recipe | str | None = None) -> list[Run]:
+    """The runs under a root, oldest first; of one recipe, where it is given or named."""
+    root = arguments.root(root)
+    recipe = recipe.name if isinstance(recipe, Recipe) else recipe
+    arguments.text("recipe", recipe)
     return [Run(summary, root) for summary in past_runs.summaries(root, recipe)]
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
+def compare(runs: Iterable[Run]) -> Comparison:
     """Runs side by side: their figures, and the keys of their recipes that differ.
 
     Raises:
@@ -220,9 +249,11 @@ def load(what: Run | str | Path, root: str | Path = _ROOT) -> Model:
     """
     from convnets.models import Model
 
+    root = arguments.root(root)
     if isinstance(what, Run):
         return what.served()
-    return Model(models.find(str(what), Path(root).absolute()))
+    arguments.path("what", what, "a run, a model's name or a path")
+    return Model(models.find(str(what), root))
 
 
 def inspect(
@@ -243,10 +274,16 @@ def inspect(
     Raises:
       SourceError: there are no such data, or none of them can be used.
     """
+    arguments.path("data", data, _DATA)
+    arguments.text("task", task)
+    arguments.optional_path("sheet", sheet)
+    root = arguments.root(root)
+    if task is not None:
+        check_choice("task", task, tasks.names())
     served.quiet_libraries()
     from pipelines import inspection
 
-    place = Path(sheet) if sheet else inspection.sheet_of(str(data), Path(root))
+    place = Path(sheet) if sheet else inspection.sheet_of(str(data), root)
     return inspection.inspect(str(data), place, task)
 
 
@@ -278,12 +315,18 @@ def serve(
     """
     from convnets.servers import Server
 
+    root = arguments.root(root)
     if isinstance(what, Run):
         names, root = [_pushed_name(what)], what.root
     else:
-        names = [str(what)] if isinstance(what, str | Path) else what
+        names = [what] if isinstance(what, str | Path) else what
+        arguments.check("what", names, Sequence, "a run or names of models")
+        for name in names:
+            arguments.path("what", name, "a run or names of models")
+    for name, file in (("batching", batching), ("ssl_config", ssl_config)):
+        arguments.optional_path(name, file)
     files = (None if each is None else Path(each) for each in (batching, ssl_config))
-    return Server(served.pushed(Path(root), names), port, rest_port, host, *files)
+    return Server(served.pushed(root, [*map(str, names)]), port, rest_port, host, *files)
 
 
 def _pushed_name(run: Run) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipelines import exports, served
 from pipelines.exports import places, runs
+from pipelines.history import allowed
 
 if TYPE_CHECKING:
     from pipelines.exports.engine import Exported
@@ -28,7 +29,7 @@ def export(
       run: as `pipelines.exports.runs.find` takes it.
       root: where runs are.
       format, precision: see `pipelines.exports.FORMATS`.
-      to: the file to write, or an existing folder; None for this folder.
+      to: as `places.chosen` takes its target.
       overwrite: whether what is there may be replaced.
       say: told what is being done.
 
@@ -38,7 +39,7 @@ def export(
     """
     kind = exports.find(format)
     trained = runs.find(run, root.absolute())
-    place = places.chosen(kind, trained.name, precision, None if to is None else Path(to))
+    place = places.chosen(kind, trained.name, precision, to)
     # Found out before the seconds that TensorFlow takes.
     places.check_free(kind, place, overwrite)
     say("loading TensorFlow")
@@ -48,4 +49,5 @@ def export(
     imports.load("keras")
     from pipelines.exports import engine
 
-    return engine.export(trained, kind, place, precision, overwrite, say)
+    with allowed.of_run(trained.model_run):
+        return engine.export(trained, kind, place, precision, overwrite, say)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from components import tasks
 from components.answers import readable
+from convnets import arguments
 from pipelines import models, served
-from pipelines.predictions import answerers, engine, pictures, tables
+from pipelines.predictions import answerers, engine, in_memory, pictures, tables
+from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pipelines.evaluation import Evaluation
     from pipelines.predictions.engine import Prediction
-    from pipelines.recipe import Recipe
 
-# A path, encoded bytes, pixels as a NumPy array, uint8 [H, W] or [H, W, 3], or Pillow's image.
+# A path, encoded bytes, an open file, pixels as an array, or Pillow's image.
 Image = Any
 Images = Image | Iterable[Image]
 
@@ -47,6 +49,7 @@ class Model:
         Raises:
           ValueError: there is no such model, or it answers a task that is not known here.
         """
+        arguments.path("path", path)
         self.path = models.of_path(Path(path)).absolute()
         self.task: tasks.Task
         self.names: Sequence[str]
@@ -60,8 +63,9 @@ class Model:
         """What the model answers about images.
 
         Args:
-          images: one or several: a path, encoded bytes, pixels, uint8 [H, W] or [H, W, 3] from 0 to
-            255, or Pillow's image; a folder stands for the images in it, however deep. A model of
+          images: one or several: a path, encoded bytes, an open file, Pillow's image of any mode
+            but floats, or pixels from 0 to 255, an array [H, W] or [H, W, C]. An array [N, H, W, C]
+            stands for its N pictures, a folder for the images in it, however deep. A model of
             several inputs, such as pairs, is asked about so many at a time, in their order.
           batch_size: of questions that are computed at once, at most.
 
@@ -69,8 +73,9 @@ class Model:
           an answer a question, in their order. One that could not be given has an `error`.
 
         Raises:
-          ValueError: something that is no image, or none of them could be read.
+          ValueError: a folder without images, or none of the images could be used.
         """
+        arguments.count("batch_size", batch_size, 1)
         asked = list(_pictures(images))
         found = [_in_text(each) for each in engine.predict(self._answerer(), asked, batch_size)]
         if found and all(each.answer is None for each in found):
@@ -97,10 +102,14 @@ class Model:
           SourceError: there are no such data, none for the model's task, or no test split.
           ValueError: the data have other classes, or the model cannot be asked so.
         """
+        arguments.path("data", data)
+        recipes = (Recipe, type(None))
+        arguments.check("recipe", recipe, recipes, "what convnets.recipe gives")
+        arguments.text("protocol", protocol)
+        root = arguments.root(root)
         served.quiet_libraries()
         from pipelines import evaluation
 
-        root = Path(root).absolute()
         return evaluation.evaluate(self.path, os.fspath(data), recipe, protocol, root)
 
     def _answerer(self) -> answerers.Answerer:
@@ -119,14 +128,26 @@ def _in_text(prediction: Prediction) -> Prediction:
 
 
 def _pictures(images: Images) -> Iterator[pictures.Picture]:
-    several = isinstance(images, Iterable) and not hasattr(images, "__array_interface__")
-    if isinstance(images, (str, bytes, os.PathLike)) or not several:
-        images = [images]
-    for number, image in enumerate(images):
+    numbers = itertools.count()
+    for image in [images] if _is_one(images) else images:
         if isinstance(image, (str, os.PathLike)) and Path(image).is_dir():
-            yield from pictures.found([Path(image)])
-        else:
-            yield pictures.of(image, number)
+            inside = [*pictures.found([Path(image)])]
+            pictures.check_found([Path(image)], len(inside))
+            yield from inside
+            continue
+        for each in image if in_memory.is_stack(image) else [image]:
+            yield pictures.of(each, next(numbers))
+
+
+def _is_one(images: Images) -> bool:
+    """Whether this is a picture, or what stands for several, and no list of them."""
+    if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike)):
+        return True
+    # A list of paths may be an array, too, as a table's column is.
+    is_list = getattr(images, "ndim", None) == 1
+    is_picture = hasattr(images, "__array__") or hasattr(images, "__array_interface__")
+    is_file = hasattr(images, "read")
+    return is_file or (is_picture and not is_list) or not isinstance(images, Iterable)
 
 
 class Answers(Sequence["Prediction"]):

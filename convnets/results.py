@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convnets import arguments
 from pipelines import models, process
+from pipelines.history import allowed
 from pipelines.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _KEPT = {
     "probes": "probes",
 }
 
+_RUNS = "runs, as convnets.runs() gives them"
 # Of a recipe, what says which it is and not what runs.
 _ABOUT = ("name", "paper", "summary")
 
@@ -64,8 +67,9 @@ class Run:
           summary: as `ROOT/runs/ID.json` has it.
           root: the folder of the run's artifacts, models and logs.
         """
+        arguments.check("summary", summary, Mapping, "what ROOT/runs/ID.json has")
         self.summary = summary
-        self.root = root
+        self.root = arguments.root(root)
         self.tracked: str | None = None
 
     def __repr__(self) -> str:
@@ -168,7 +172,7 @@ class Run:
 
         Raises:
           ValueError: the run has trained none.
-          RecipeError: it is of a package that is not allowed.
+          RecipeError: it is of a package that is not allowed, and was not when it was run.
         """
         self._need("training")
         from components import imports
@@ -176,7 +180,8 @@ class Run:
         imports.load("keras")
         from components import model_run
 
-        return model_run.network(str(self.paths["training"]))
+        with allowed.of_run(self.paths["training"]):
+            return model_run.network(str(self.paths["training"]))
 
     def served(self) -> Model:
         """The model that is served, or would be: it takes images as they are.
@@ -208,7 +213,8 @@ class Run:
 
         Args:
           format: `keras`, `savedmodel`, `weights`, `tflite` or `onnx`.
-          to: the file to write, or an existing folder to write it into; by default this folder.
+          to: the file to write, or a folder to write it into: one that is there, or with a `/` at
+            its end; by default this folder.
           precision: of a `.tflite` file: `float16` or `int8`.
           overwrite: whether what is there may be replaced.
 
@@ -217,6 +223,10 @@ class Run:
         """
         from convnets.exporting import export
 
+        arguments.check("format", format, str, "a text")
+        arguments.optional_path("to", to)
+        arguments.text("precision", precision)
+        arguments.flag("overwrite", overwrite)
         return export(self.id, self.root, format, precision, to, overwrite)
 
     def _need(self, name: str) -> Path:
@@ -252,7 +262,7 @@ class Comparison:
         and of their recipes the keys in which they differ.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Iterable[Run]) -> None:
         """
         Args:
           runs: as `convnets.runs` gives them.
@@ -262,8 +272,10 @@ class Comparison:
         """
         import pandas as pd
 
-        if not (isinstance(runs, Sequence) and all(isinstance(run, Run) for run in runs)):
-            raise TypeError(f"a list of runs is wanted, as convnets.runs() gives it, not {runs!r}")
+        arguments.check("runs", runs, Iterable, _RUNS)
+        runs = [*runs]
+        for run in runs:
+            arguments.check("runs", run, Run, _RUNS)
 
         rows = [_facts(run) | run.figures for run in runs]
         recipes = [run.settings for run in runs]

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from convnets import arguments
 from pipelines import served
+
+_PORTS = (1 << 16) - 1
 
 
 class Server:
@@ -39,9 +42,14 @@ class Server:
 
         Raises:
           OSError: a port cannot be had.
-          ValueError: a file is not what it has to be.
+          TypeError: an argument of another type.
+          ValueError: a file is not what it has to be, or a port no port's number.
           serving.errors.ServingError: a model cannot be loaded.
         """
+        arguments.check("models", models, Mapping, "folders by the names of models")
+        arguments.count("port", port, 0, _PORTS)
+        arguments.count("rest_port", rest_port, 0, _PORTS)
+        arguments.check("host", host, str, "an address")
         self.models = models
         self._stack = contextlib.ExitStack()
         self.grpc, self.rest = self._stack.enter_context(

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from convnets import arguments
+
 _Event = Mapping[str, Any]
 _SECONDS = 0.25
 
@@ -31,6 +33,16 @@ def shown(progress: bool | Callable[[_Event], None]) -> Iterator[Callable[[_Even
 
         with display.watching(terminal.console(), display.Board()) as on_event:
             yield on_event
+
+
+def check(progress: Any) -> None:
+    """Checks what `shown` is to be given.
+
+    Raises:
+      TypeError: it is neither True or False nor a function.
+    """
+    if not isinstance(progress, bool) and not callable(progress):
+        raise arguments.wrong("progress", progress, "True, False, or a function of an event")
 
 
 def in_a_notebook() -> bool:

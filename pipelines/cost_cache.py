@@ -21,6 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from components import user_cache
 from pipelines import costs
 from pipelines.costs import NetworkCost
 from pipelines.history import revision
@@ -41,7 +42,7 @@ def count(recipe: Recipe, on_count: Callable[[], None] = lambda: None) -> Networ
       ValueError: the network cannot be built as the recipe says, or not be counted.
     """
     network = costs.network_of(recipe)
-    path = _folder() / f"{_key(network)}.json" if _is_known(network) else None
+    path = user_cache.folder("costs") / f"{_key(network)}.json" if _is_known(network) else None
     if path is not None and (kept := _read(path)) is not None:
         return kept
     on_count()
@@ -76,11 +77,6 @@ def _environment() -> list[Any]:
         settings.read_text(encoding="utf-8") if settings.is_file() else None,
         sorted(item for item in os.environ.items() if item[0].startswith("KERAS_")),
     ]
-
-
-def _folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "convnets" / "costs"
 
 
 def _read(path: Path) -> NetworkCost | None:

@@ -9,6 +9,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from components import user_cache
+
 _PATTERN = re.compile(r"[][*?\\]")
 
 
@@ -21,7 +23,7 @@ def plain(root: str) -> str:
     if not _PATTERN.search(root):
         return root
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
-    link = _links() / name
+    link = user_cache.folder("roots") / name
     link.parent.mkdir(parents=True, exist_ok=True)
     # Under another name first: a run on another root may do the same.
     new = link.with_name(f"{name}-{uuid.uuid4().hex}")
@@ -81,14 +83,10 @@ class Paths:
 def shown(path: str | Path) -> Path:
     """A path as the user knows it: without the link of `plain`."""
     path = Path(path)
-    if not path.is_relative_to(_links()):
+    if not path.is_relative_to(user_cache.folder("roots")):
         return path
-    name, *below = path.relative_to(_links()).parts
-    return Path(os.readlink(_links() / name), *below)
-
-
-def _links() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "convnets", "roots")
+    name, *below = path.relative_to(user_cache.folder("roots")).parts
+    return Path(os.readlink(user_cache.folder("roots") / name), *below)
 
 
 def of_cluster(root: str) -> Paths:

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from components.progress import EVENTS
-from pipelines import temporary
+from pipelines import run_events, temporary
+from pipelines.history import allowed
 from pipelines.paths import Paths
 
 RUNNER = (sys.executable, "-m", "pipelines.run_local")
@@ -169,6 +170,7 @@ def execute(
       KeyboardInterrupt: after the child has been stopped.
     """
     with locked(run.root) as lock, temporary.folder(run.root) as scratch:
+        allowed.note(run.root)
         for folder in (run.log.parent, run.summary.parent):
             folder.mkdir(parents=True, exist_ok=True)
         request = {"run_id": run.run_id, "recipe": recipe, "root": str(run.root)}
@@ -241,7 +243,7 @@ def _follow(
             for line in log.lines(last=code is not None) if log else ():
                 on_log(line)
             for line in events.lines():
-                event = parse_event(line)
+                event = run_events.parsed(line)
                 if event is not None:
                     on_event(event)
             if code is not None:
@@ -267,19 +269,6 @@ class Tail:
         return [line.decode(errors="replace") for line in lines]
 
 
-def parse_event(line: str) -> Mapping[str, Any] | None:
-    """The event on one line; None for what is no event."""
-    try:
-        event = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    if not isinstance(event, dict):
-        return None
-    if "event" not in event and {"stage", "done"} <= event.keys():
-        event["event"] = "progress"
-    return event if "event" in event else None
-
-
 def _stop(child: subprocess.Popen[bytes]) -> None:
     """Ends the child and what it has started; a second Ctrl-C is the next harder signal."""
     for number, seconds in _STOPS:
@@ -291,15 +280,12 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
             child.wait(seconds)
 
 
-def outcome(
-    run: Run, recipe: Mapping[str, Any], code: int, stages: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def outcome(run: Run, recipe: Mapping[str, Any], code: int) -> dict[str, Any]:
     """The summary that the child wrote or, where it ended before it could, one in its place.
 
     Args:
       run, recipe: as for `execute`.
       code: what `execute` returned.
-      stages: what is known of the stages, `{"stage", "state", "seconds", "error"}` each.
     """
     try:
         summary = json.loads(run.summary.read_text(encoding="utf-8"))
@@ -308,11 +294,10 @@ def outcome(
             **{key: recipe[key] for key in ("size", "dataset")},
             "run_id": run.run_id,
             "recipe": recipe["name"],
-            "stages": list(stages),
+            "stages": run_events.read(run.events).rows(),
         }
     if code and not summary.get("error"):
-        errors = [stage["error"] for stage in stages if stage.get("error")]
-        summary["error"] = errors[-1] if errors else _sudden_end(run, code)
+        summary["error"] = run_events.read(run.events).error or _sudden_end(run, code)
     return {"seconds": 0.0, "error": None, **summary}
 
 

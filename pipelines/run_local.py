@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components import progress, tasks
-from pipelines import fine_tuning, process
+from pipelines import fine_tuning, process, run_events
 from pipelines.beam import Beam
 from pipelines.history import finished, names
 from pipelines.paths import Paths, plain
 from pipelines.recipe import Recipe
-from pipelines.stages import STAGES, stages
+from pipelines.stages import stages
 
 # What ML Metadata says when it has tried for some seconds to write.
 _OURS = ("components.", "pipelines.", "serving.")
@@ -80,9 +80,7 @@ def main(request_path: str) -> int:
         run.error = _told(error, run)
         run.hopeless = _is_hopeless(error)
         if not run.stages or run.stages[-1]["state"] != "failed":
-            progress.emit(
-                {"event": "stage", "stage": STAGES[0], "state": "failed", "error": run.error}
-            )
+            progress.emit({"event": run_events.FAILED, "error": run.error})
     repeated = summary is not None
     summary = (summary or _summary(run)) | {
         "started": started.isoformat(timespec="seconds"),
@@ -130,7 +128,7 @@ def _run_stages(run: _Run, paths: Paths) -> None:
         # The workers have to meet before the stages ahead of the Trainer compute anything. Only
         # the chief has a model then.
         last = None if is_chief(strategy("multi_worker")) else "Trainer"
-    imports.load("keras")
+    imports.load("keras", is_run=True)
     # Before TFX is loaded, and any image read.
     costs.check(run.recipe)
     imports.load(*imports.TFX)

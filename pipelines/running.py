@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,21 +58,13 @@ def run(
       OSError: the root cannot be written.
       KeyboardInterrupt: the user has interrupted the run, which has been stopped.
     """
-    from pipelines.console import display
-
     root = root.absolute()
     recipe = bases.on_base(recipe, root)
     names.check(names.in_root(recipe, root), root)
     this = process.new_run(recipe.name, root)
     plain = json.loads(recipe.to_json())
-    # What is known of the stages where the process ends before it can write its summary.
-    board = display.Board()
-
-    def take(event: Mapping[str, Any]) -> None:
-        board.take(event)
-        on_event(event)
-
-    code = process.execute(this, plain, process.RUNNER, take, on_log, dataclasses.asdict(beam))
-    summary = process.outcome(this, plain, code, board.rows())
-    summary["seconds"] = summary["seconds"] or board.seconds
+    began = time.monotonic()
+    code = process.execute(this, plain, process.RUNNER, on_event, on_log, dataclasses.asdict(beam))
+    summary = process.outcome(this, plain, code)
+    summary["seconds"] = summary["seconds"] or time.monotonic() - began
     return summary

@@ -175,7 +175,7 @@ def _eight_bit(image: Image.Image, data: bytes) -> Image.Image:
     if image.mode.startswith("I"):
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.mode == "CMYK":
-        return _without_ink(image)
+        return without_ink(image)
     if _is_transparent(image, data):
         rgba = _with_alpha(image, data)
         white = Image.new("RGBA", rgba.size, "white")
@@ -183,7 +183,7 @@ def _eight_bit(image: Image.Image, data: bytes) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _without_ink(image: Image.Image) -> Image.Image:
+def without_ink(image: Image.Image) -> Image.Image:
     """CMYK as TensorFlow shows it, which Pillow rounds otherwise."""
     light = 255 - np.asarray(image).astype(np.uint16)
     # Pillow takes all files for Adobe's, which store light in the place of ink.

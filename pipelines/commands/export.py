@@ -44,14 +44,14 @@ _PRECISIONS = tuple(dict.fromkeys(p for each in exports.FORMATS.values() for p i
 @click.option(
     "--to",
     "target",
-    type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The file to write, or an existing folder to write it into; by default this folder.",
+    help="The file to write, or a folder to write it into: one that is there, or with a / at its "
+    "end; by default this folder.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @packages_option
 def export(
-    run: str, root: Path, name: str, precision: str | None, target: Path | None, overwrite: bool
+    run: str, root: Path, name: str, precision: str | None, target: str | None, overwrite: bool
 ) -> None:
     """Writes the network of a run for other programs, and tries out what was written.
 

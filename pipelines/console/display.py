@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rich import box
@@ -17,6 +16,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from pipelines import run_events
+from pipelines.run_events import Stage, Stages
 from pipelines.stages import WORK
 
 # Data in spans are read by a stage each.
@@ -32,6 +33,7 @@ _MARKS = {
 _PLAIN_PROGRESS_SECONDS = 20.0
 _LOOKING = "looking for what has changed"
 _STARTING = "starting TFX, some ten seconds"
+_FAILED = "the run failed"
 _STOPPING = "stopping the run; press Ctrl-C again to end it at once"
 
 
@@ -60,20 +62,6 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-@dataclass
-class Stage:
-    """One stage as far as the events tell."""
-
-    name: str
-    state: str = "waiting"
-    began: float = 0.0
-    seconds: float = 0.0
-    done: float = 0.0
-    total: float = 0.0
-    text: str = ""
-    error: str = ""
-
-
 class Board:
     """The state of a run, kept up by its events."""
 
@@ -82,51 +70,29 @@ class Board:
         self._began = clock()
         self._spinner = Spinner("dots", style="bold")
         self._before = _LOOKING
-        self.stages: dict[str, Stage] = {}
+        self._run = Stages(clock)
 
     @property
     def seconds(self) -> float:
         """Since the start."""
         return self._clock() - self._began
 
-    def rows(self) -> list[dict[str, Any]]:
-        """`stage`, `state`, `seconds` and `error` of each stage, in the pipeline's order."""
-        return [
-            {"stage": each.name, "state": each.state, "seconds": each.seconds, "error": each.error}
-            for each in self.stages.values()
-        ]
-
     def take(self, event: Mapping[str, Any]) -> Stage | None:
         """Notes an event; returns the stage that it is about. Unknown events are passed over."""
-        if event["event"] == "stages":
-            self.stages = {name: self.stages.get(name, Stage(name)) for name in event["stages"]}
-            return None
         if event["event"] == "starting":
             self._before = event.get("text", _STARTING)
-        if event["event"] not in ("stage", "progress"):
-            return None
-        stage = self.stages.setdefault(event["stage"], Stage(event["stage"]))
-        if event["event"] == "progress":
-            stage.done, stage.total = event["done"], event.get("total", 0)
-            stage.text = event.get("text", "")
-            if not stage.total:
-                stage.text = f"{stage.done:,.0f} {stage.text}"
-            return stage
-        stage.state = event["state"]
-        stage.error = event.get("error") or ""
-        if stage.state == "running":
-            stage.began = self._clock()
-        else:
-            stage.seconds = event.get("seconds") or 0.0
-        return stage
+        return self._run.take(event)
 
     def __rich__(self) -> Group | Table:
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         for options in ({"width": 1}, {}, {"width": _WORK_WIDTH}, {"ratio": 1}):
             table.add_column(no_wrap=True, overflow="ellipsis", **options)
-        for stage in self.stages.values():
+        stages = self._run.by_name.values()
+        for stage in stages:
             table.add_row(*self._row(stage))
-        if any(stage.state != "waiting" for stage in self.stages.values()):
+        if self._run.error and not any(stage.error for stage in stages):
+            return Group(table, Text.assemble(_MARKS["failed"], " ", _FAILED))
+        if any(stage.state != "waiting" for stage in stages):
             return table
         before = Text(f"{self._before} · {duration(self.seconds)}")
         return Group(Columns([self._spinner, before]), table)
@@ -179,6 +145,8 @@ class _PlainLines:
             self._print(_STOPPING)
         elif event["event"] == "starting":
             self._print(event.get("text", _STARTING))
+        elif event["event"] == run_events.FAILED:
+            self._print(_FAILED)
         elif stage is None:
             return
         elif event["event"] == "progress":

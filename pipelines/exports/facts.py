@@ -33,7 +33,7 @@ def write(
     described = {
         "format": kind.name,
         "precision": precision,
-        "recipe": original.trained.name,
+        "recipe": original.trained.recipe,
         "run": original.trained.run_id,
         "task": original.task.name,
         **_inside(original, kind),

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from components.settings import check_choice
 from pipelines.exports import Format
 
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 _FACTS = "preprocessing.json"
 
 
-def chosen(kind: Format, name: str, precision: str | None, target: Path | None) -> Path:
+def chosen(kind: Format, name: str, precision: str | None, target: str | Path | None) -> Path:
     """The file or folder to write.
 
     Args:
       kind: the format.
       name: of the model.
       precision: one of the format's; None for its first.
-      target: what the user asks for; an existing folder is written into, None is the current one.
+      target: what the user asks for: the file or, there already or with a `/` at its end, a folder
+        to write into; None is the current one.
 
     Raises:
       RecipeError: a precision that the format does not have.
+      ValueError: a file of another suffix than the format's.
     """
     precision = checked_precision(kind, precision)
     file = kind.file_name(name, precision)
-    if target is None or (target.is_dir() and not _is_an_export(kind, target)):
-        return (target or Path()).absolute() / file
+    if target is None:
+        return Path().absolute() / file
+    is_folder = str(target).endswith(_SEPARATORS)
+    target = Path(target)
+    if not _is_an_export(kind, target) and (is_folder or target.is_dir()):
+        return target.absolute() / file
     if kind.takes != "files" and not target.name.endswith(kind.suffix):
-        raise ValueError(f"--to {target}: the name of such a file ends in {kind.suffix}")
+        raise ValueError(
+            f"--to {target}: the name of such a file ends in {kind.suffix}, and that of a folder "
+            f"that is to be made in {os.sep}"
+        )
     return target.absolute()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,17 @@ from components.settings import near_matches
 from pipelines import models
 from pipelines.history import runs
 
+# Folders of a run beside its model's, by their keys in its summary.
+_KEPT = ("model_run", "examples", "transform_graph")
+
 
 @dataclass(frozen=True)
 class Trained:
     """What a run has left.
 
     Attributes:
-      name: the recipe's.
+      recipe: its name.
+      name: under which the model is served, or would be; exports are called by it.
       run_id: the run's.
       model: the SavedModel: the pushed one or, where the run has pushed none, the Trainer's.
       model_run: folder of the network as Keras saves it, the recipe and the history.
@@ -26,6 +31,7 @@ class Trained:
       transform_graph: folder of the Transform graph, which holds what is subtracted from pixels.
     """
 
+    recipe: str
     name: str
     run_id: str
     model: Path
@@ -49,13 +55,13 @@ def find(run: str, root: Path) -> Trained:
     known = runs.summaries(root)
     named = [each for each in known if run in _names(each)]
     if named:
-        return _last_whole(named, run)
+        return _last_whole(named)
     path = Path(run)
     if not path.exists():
         raise ValueError(_unknown(run, known, root))
     if path.suffix == ".json":
-        return _last_whole([_summary(path)], run)
-    return _last_whole(_runs_of_model(path, root), run)
+        return _last_whole([_summary(path)])
+    return _last_whole(_runs_of_model(path, root))
 
 
 def _unknown(run: str, known: Sequence[Mapping[str, Any]], root: Path) -> str:
@@ -66,8 +72,7 @@ def _unknown(run: str, known: Sequence[Mapping[str, Any]], root: Path) -> str:
 
 
 def _names(summary: Mapping[str, Any]) -> tuple[str, ...]:
-    recipe = summary["recipe"]
-    return (recipe, summary.get("served_name", recipe), summary["run_id"])
+    return (summary["recipe"], _served_name(summary), summary["run_id"])
 
 
 def _summary(path: Path) -> Mapping[str, Any]:
@@ -93,38 +98,39 @@ def _runs_of_model(path: Path, root: Path) -> list[Mapping[str, Any]]:
     return made
 
 
-def _last_whole(summaries: Sequence[Mapping[str, Any]], run: str) -> Trained:
+def _last_whole(summaries: Sequence[Mapping[str, Any]]) -> Trained:
     """The last run that has all that an export needs.
 
     Raises:
       ValueError: none has; the text says what the last one lacks.
     """
     for summary in reversed(summaries):
-        if not _missing(summary):
+        with contextlib.suppress(ValueError):
             return _trained(summary)
-    last = summaries[-1]
-    raise ValueError(f"{last['run_id']} has no {_missing(last)}; first: convnets run {run}")
-
-
-def _missing(summary: Mapping[str, Any]) -> str:
-    kept = ("model_run", "examples", "transform_graph")
-    lost = [key for key in kept if not _folder(summary, key)]
-    lost += [] if _folder(summary, "pushed") or _folder(summary, "model") else ["model"]
-    return " and no ".join(key.replace("_", " ") for key in lost)
-
-
-def _folder(summary: Mapping[str, Any], key: str) -> Path | None:
-    path = summary.get(key)
-    return Path(path) if path and Path(path).is_dir() else None
+    return _trained(summaries[-1])
 
 
 def _trained(summary: Mapping[str, Any]) -> Trained:
-    model = _folder(summary, "pushed") or _folder(summary, "model")
+    """What a run has left; raises ValueError where it is not all that an export needs."""
+    model = models.of_run(summary)
+    kept = {key: Path(summary.get(key) or "") for key in _KEPT}
+    lost = [
+        key.replace("_", " ") for key in _KEPT if not summary.get(key) or not kept[key].is_dir()
+    ]
+    if lost:
+        raise ValueError(
+            f"{summary['run_id']} has no {' and no '.join(lost)}; first: convnets run "
+            f"{summary['recipe']}"
+        )
     return Trained(
-        name=summary["recipe"],
+        recipe=summary["recipe"],
+        name=_served_name(summary),
         run_id=summary["run_id"],
         model=model,
-        model_run=Path(summary["model_run"]),
-        examples=Path(summary["examples"]),
-        transform_graph=Path(summary["transform_graph"]),
+        **kept,
     )
+
+
+def _served_name(summary: Mapping[str, Any]) -> str:
+    """Of a run of an earlier version its recipe's."""
+    return summary.get("served_name", summary["recipe"])

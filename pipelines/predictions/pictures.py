@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from components.ingest import images, regular_files
 from components.ingest.class_folders import IMAGE_SUFFIXES
 from components.ingest.walk import is_folder, walk
+from pipelines.predictions import in_memory
 
 # Pictures too, for whoever has them in a folder: to be told that they are not read.
 _OTHER_SUFFIXES = (".avif", ".bmp", ".gif", ".heic", ".heif", ".tif", ".tiff", ".webp")
@@ -24,42 +23,33 @@ class Picture:
 
     Attributes:
       name: as answers call it: the path of a file.
-      source: a path; encoded bytes; or pixels, uint8 [H, W] or [H, W, 3].
+      source: a path; encoded bytes; or what `in_memory.file_of` takes.
       below: of a file that was found in a folder, its path below that folder; of another its name.
       missed: why there is nothing to read; "" where there is.
     """
 
     name: str
-    source: Path | bytes | np.ndarray
+    source: Any
     below: str = ""
     missed: str = ""
 
 
 def of(image: Any, number: int = 0) -> Picture:
-    """A picture from what users have: a path, encoded bytes, pixels, or Pillow's image.
+    """A picture from what users have: a path, encoded bytes, a file, pixels, or Pillow's image.
 
     Args:
-      image: the picture.
+      image: the picture. That it is none is found out when it is read.
       number: its place, by which it is called where it has no path.
-
-    Raises:
-      ValueError: it is none of these.
     """
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         return Picture(str(path), path, path.name)
     name = f"image {number}"
-    if isinstance(image, bytes):
-        return Picture(name, image, name)
-    pixels = np.asarray(image)
-    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-    grey, colour = pixels.ndim == 2, pixels.ndim == 3 and pixels.shape[2] == 3
-    if pixels.dtype != np.uint8 or not (grey or colour) or not pixels.size:
-        raise ValueError(
-            f"{name}: pixels have to be uint8, 0..255, [height, width] or [height, width, 3], not "
-            f"{pixels.dtype} {list(pixels.shape)}"
-        )
-    return Picture(name, pixels, name)
+    if isinstance(image, (bytearray, memoryview)):
+        image = bytes(image)
+    elif hasattr(image, "read"):
+        image = image.read()
+    return Picture(name, image, name)
 
 
 def found(paths: Iterable[Path], without: Path | None = None) -> Iterator[Picture]:
@@ -112,17 +102,17 @@ def check_found(paths: Sequence[Path], number: int) -> None:
 
 
 def content(picture: Picture) -> bytes:
-    """The picture's file; of pixels one that holds them.
+    """The picture's file; of one that is none a file that holds it.
 
     Raises:
       ValueError: it cannot be read; the text does not say which picture it is.
     """
     if picture.missed:
         raise ValueError(picture.missed)
-    if isinstance(picture.source, np.ndarray):
-        return images.png(picture.source)
     if isinstance(picture.source, bytes):
         return picture.source
+    if not isinstance(picture.source, Path):
+        return in_memory.file_of(picture.source)
     try:
         return regular_files.read(picture.source)
     except OSError as error:

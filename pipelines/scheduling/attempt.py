@@ -75,20 +75,13 @@ def _run(
 ) -> Outcome:
     plain = json.loads(recipe.to_json())
     run = process.new_run(recipe.name, root)
-    stages: dict[str, dict[str, Any]] = {}
-
-    def heard(event: Mapping[str, Any]) -> None:
-        if event["event"] == "stage":
-            stages[event["stage"]] = {"seconds": 0.0, "error": None, **event}
-        on_event(event)
-
     try:
-        code = process.execute(run, plain, command, heard, timeout=timeout)
+        code = process.execute(run, plain, command, on_event, timeout=timeout)
     except process.RunTimedOut as error:
         return Outcome("timed out", str(error), run.run_id)
     except OSError as error:
         return Outcome("failed", str(error), run.run_id)
-    return _outcome(run, process.outcome(run, plain, code, list(stages.values())))
+    return _outcome(run, process.outcome(run, plain, code))
 
 
 def _outcome(run: process.Run, summary: Mapping[str, Any]) -> Outcome:

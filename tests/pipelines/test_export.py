@@ -14,9 +14,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from components import trusted
 from pipelines import cli, exports
 from pipelines.commands.export import export as export_command
 from pipelines.exports import places, runs
+from pipelines.history import allowed
 
 DOCS = Path(__file__).parents[2] / "docs" / "exports.md"
 TRAIN, TEST = 300, 60
@@ -396,7 +398,9 @@ def test_a_run_is_found_by_the_name_that_its_model_is_served_under(root, tmp_pat
     (tmp_path / "runs").mkdir()
     named = json.dumps({**summary, "served_name": "lenet-photos"})
     (tmp_path / "runs" / "lenet-1.json").write_text(named)
-    assert runs.find("lenet-photos", tmp_path) == runs.find("lenet", root)
+    found = runs.find("lenet-photos", tmp_path)
+    assert found.model == runs.find("lenet", root).model
+    assert (found.recipe, found.name) == ("lenet", "lenet-photos")
 
 
 def test_a_model_of_no_run_has_nothing_to_be_compared_with(root, tmp_path):
@@ -451,3 +455,55 @@ def test_a_missing_extra_is_told_with_the_command_that_brings_it(export, tmp_pat
 def test_an_existing_folder_is_written_into(tmp_path):
     kind = exports.find("savedmodel")
     assert places.chosen(kind, "lenet", None, tmp_path) == tmp_path / "lenet.savedmodel"
+
+
+@pytest.mark.parametrize("name", exports.FORMATS)
+def test_a_folder_that_is_not_there_yet_is_named_by_its_end(tmp_path, name):
+    kind = exports.find(name)
+    place = places.chosen(kind, "lenet", None, f"{tmp_path}/new/")
+    assert place == tmp_path / "new" / f"lenet{kind.suffix}"
+
+
+def test_the_folder_of_an_export_with_a_slash_is_that_export(tmp_path):
+    kind, export = exports.find("savedmodel"), tmp_path / "lenet.savedmodel"
+    export.mkdir()
+    (export / "saved_model.pb").touch()
+    assert places.chosen(kind, "lenet", None, f"{export}/") == export
+
+
+OWN_NETWORK = """
+import keras
+
+
+@keras.saving.register_keras_serializable()
+class Twice(keras.layers.Layer):
+    def call(self, image):
+        return 2 * image
+
+
+def Net(input_shape, classes):
+    image = keras.Input(input_shape)
+    return keras.Model(image, keras.layers.Dense(classes)(keras.layers.Flatten()(Twice()(image))))
+"""
+
+
+def test_an_own_network_that_a_run_was_allowed_is_exported(tmp_path, monkeypatch):
+    for name in ("cache", "project", "elsewhere"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "project" / "networks_of_mine.py").write_text(OWN_NETWORK)
+    root, rng = tmp_path / "project" / "runs", np.random.default_rng(0)
+    images = rng.integers(0, 256, (4, 28, 28), np.uint8)
+    own = {**CLASSIFICATION, "name": "own", "model": "networks_of_mine:Net", "model_args": {}}
+    with trusted.allowing(["networks_of_mine"], [tmp_path / "project"]):
+        splits = {split: (images, [0, 1, 0, 1]) for split in ("train", "test")}
+        write_run(root, own, splits, ["no", "yes"], epochs=0)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    command = ["export", "own", "--format", "keras", "--to", "new/", "--root", str(root)]
+    refused = CliRunner().invoke(cli.main, command)
+    assert refused.exit_code == 1 and "--allow-package networks_of_mine" in refused.output
+    with trusted.allowing(["networks_of_mine"], [tmp_path / "project"]):
+        allowed.note(root)  # As each run does.
+    done = CliRunner(env={"COLUMNS": "300"}).invoke(cli.main, command)
+    assert done.exit_code == 0 and "first import networks_of_mine" in done.output, done.output
+    assert (tmp_path / "elsewhere" / "new" / "own.keras").is_file()

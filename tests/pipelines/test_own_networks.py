@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components import tasks, trusted
+from components.train import objects
 from pipelines import costs, recipes, source_code
 from pipelines.recipe import RecipeError
 
@@ -28,6 +29,36 @@ def folder(tmp_path, monkeypatch):
     yield tmp_path
     for name in ("mynets", "my_recipe"):
         sys.modules.pop(name, None)
+
+
+WIDE = """
+import keras
+
+
+def Net(input_shape, classes, width=16, sides=(3, 3), rate=0.5):
+    image = keras.Input(input_shape)
+    hidden = keras.layers.Conv2D(width, sides)(image)
+    hidden = keras.layers.Dropout(rate)(hidden)
+    return keras.Model(image, keras.layers.Dense(classes)(keras.layers.Flatten()(hidden)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line", "odd"),
+    [
+        ({"width": "wide"}, 7, "; width is 'wide', and 16 by default"),
+        ({"width": 1.5, "sides": [3, 3]}, 7, "; width is 1.5, and 16 by default"),
+        ({"rate": [1, 2], "width": 8}, 8, "; rate is [1, 2], and 0.5 by default"),
+        ({"rate": 2}, 8, ""),
+    ],
+)
+def test_a_value_of_another_type_is_named_with_the_line(arguments, line, odd, tmp_path):
+    (tmp_path / "widenets.py").write_text(WIDE)
+    with trusted.allowing(["widenets"], [tmp_path]), pytest.raises(ValueError) as error:
+        objects.build_network("widenets:Net", (8, 8, 1), 2, arguments)
+    del sys.modules["widenets"]
+    assert str(error.value).startswith(f"widenets:Net, line {line} of widenets.py: ")
+    assert str(error.value).endswith(odd) and "; sides" not in str(error.value)
 
 
 def test_every_task_says_what_its_networks_take_and_give():

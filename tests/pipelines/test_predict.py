@@ -1,6 +1,7 @@
 """`convnets predict` on folders of real pictures, and its engine, with small real SavedModels."""
 
 import csv
+import io
 import itertools
 import json
 import os
@@ -13,9 +14,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from components import tasks
+from components.ingest import images
 from components.ingest.walk import walk
 from pipelines import cli, models, served
-from pipelines.predictions import answerers, engine, pictures, tables
+from pipelines.predictions import answerers, engine, in_memory, pictures, tables
 from pipelines.predictions.tables import Form
 
 NAMES = ("dark", "grey", "light")
@@ -242,8 +244,83 @@ def test_pictures_as_python_has_them(root):
         "no such file.png: cannot be read: No such file or directory",
         "image 4: neither PNG nor JPEG",
     ]
-    with pytest.raises(ValueError, match="not float64"):
-        pictures.of(np.zeros((4, 4)))
+
+
+def transparent(image: Image.Image) -> Image.Image:
+    image.putalpha(0)
+    return image
+
+
+def turned(size: tuple[int, int]) -> Image.Image:
+    """Dark on its left, where it is shown as its EXIF data say; dark on top as it lies."""
+    image = Image.new("L", size, 255)
+    image.paste(0, (0, 0, size[0], size[1] // 2))
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    file = io.BytesIO()
+    image.save(file, "JPEG", exif=exif)
+    return Image.open(file)
+
+
+COLOURS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+SIXTEEN = (COLOURS[..., 0].astype(np.uint16) << 8) + 77
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (COLOURS, COLOURS),
+        (COLOURS[..., :1], COLOURS[..., 0]),
+        (COLOURS[:, ::2], COLOURS[:, ::2]),
+        (COLOURS.astype(np.float32), COLOURS),
+        (COLOURS.astype(np.int64), COLOURS),
+        (SIXTEEN, COLOURS[..., 0]),
+        (COLOURS[..., 0] > 20, 255 * (COLOURS[..., 0] > 20)),
+        (np.zeros((2, 2)), np.zeros((2, 2))),
+        (Image.fromarray(COLOURS), COLOURS),
+        (Image.fromarray(COLOURS[..., 0]), COLOURS[..., 0]),
+        (Image.fromarray(SIXTEEN), COLOURS[..., 0]),
+        (Image.fromarray(SIXTEEN.astype(np.int32)), COLOURS[..., 0]),
+        (Image.fromarray(COLOURS).convert("RGBA"), COLOURS),
+        (Image.fromarray(COLOURS).quantize(16), COLOURS),
+        (Image.new("1", (2, 3), 1), np.full((3, 2), 255)),
+        (Image.new("CMYK", (2, 3), (0, 255, 0, 0)), np.tile([255, 0, 255], (3, 2, 1))),
+        (Image.new("YCbCr", (2, 3), (255, 128, 128)), np.full((3, 2, 3), 255)),
+        (transparent(Image.new("RGB", (2, 3))), np.full((3, 2, 3), 255)),
+        (transparent(Image.new("L", (2, 3))), np.full((3, 2, 3), 255)),
+        (np.zeros((3, 2, 4), np.uint8), np.full((3, 2, 3), 255)),
+    ],
+)
+def test_a_picture_in_memory_is_sent_as_the_file_that_would_hold_it(given, wanted):
+    found = np.asarray(images.decoded(in_memory.file_of(given)).image)
+    assert np.array_equal(found, wanted)
+
+
+def test_pillows_images_are_turned_as_their_files_are():
+    found = np.asarray(images.decoded(in_memory.file_of(turned((8, 16)))).image)
+    assert found.shape == (8, 16) and found[:, 0].mean() < 20 and found[:, -1].mean() > 235
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (COLOURS / 255, r"floats from 0 to 1: \(255 \* pixels\)\.round"),
+        (COLOURS * 1.5, "whole numbers from 0 to 255"),
+        (COLOURS.astype(int) - 9, "int64 from -9 to 38"),
+        (np.full((2, 2), np.nan), "finite"),
+        (np.moveaxis(np.zeros((5, 6, 3), np.uint8), 2, 0), r"channels last; .*not \[3, 5, 6\]"),
+        (np.zeros((0, 4, 3), np.uint8), "not \\[0, 4, 3\\]"),
+        (np.array(["a", "b"]), "channels last"),
+        (np.array([["a", "b"]]), "not an array of <U1"),
+        (Image.new("F", (2, 2)), "floats"),
+        (Image.fromarray(np.full((2, 2), 70000, np.int32)), "from 0 to 65535"),
+        (7, "not of type int"),
+        (None, "not of type NoneType"),
+    ],
+)
+def test_what_is_no_picture_in_memory(given, message):
+    with pytest.raises(ValueError, match=message):
+        in_memory.file_of(given)
 
 
 def test_only_a_few_pictures_are_held(root):

@@ -56,7 +56,7 @@ def test_the_child_is_told_what_to_do_and_heard(run, stand_in):
         },
     ]
     assert sorted(run.log.read_text().splitlines()) == ["this too", "to the log"]
-    assert process.outcome(run, RECIPE, code, [])["seconds"] == 75.0
+    assert process.outcome(run, RECIPE, code)["seconds"] == 75.0
 
 
 class TestTemporaryFiles:
@@ -267,35 +267,48 @@ class TestOutcome:
         command = stand_in('summary(error="no such thing"); sys.exit(1)')
         code, _ = execute(run, command)
         assert code == 1
-        assert process.outcome(run, RECIPE, code, [])["error"] == "no such thing"
+        assert process.outcome(run, RECIPE, code)["error"] == "no such thing"
 
-    def test_of_a_child_that_told_only_the_stage(self, run):
-        stages = [
+    def test_of_a_child_that_told_only_the_stage(self, run, stand_in):
+        command = stand_in(
+            """
+            say(event="stages", stages=["A", "B", "C"])
+            stage("A", "done", seconds=1.0)
+            stage("B", "failed", seconds=2.0, error="disk full")
+            sys.exit(1)
+            """
+        )
+        outcome = process.outcome(run, RECIPE, execute(run, command)[0])
+        assert outcome["error"] == "disk full"
+        assert outcome["stages"] == [
             {"stage": "A", "state": "done", "seconds": 1.0, "error": ""},
             {"stage": "B", "state": "failed", "seconds": 2.0, "error": "disk full"},
+            {"stage": "C", "state": "waiting", "seconds": 0.0, "error": ""},
         ]
-        outcome = process.outcome(run, RECIPE, 1, stages)
-        assert outcome["error"] == "disk full"
-        assert outcome["stages"] == stages
         assert outcome["recipe"] == "lenet"
+
+    def test_of_a_failure_before_any_stage_that_the_child_could_only_say(self, run, stand_in):
+        command = stand_in('say(event="failed", error="no such network"); sys.exit(1)')
+        outcome = process.outcome(run, RECIPE, execute(run, command)[0])
+        assert outcome["error"] == "no such network" and outcome["stages"] == []
 
     def test_of_an_import_error_is_the_end_of_the_log(self, run, stand_in):
         code, _ = execute(run, stand_in("import no_such_module"))
-        error = process.outcome(run, RECIPE, code, [])["error"]
+        error = process.outcome(run, RECIPE, code)["error"]
         assert "No module named 'no_such_module'" in error
 
     def test_of_a_killed_child_speaks_of_memory(self, run, stand_in):
         code, _ = execute(run, stand_in("os.kill(os.getpid(), signal.SIGKILL)"))
         assert code == -signal.SIGKILL
-        assert "memory" in process.outcome(run, RECIPE, code, [])["error"]
+        assert "memory" in process.outcome(run, RECIPE, code)["error"]
 
     def test_of_a_child_that_could_write_nothing_speaks_of_the_disk(self, run, stand_in):
         code, _ = execute(run, stand_in(f"sys.exit({process.DISK_FULL})"))
-        assert "the disk is full" in process.outcome(run, RECIPE, code, [])["error"]
+        assert "the disk is full" in process.outcome(run, RECIPE, code)["error"]
 
     def test_of_a_crash_names_the_signal(self, run, stand_in):
         code, _ = execute(run, stand_in("os.kill(os.getpid(), signal.SIGSEGV)"))
-        assert "SIGSEGV" in process.outcome(run, RECIPE, code, [])["error"]
+        assert "SIGSEGV" in process.outcome(run, RECIPE, code)["error"]
 
 
 def test_ids_differ_within_a_second(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import skimage.data
 from PIL import Image
@@ -113,6 +114,27 @@ def test_an_unreadable_image_stops_no_other(documented, folder):
     assert len(model.predict(folder / "photos")) == 201
 
 
+def test_images_of_all_kinds_in_one_list(documented, folder):
+    model, path = documented["model"], folder / "photos" / "cat" / "01.png"
+    opened = Image.open(path)
+    pixels = np.asarray(opened)
+    several = np.stack([pixels, pixels])
+    with path.open("rb") as file:
+        alike = [path, str(path), path.read_bytes(), file, opened, opened.convert("RGBA"), several]
+        found = model.predict([*alike, 7, pixels / 255, pixels.astype(np.float32)])
+    assert [each.answer is None for each in found] == [False] * 8 + [True] * 2 + [False]
+    whole = [each.answer["scores"] for each in found if each.answer is not None]
+    assert np.allclose(whole, whole[0], atol=1e-6)
+    assert "not of type int" in found[8].error and "floats from 0 to 1" in found[9].error
+    assert len(model.predict(several)) == len(model.predict(pd.Series([path, path]))) == 2
+    assert len(model.predict(iter([path]))) == len(model.predict(opened)) == 1
+
+
+def test_a_folder_without_images_is_an_error(documented, tmp_path):
+    with pytest.raises(ValueError, match=r"no .* file in it"):
+        documented["model"].predict(tmp_path)
+
+
 def test_a_run_is_loaded_once(documented):
     run = documented["run"]
     assert run.served() is run.served() is convnets.load(run)
@@ -146,6 +168,24 @@ def test_what_was_inspected_is_said_in_a_line(documented, folder):
 def test_only_runs_are_compared(runs):
     with pytest.raises(TypeError, match="runs"):
         convnets.compare(runs)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda run: run.export("keras", to=3), "to takes"),
+        (lambda run: run.export(3), "format takes"),
+        (lambda run: run.export("tflite", precision=8), "precision takes"),
+        (lambda run: run.export("keras", overwrite="yes"), "overwrite takes True or False"),
+        (lambda run: run.served().predict([], batch_size="32"), "batch_size takes a whole number"),
+        (lambda run: run.served().evaluate(3), "data takes"),
+        (lambda run: run.served().evaluate("mnist", recipe="lenet"), "recipe takes what"),
+        (lambda run: run.served().evaluate("mnist", protocol=10), "protocol takes"),
+    ],
+)
+def test_an_argument_of_another_type_of_runs_and_models(documented, call, message):
+    with pytest.raises(TypeError, match=f"^{message}"):
+        call(documented["run"])
 
 
 def test_runs_side_by_side_show_what_differs(documented, stand_in, monkeypatch, tmp_path):
@@ -219,6 +259,72 @@ def test_values_that_a_recipe_may_not_have(values, words):
     with pytest.raises(convnets.RecipeError) as error:
         convnets.recipe("lenet", **values)
     assert all(word in str(error.value) for word in words)
+
+
+LENET = convnets.recipe("lenet")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: convnets.recipe(3), "recipe takes a recipe, its name or its file, not 3"),
+        (lambda: convnets.recipe(["lenet"]), "recipe takes"),
+        (lambda: convnets.recipe("lenet", size=3), "size takes"),
+        (lambda: convnets.recipe("lenet", data=[1]), "data takes a folder"),
+        (lambda: convnets.run(3), "recipe takes"),
+        (lambda: convnets.run("lenet", data=np.zeros((2, 2))), "data takes"),
+        (lambda: convnets.run("lenet", root=None), "root takes the path of a folder"),
+        (lambda: convnets.run("lenet", progress=7), "progress takes True, False, or a function"),
+        (lambda: convnets.run("lenet", progress=None), "progress takes"),
+        (lambda: convnets.run("lenet", track=3), "track takes"),
+        (lambda: convnets.run("lenet", beam="dask"), "beam takes"),
+        (lambda: convnets.run("lenet", on_log=3), "on_log takes a function"),
+        (lambda: convnets.runs(3), "root takes"),
+        (lambda: convnets.runs("runs", recipe=3), "recipe takes"),
+        (lambda: convnets.compare(3), "runs takes runs"),
+        (lambda: convnets.load(3), "what takes a run"),
+        (lambda: convnets.load(LENET), "what takes a run"),
+        (lambda: convnets.inspect(None), "data takes"),
+        (lambda: convnets.inspect("mnist", task=3), "task takes"),
+        (lambda: convnets.inspect("mnist", sheet=3), "sheet takes"),
+        (lambda: convnets.serve(3), "what takes a run or names"),
+        (lambda: convnets.serve([3]), "what takes a run or names"),
+        (lambda: convnets.serve("lenet", batching=3), "batching takes"),
+        (lambda: convnets.Server({}, port="a"), "port takes a whole number"),
+        (lambda: convnets.Server({}, host=3), "host takes"),
+        (lambda: convnets.Server("lenet"), "models takes"),
+        (lambda: convnets.Model(3), "path takes"),
+        (lambda: convnets.Run("an-id", "runs"), "summary takes"),
+    ],
+)
+def test_an_argument_of_another_type(call, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=f"^{message}"):
+        call()
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: convnets.run(LENET, size="paper"), "this one is small"),
+        (lambda: convnets.run("lenet", root="file"), "root takes a folder, and file is a file"),
+        (lambda: convnets.load(""), "not an empty text"),
+        (lambda: convnets.inspect("mnist", task="clasification"), "did you mean classification"),
+        (lambda: convnets.Server({}, port=99999), "from 0 to 65535"),
+    ],
+)
+def test_an_argument_of_another_value(call, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_values_that_scripts_have():
+    recipe = convnets.recipe(LENET, name="digits", epochs=np.int64(3), lr=np.float32(0.5))
+    assert (recipe.served_name, recipe.epochs) == ("digits", 3)
+    assert convnets.recipe(recipe) == recipe
 
 
 def test_what_the_callers_code_names_is_trusted(monkeypatch, tmp_path):

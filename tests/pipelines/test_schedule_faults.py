@@ -23,7 +23,7 @@ from components import trusted
 from components.ingest.sources import SourceError
 from components.train import objects
 from components.validate.verdict import UnfitData
-from pipelines import cli, process, recipes
+from pipelines import cli, process, recipes, run_events
 from pipelines.history import lineage, recovery
 from pipelines.paths import Paths
 from pipelines.run_local import readable
@@ -115,7 +115,7 @@ def kill_at(run, child, stage: str, after: float) -> bool:
         while True:
             alive = Path(f"/proc/{child}/stat").exists()
             for line in tail.lines(last=not alive):
-                event = process.parse_event(line)
+                event = run_events.parsed(line)
                 if event and event.get("stage") == stage and event.get("state") == "running":
                     threading.Event().wait(after)
                     with contextlib.suppress(ProcessLookupError):
@@ -128,7 +128,7 @@ def kill_at(run, child, stage: str, after: float) -> bool:
 
 def last_stage(run) -> str:
     """The stage that was running when a run was killed."""
-    events = map(process.parse_event, run.events.read_text().splitlines())
+    events = map(run_events.parsed, run.events.read_text().splitlines())
     return [event["stage"] for event in events if event and event.get("state") == "running"][-1]
 
 
@@ -212,7 +212,7 @@ def test_a_disk_that_fills_up_at_any_stage_is_told_and_gone_on_from(forge, photo
         run = new_run(root)
         forge.start(run, recipe, full_at=stage)
         code = forge.end()
-        error = process.outcome(run, plain, code, [])["error"]
+        error = process.outcome(run, plain, code)["error"]
         (root / "ballast").unlink()
         assert code, stage
         assert "the disk is full" in error, (stage, error)
@@ -295,7 +295,7 @@ def test_metadata_that_another_program_holds_for_long_end_a_run_at_its_start(
         run = new_run(root)
         forge.start(run, recipe, patience=0.5)
         code = forge.end()
-        outcome = process.outcome(run, json.loads(recipe.to_json()), code, [])
+        outcome = process.outcome(run, json.loads(recipe.to_json()), code)
         assert code == 1
         assert f"{root / 'metadata.sqlite'} is locked by another program" in outcome["error"]
         assert not outcome["hopeless"]
@@ -323,7 +323,7 @@ def test_a_bucket_that_fails_now_and_then_is_gone_on_with(forge, photos, tmp_pat
         check_lineage(root)
         if not code:
             break
-        outcome = process.outcome(run, json.loads(recipe.to_json()), code, [])
+        outcome = process.outcome(run, json.loads(recipe.to_json()), code)
         errors.append((outcome["error"], outcome["hopeless"]))
         failed |= {each["stage"] for each in outcome["stages"] if each["state"] == "failed"}
     assert not code, run.log.read_text()[-3000:]

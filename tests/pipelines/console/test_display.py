@@ -92,12 +92,21 @@ def test_a_line_a_stage(board, clock):
     _, second, third = drawn(board)
     assert second == "✓ Trainer train 1 min 10 s"
     assert third == "✗ Pusher hand to the server 1.0 s"
-    assert board.rows()[2] == {
-        "stage": "Pusher",
-        "state": "failed",
-        "seconds": 1,
-        "error": "disk full",
-    }
+
+
+def test_a_failure_before_any_stage_is_no_stages(board):
+    board.take({"event": "starting"})
+    board.take({"event": "failed", "error": "no such network"})
+    *stages, last = drawn(board)
+    assert last == "✗ the run failed"
+    assert [line[0] for line in stages] == ["·"] * len(STAGES)
+
+
+def test_a_failure_before_any_stage_in_plain_lines(board):
+    output = console()
+    with display.watching(output, board) as on_event:
+        on_event({"event": "failed", "error": "no such network"})
+    assert output.file.getvalue() == "the run failed\n"
 
 
 def test_progress_without_a_total_shows_its_number_and_no_bar(board, clock):
