@@ -64,6 +64,7 @@ def draw(picture: Image.Image, answer: Mapping[str, Any], names: Sequence[str]) 
       picture: colour or grey.
       answer, names: as for `row`.
     """
+    del names
     return arrays.beside(picture, colours(answer))
 
 
@@ -71,7 +72,6 @@ def colours(answer: Mapping[str, Any]) -> np.ndarray:
     """The depths in colours, uint8 [H, W, 3]: dark is near."""
     import matplotlib
 
-    del names
     depth = np.nan_to_num(answer["depth"])
     span = max(float(depth.max() - depth.min()), np.finfo(np.float32).tiny)
     shades = matplotlib.colormaps[_COLOURS]((depth - depth.min()) / span, bytes=True)

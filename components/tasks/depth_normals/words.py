@@ -51,11 +51,12 @@ def values(answer: Mapping[str, Any], names: Sequence[str], top: int) -> tuple[A
     return (*depth.values(answer, names, top), *normals.values(answer, names, top))
 
 
-def draw(picture: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
+def draw(picture: Image.Image, answer: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
     """The picture, and beside it its depths and its normals.
 
     Args:
       picture: colour or grey.
-      answer: as for `row`.
+      answer, names: as for `row`.
     """
+    del names
     return arrays.beside(picture, depth.colours(answer), normals.colours(answer))

@@ -62,13 +62,14 @@ def values(answer: Mapping[str, Any], names: Sequence[str], top: int) -> tuple[A
     return tuple(np.bincount(along.argmax(axis=-1), minlength=len(_DIRECTIONS)) / len(along))
 
 
-def draw(picture: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
+def draw(picture: Image.Image, answer: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
     """The picture, and beside it its normals.
 
     Args:
       picture: colour or grey.
-      answer: as for `row`.
+      answer, names: as for `row`.
     """
+    del names
     return arrays.beside(picture, colours(answer))
 
 
