@@ -191,7 +191,7 @@ def test_unknown_tfds_name():
 def test_data_of_another_task_are_refused():
     with pytest.raises(SourceError, match="mnist is data for classification; needed is detection"):
         resolve("mnist", "detection")
-    with pytest.raises(SourceError, match="tfds:nyu_depth_v2 is data for depth; needed is class"):
+    with pytest.raises(SourceError, match="_v2 is data for depth and depth_normals and norm"):
         resolve("tfds:nyu_depth_v2", "classification")
     # What TFDS has to be asked about is found out when the data are prepared.
     assert resolve("tfds:oxford_iiit_pet", "segmentation").task == "segmentation"

@@ -425,6 +425,20 @@ def test_maps_of_errors_have_colours_of_their_own_from_0():
     assert drawn.markup.count(">m</text>") == 2
 
 
+def test_maps_that_are_colours_are_shown_as_they_are_before_the_others():
+    grey, angle = np.zeros((2, 2), np.uint8), np.array([[1.0, 2.0], [3.0, 4.0]])
+    colours = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    known = np.concatenate([colours, np.uint8([[[255], [255]], [[255], [0]]])], axis=-1)
+    given = {"predicted": colours, "true": known}
+    drawn = maps.row("hall", "degrees", grey, {}, {"error": angle}, given)
+    assert drawn.alt.startswith("hall: picture; predicted; true; error 1 to 4 degrees")
+    _, predicted, true, error, _ = _rasters_in(drawn.markup)
+    np.testing.assert_array_equal(predicted[..., :3], colours)
+    np.testing.assert_array_equal(true[..., 3], known[..., 3])
+    np.testing.assert_array_equal(true[0], known[0])
+    assert error.shape == (2, 2, 4)
+
+
 def test_maps_without_a_value_and_large_ones():
     grey = np.zeros((480, 640), np.uint8)
     unknown = np.full((480, 640), np.inf)
