@@ -164,6 +164,7 @@ from keras_models.detection.anchors import base_anchors, grid_anchors
 from keras_models.detection.boxes import decode, encode, pairwise_iou
 from keras_models.detection.matching import match, sample
 from keras_models.detection.suppression import suppress, suppress_by_class
+from keras_models.layers import RegionMaxPooling2D
 
 draw = np.random.default_rng(3)
 corners, sides = draw.uniform(0, 0.8, (2, 300, 2)), draw.uniform(0.01, 0.3, (2, 300, 2))
@@ -171,6 +172,7 @@ boxes = np.concatenate([corners, corners + sides], axis=-1).astype("float32")
 scores = draw.uniform(size=(2, 300, 3)).astype("float32")
 boxes[0, 0], scores[0, 1] = np.nan, np.inf
 present = np.arange(5) < np.array([[5], [0]])
+maps = draw.normal(size=(2, 9, 11, 3)).astype("float32")
 
 def answers():
     truths = boxes[:, -5:]
@@ -184,6 +186,7 @@ def answers():
         "drawn": sample(matches.kinds, 64, 0.25, 5)[1],
         "kept": suppress(boxes, scores[..., 0], 120, 0.3),
         "detections": suppress_by_class(boxes, scores, 50, 0.3, 0.05),
+        "regions": RegionMaxPooling2D(5)([maps, boxes * 150]),
     }
     return [np.asarray(keras.ops.convert_to_numpy(x)).tolist() for x in keras.tree.flatten(found)]
 """
