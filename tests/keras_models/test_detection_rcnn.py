@@ -345,7 +345,10 @@ def test_arguments_that_cannot_be(arguments, said):
 
 
 def test_anchors_are_chosen_from_boxes():
-    boxes = np.array([[0, 0, side, 2 * side] for side in (10, 20, 30, 40)], "float64")
+    sides = np.exp(np.linspace(np.log(10), np.log(40), 1001))
+    boxes = np.stack([0 * sides, 0 * sides, sides, 2 * sides], axis=-1)
     scales, ratios = anchor_shapes(boxes, 2)
-    np.testing.assert_allclose(scales, np.sqrt(2) * np.array([17.5, 32.5]))
+    # A quarter and three quarters of the way from 5 % to 95 %, times the square root of 2.
+    expected = np.sqrt(2) * 10 * 4 ** np.array([0.275, 0.725])
+    np.testing.assert_allclose(scales, expected, rtol=1e-6)
     np.testing.assert_allclose(ratios, [0.5])
