@@ -35,7 +35,7 @@ _FASTER_R_CNN = Recipe(
         "channels": 3,
         "fit": "pad",
         "range": [0.0, 255.0],
-        "mean": "imagenet",
+        "mean": "per_channel",
     },
     augment=MIRRORED,
     loss=None,
@@ -44,6 +44,7 @@ _FASTER_R_CNN = Recipe(
     batch_size=1,
     # Of 5,011 pictures: 70,000 steps.
     epochs=14,
+    benchmarks=("ren2015-vgg16-07", "ren2015-vgg16-07-12"),
 )
 
 
@@ -70,6 +71,7 @@ def _alternating(
     """
     net = dict(recipe.model_args)
     shared = {key: value for key, value in net.items() if key != "weights"}
+    unshared = {"benchmarks": ("ren2015-vgg16-unshared-07",)}
     frozen = {"freeze": {"layers": convolutions}}
     return (
         _step(
@@ -84,6 +86,7 @@ def _alternating(
             2,
             "a detector with convolutions of its own, on the proposals of step 1",
             **regions,
+            **unshared,
             model_args={**net, "train": "regions", "shared": False},
         ),
         _step(
@@ -136,8 +139,7 @@ _SMALL = replace(
         "tested_proposals": 100,
         "seed": 0,
     },
-    preprocess={**_FASTER_R_CNN.preprocess, "size": [128, 128], "range": [0.0, 4.0]}
-    | {"mean": "per_channel"},
+    preprocess={**_FASTER_R_CNN.preprocess, "size": [128, 128], "range": [0.0, 4.0]},
     # Digits are no digits in a mirror.
     augment=(),
     optimizer=adam(1e-3),
