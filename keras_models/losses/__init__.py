@@ -6,12 +6,17 @@ from keras_models.losses.classification import (
     SquashedSquaredError,
 )
 from keras_models.losses.depth import LogDepthLoss
+from keras_models.losses.detection import SmoothL1, proposal_loss, region_loss, smooth_l1
 from keras_models.losses.normals import NormalsLoss
 
 __all__ = [
     "LogDepthLoss",
     "MAPCriterion",
     "NormalsLoss",
+    "SmoothL1",
     "SmoothedCrossentropy",
     "SquashedSquaredError",
+    "proposal_loss",
+    "region_loss",
+    "smooth_l1",
 ]
