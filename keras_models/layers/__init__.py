@@ -12,6 +12,7 @@ from keras_models.layers.normalization import (
 )
 from keras_models.layers.output import EuclideanRBF, prototype_codes
 from keras_models.layers.pooling import (
+    OffsetMaxPooling2D,
     SpatialPyramidPooling2D,
     StochasticPooling2D,
     Subsampling2D,
@@ -30,6 +31,7 @@ __all__ = [
     "LocalResponseNormalization",
     "LocallyConnected2D",
     "Maxout",
+    "OffsetMaxPooling2D",
     "SpatialPyramidPooling2D",
     "StochasticPooling2D",
     "Subsampling2D",

@@ -20,6 +20,7 @@ from keras_models.layers import (
     LocallyConnected2D,
     LocalResponseNormalization,
     Maxout,
+    OffsetMaxPooling2D,
     SpatialPyramidPooling2D,
     StochasticPooling2D,
     SumPooling2D,
@@ -37,8 +38,8 @@ assert keras.backend.backend() == "jax"
 from keras_models.classification import LeNet5, LeNet5ReLU
 from keras_models.layers import (
     LocalContrastNormalization, LocallyConnected2D, LocalResponseNormalization, Maxout,
-    SpatialPyramidPooling2D, StochasticPooling2D, Subsampling2D, SumPooling2D, TableConv2D,
-    TiledConv2D,
+    OffsetMaxPooling2D, SpatialPyramidPooling2D, StochasticPooling2D, Subsampling2D,
+    SumPooling2D, TableConv2D, TiledConv2D,
 )
 from keras_models.losses import MAPCriterion
 
@@ -69,6 +70,7 @@ for layer in (
     StochasticPooling2D(3, 2, "same", data_format="channels_first"),
     SumPooling2D(3, 2, "same", data_format="channels_first"),
     SpatialPyramidPooling2D(data_format="channels_first"),
+    OffsetMaxPooling2D(3, data_format="channels_first"),
     TiledConv2D(4, 3, tile=2, data_format="channels_first"),
     LocallyConnected2D(4, 3, data_format="channels_first"),
     Maxout(3, axis=1),
@@ -86,6 +88,7 @@ NETS = {
     "Ciresan": {"architecture": "1x14x14-4C3-MP2-6C2-MP2-12N-5N"},
     "AlexNet": {"input_shape": (8, 8, 3), "stem": "cifar", "units": 16, "initialization": "he"},
     "ZFNet": {"input_shape": (8, 8, 3), "stem": "cifar", "units": 16, "initialization": "he"},
+    "OverFeat": {"input_shape": (8, 8, 3), "stem": "cifar", "width": 0.0625, "units": 16},
     "VGG": {"configuration": "A-LRN", "input_shape": (32, 32, 3), "width": 0.0625, "units": 16},
     "DropConnectCIFAR10": {"input_shape": (8, 8, 3)},
     "StochasticPoolingNet": {"input_shape": (8, 8, 3), "maps": (4, 4, 4)},
@@ -190,6 +193,7 @@ def net_of_layers() -> keras.Model:
             Maxout(2),
             prelu(),
             SumPooling2D(2, 1),
+            OffsetMaxPooling2D(2, every_offset=True),
             SpatialPyramidPooling2D((2, 1)),
             WeightNoise(keras.layers.Dense(20), 0.01),
             DropConnect(20, activation="relu"),

@@ -23,6 +23,7 @@ CASES = {
     "EuclideanRBF": ({"units": 10}, (84,)),
     "LocallyConnected2D": ({"filters": 3, "kernel_size": 3}, PICTURE),
     "Maxout": ({"pieces": 2}, PICTURE),
+    "OffsetMaxPooling2D": ({"every_offset": True}, PICTURE),
     "SumPooling2D": ({"pool_size": 2}, PICTURE),
     "TableConv2D": ({"table": ((0, 2), (1,), (0, 1, 3)), "kernel_size": 3}, PICTURE),
     "TiledConv2D": ({"filters": 3, "kernel_size": 3, "tile": 2}, PICTURE),
