@@ -18,6 +18,7 @@ from keras_models.layers.pooling import (
     Subsampling2D,
     SumPooling2D,
 )
+from keras_models.layers.regions import RegionMaxPooling2D
 from keras_models.layers.regularization import DropConnect, WeightNoise
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "LocallyConnected2D",
     "Maxout",
     "OffsetMaxPooling2D",
+    "RegionMaxPooling2D",
     "SpatialPyramidPooling2D",
     "StochasticPooling2D",
     "Subsampling2D",
