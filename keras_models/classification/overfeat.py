@@ -11,6 +11,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_shape,
     classifier,
+    feature_maps,
+    last_maps,
     scaled,
 )
 from keras_models.classification.top import finished
@@ -134,11 +136,11 @@ def OverFeat(
     smallest = published.smallest if stem == "imagenet" else _SMALLEST_OF_CIFAR
     image = keras.Input(checked_shape(input_shape, smallest), name="image")
     maps = overfeat_backbone(image, variant, stem, width, initialization)
-    x = offset_pooling(maps, variant, stem)
 
     def top(x):
         x = layers.Flatten(name="flat")(x)
-        for number, published_units in enumerate(published.units, _first_full(variant)):
+        first = len(published.convolutions) + 1
+        for number, published_units in enumerate(published.units, first):
             x = layers.Dense(
                 units or published_units,
                 "relu",
@@ -148,7 +150,7 @@ def OverFeat(
             x = layers.Dropout(0.5, name=f"drop{number}")(x)
         return classifier(x, classes)
 
-    return finished(image, x, top, include_top, pooling, weights, name)
+    return finished(image, last_maps(maps), top, include_top, pooling, weights, name)
 
 
 def overfeat_backbone(
@@ -157,15 +159,17 @@ def overfeat_backbone(
     stem: str = "imagenet",
     width: float = 1.0,
     initialization: str = "normal",
-) -> keras.KerasTensor:
-    """The last maps of OverFeat before their pooling: conv5 of the fast net, conv6 of the accurate.
+    every_offset: bool = False,
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of OverFeat: conv1 to pool5 of the fast net, to pool6 of the accurate one.
 
     Args:
-        image: [N, H, W, channels].
+        image: the `keras.Input` [N, H, W, channels].
         variant, stem, width, initialization: as of `OverFeat`, which checks them.
+        every_offset: whether the last pooling is taken at every offset, as of `OffsetMaxPooling2D`.
 
     Returns:
-        [N, h, w, maps].
+        as `feature_maps`: conv1, pool1, conv2, pool2, conv3, ...
     """
     x = image
     convolutions = _convolutions(variant, stem)
@@ -180,25 +184,12 @@ def overfeat_backbone(
             kernel_initializer=INITIALIZATIONS[initialization](),
             name=f"conv{number}",
         )(x)
-        if pool > 1 and number < len(convolutions):
-            x = layers.MaxPooling2D(pool, data_format="channels_last", name=f"pool{number}")(x)
-    return x
-
-
-def offset_pooling(
-    maps: keras.KerasTensor, variant: str, stem: str, every_offset: bool = False
-) -> keras.KerasTensor:
-    """The last pooling: "pool5" of the fast net, "pool6" of the accurate one.
-
-    Args:
-        maps: as `overfeat_backbone` gives them.
-        variant, stem: as of `OverFeat`.
-        every_offset: as of `OffsetMaxPooling2D`.
-    """
-    convolutions = _convolutions(variant, stem)
-    name = f"pool{len(convolutions)}"
-    pool = convolutions[-1].pool
-    return OffsetMaxPooling2D(pool, every_offset, "channels_last", name=name)(maps)
+        pooled = f"pool{number}"
+        if number == len(convolutions):
+            x = OffsetMaxPooling2D(pool, every_offset, "channels_last", name=pooled)(x)
+        elif pool > 1:
+            x = layers.MaxPooling2D(pool, data_format="channels_last", name=pooled)(x)
+    return feature_maps(image, x)
 
 
 def _convolutions(variant: str, stem: str) -> tuple[Convolution, ...]:
@@ -208,8 +199,3 @@ def _convolutions(variant: str, stem: str) -> tuple[Convolution, ...]:
     pools = [one._replace(pool=min(one.pool, 2)) for one in published]
     first = [one._replace(window=5, stride=1, padding="same") for one in pools[:2]]
     return (*first, *pools[2:])
-
-
-def _first_full(variant: str) -> int:
-    """The number of the first fully connected layer; the paper counts all layers with weights."""
-    return len(VARIANTS[variant].convolutions) + 1

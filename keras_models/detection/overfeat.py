@@ -10,12 +10,12 @@ from keras_models.classification.building import (
     INITIALIZATIONS,
     checked_choice,
     checked_shape,
+    last_maps,
 )
 from keras_models.classification.fully_convolutional import DenseAsConv2D
 from keras_models.classification.overfeat import (
     STEMS,
     VARIANTS,
-    offset_pooling,
     overfeat_backbone,
 )
 from keras_models.classification.top import checked_file, with_weights
@@ -163,9 +163,8 @@ def _pictures(
 
 def _chain(image, variant, stem, width, initialization) -> list[layers.Layer]:
     """The layers from the picture to the maps of the last pooling, at every offset."""
-    maps = overfeat_backbone(image, variant, stem, width, initialization)
-    pooled = offset_pooling(maps, variant, stem, every_offset=True)
-    return keras.Model(image, pooled).layers[1:]
+    maps = overfeat_backbone(image, variant, stem, width, initialization, every_offset=True)
+    return keras.Model(image, last_maps(maps)).layers[1:]
 
 
 def _window(chain: Sequence[layers.Layer], shape: tuple) -> tuple[tuple[int, int], int]:

@@ -166,6 +166,8 @@ import keras, numpy as np
 from keras_models.detection.anchors import base_anchors, grid_anchors
 from keras_models.detection.boxes import decode, encode, pairwise_iou
 from keras_models.detection.matching import match, sample
+from keras_models.detection.merging import merge
+from keras_models.detection.sliding_windows import SlidingWindows
 from keras_models.detection.suppression import suppress, suppress_by_class
 from keras_models.layers import RegionMaxPooling2D
 
@@ -176,6 +178,9 @@ scores = draw.uniform(size=(2, 300, 3)).astype("float32")
 boxes[0, 0], scores[0, 1] = np.nan, np.inf
 present = np.arange(5) < np.array([[5], [0]])
 maps = draw.normal(size=(2, 9, 11, 3)).astype("float32")
+windows = SlidingWindows([(48, 48)], [(5, 5)], 4, 32, candidates=9, negatives=60)
+logits = draw.normal(size=(2, 25, 4)).astype("float32")
+codes = draw.normal(0, 0.2, (2, 25, 3, 4)).astype("float32")
 
 def answers():
     truths = boxes[:, -5:]
@@ -189,6 +194,11 @@ def answers():
         "drawn": sample(matches.kinds, 64, 0.25, 5)[1],
         "kept": suppress(boxes, scores[..., 0], 120, 0.3),
         "detections": suppress_by_class(boxes, scores, 50, 0.3, 0.05),
+        "merged": merge(boxes[:, :20], scores[:, :20, 0], 0.6),
+        "windows": windows([logits, codes]),
+        "losses": windows.picture_losses(
+            {"boxes": boxes[:, 5:10], "classes": np.where(present, 2, -1)}, logits, codes
+        ),
         "regions": RegionMaxPooling2D(5)([maps, boxes * 150]),
     }
     return [np.asarray(keras.ops.convert_to_numpy(x)).tolist() for x in keras.tree.flatten(found)]
