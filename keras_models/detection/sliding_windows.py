@@ -156,13 +156,14 @@ class SlidingWindows(layers.Layer):
         names += ("least_score", "detections", "positive", "negative", "negatives", "seed")
         return super().get_config() | {name: getattr(self, name) for name in names}
 
-    def picture_losses(self, targets, logits, codes) -> tuple:
+    def picture_losses(self, targets, logits, codes, weights=None) -> tuple:
         """The two terms of the loss of each picture.
 
         Args:
             targets: `boxes` [N, M, 4] in fractions of the picture, `classes` int [N, M], -1 in
                 unused places.
             logits, codes: the layer's input.
+            weights: [N, M], how much the windows of each object count; None: 1.
 
         Returns:
             float32 [N] each: the mean cross-entropy of the windows that are trained, and the mean
@@ -170,10 +171,12 @@ class SlidingWindows(layers.Layer):
             is none.
         """
         logits, codes, boxes = map(floats, (logits, codes, targets["boxes"]))
+        classes = ops.cast(targets["classes"], "int32")
+        weights = ops.ones_like(boxes[..., 0]) if weights is None else floats(weights)
         # One more, so that there is one.
         boxes = ops.pad(boxes, ((0, 0), (0, 1), (0, 0)))
-        classes = ops.cast(targets["classes"], "int32")
         classes = ops.pad(classes, ((0, 0), (0, 1)), constant_values=-1)
+        weights = ops.pad(weights, ((0, 0), (0, 1)))
         windows = ops.convert_to_tensor(self.windows)[None]
         kinds, truths, _ = match(
             windows,
@@ -186,19 +189,21 @@ class SlidingWindows(layers.Layer):
         positive = kinds == POSITIVE
         labels = ops.where(positive, ops.take_along_axis(classes, truths, axis=1), -1)
         boxes = gather(boxes, truths)
+        weights = ops.where(positive, ops.take_along_axis(weights, truths, axis=1), 1.0)
         seen = ops.logical_and(positive, _share_in(boxes, windows) >= 0.5)
         return (
-            self._class_losses(logits, labels, positive, kinds == NEGATIVE),
-            _box_losses(codes, labels, encode_edges(boxes, windows), seen),
+            self._class_losses(logits, labels, positive, kinds == NEGATIVE, weights),
+            _box_losses(codes, labels, encode_edges(boxes, windows), seen, weights),
         )
 
-    def _class_losses(self, logits, labels, positive, negative):
+    def _class_losses(self, logits, labels, positive, negative, weights):
         total = ops.logsumexp(logits, axis=-1)
         own = ops.one_hot(labels + 1, logits.shape[-1], dtype="bool")
         entropy = total - ops.sum(ops.where(own, logits, 0.0), axis=-1)
         trained = ops.logical_or(positive, self._interesting(total - logits[..., 0], negative))
         count = ops.sum(ops.cast(trained, "float32"), axis=-1)
-        return ops.sum(ops.where(trained, entropy, 0.0), axis=-1) / ops.maximum(count, 1.0)
+        losses = ops.where(trained, weights * entropy, 0.0)
+        return ops.sum(losses, axis=-1) / ops.maximum(count, 1.0)
 
     def _interesting(self, offence, negative):
         """Negative windows, bool [N, P]: half the most offending ones, half random ones."""
@@ -269,18 +274,22 @@ class SlidingWindowDetector(keras.Model):
 
     Its outputs are those of the layer and what goes in, `logits` and `codes`. The loss is
     `class_loss` + `box_loss`, which the history shows, and what regularizers add. `y` is a dict of
-    `boxes` and `classes`, as of `SlidingWindows.picture_losses`; `sample_weight` [N], if there is
-    one, weighs the pictures.
+    `boxes` and `classes`, as of `SlidingWindows.picture_losses`; `sample_weight` weighs the
+    pictures, [N], or their objects, [N, M].
     """
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         (windows,) = (each for each in self.layers if isinstance(each, SlidingWindows))
         total = sum(ops.sum(each) for each in self.losses)
         trackers = (windows.class_loss, windows.box_loss)
-        losses = windows.picture_losses(y, y_pred["logits"], y_pred["codes"])
+        of_objects, of_pictures = None, 1.0
+        if sample_weight is not None and len(sample_weight.shape) == 2:
+            of_objects = sample_weight
+        elif sample_weight is not None:
+            of_pictures = floats(sample_weight)
+        losses = windows.picture_losses(y, y_pred["logits"], y_pred["codes"], of_objects)
         for tracker, loss in zip(trackers, losses, strict=True):
-            if sample_weight is not None:
-                loss = loss * ops.cast(ops.reshape(sample_weight, (-1,)), loss.dtype)
+            loss = loss * of_pictures
             tracker.update_state(loss)
             total = total + ops.mean(loss)
         return total
@@ -304,7 +313,7 @@ def _share_in(boxes, windows):
     return common / ops.where(area > 0, area, 1.0)
 
 
-def _box_losses(codes, labels, targets, counted):
+def _box_losses(codes, labels, targets, counted, weights):
     """The mean squared distances [N] of codes [N, P, classes or 1, 4] of the labels' classes."""
     if codes.shape[2] > 1:
         # By a product: the gradient of a gather is slow on some backends.
@@ -314,4 +323,5 @@ def _box_losses(codes, labels, targets, counted):
         codes = codes[:, :, 0]
     errors = ops.where(counted[..., None], codes - targets, 0.0)
     count = ops.sum(ops.cast(counted, "float32"), axis=-1)
-    return ops.sum(ops.square(errors), axis=(-2, -1)) / ops.maximum(count, 1.0)
+    distances = weights * ops.sum(ops.square(errors), axis=-1)
+    return ops.sum(distances, axis=-1) / ops.maximum(count, 1.0)

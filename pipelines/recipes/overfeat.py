@@ -1,8 +1,9 @@
-"""The classifiers of OverFeat.
+"""OverFeat: its classifiers, and the detector that slides over pictures.
 
 P. Sermanet, D. Eigen, X. Zhang, M. Mathieu, R. Fergus, Y. LeCun: OverFeat: Integrated recognition,
 localization and detection using convolutional networks. ICLR 2014. Section 3.1 describes the
-training, section 3.3 how whole pictures are classified.
+training, section 3.3 how whole pictures are classified, sections 4 and 5 box regression and
+detection.
 """
 
 from dataclasses import replace
@@ -10,8 +11,11 @@ from dataclasses import replace
 from pipelines.recipe import Recipe
 from pipelines.recipes._parts import (
     MIRRORED,
+    SMALL_PIXELS,
     SOFTMAX_LOSS,
+    adam,
     cifar10,
+    momentum,
     pixels,
     short_momentum,
 )
@@ -88,4 +92,60 @@ def _small(recipe: Recipe) -> Recipe:
     )
 
 
-RECIPES = (_ACCURATE, _small(_ACCURATE), _FAST, _small(_FAST))
+_DETECTION = replace(
+    _ACCURATE,
+    name="overfeat-detection",
+    summary="OverFeat's detector: classifier and box regressor at all places of six scales, their "
+    "boxes merged; from the classifier of the recipe overfeat",
+    task="detection",
+    # The paper's data, those of ILSVRC2013, are not in TFDS.
+    dataset="tfds:voc/2007",
+    model="keras_models.detection.overfeat:OverFeatDetector",
+    transfer={"from": "overfeat"},
+    # The largest of Table 5.
+    preprocess={**pixels(461), "size": [461, 569], "fit": "pad"},
+    loss=None,
+    # How long and with which rates the detector is trained is not in the paper.
+    optimizer=momentum(0.001),
+    epochs=20,
+    batch_size=16,
+    protocol="1-crop",
+    fully_convolutional=False,
+    benchmarks=("sermanet2014-det", "sermanet2014-det-competition"),
+    thresholds={"map50": 0.1, "change": 0.01},
+    features=(),
+)
+_SMALL_DETECTION = replace(
+    _DETECTION,
+    size="small",
+    dataset="digit-scenes",
+    transfer=None,
+    # A window sees 64, 43 and 32 of the 128 pixels a side: digits are 14 to 64 pixels high. The
+    # overlap of a square with a digit is seldom more than a half.
+    model_args={
+        "variant": "fast",
+        "stem": "cifar",
+        "scales": [0.5, 0.75, 1.0],
+        "width": 0.125,
+        "units": 128,
+        "regressor_units": [128, 64],
+        "initialization": "he",
+        "positive": 0.4,
+        "negative": 0.25,
+    },
+    preprocess={**SMALL_PIXELS, "size": [128, 128]},
+    augment=(),
+    optimizer=adam(0.002),
+    weight_decay=1e-4,
+    batch_size=16,
+    epochs=6,
+)
+
+RECIPES = (
+    _ACCURATE,
+    _small(_ACCURATE),
+    _FAST,
+    _small(_FAST),
+    _DETECTION,
+    _SMALL_DETECTION,
+)

@@ -220,6 +220,13 @@ def test_the_loss_is_that_of_the_windows(regressor):
     np.testing.assert_allclose(total, np.mean(class_losses + box_losses), rtol=1e-5)
     weighed = net.compute_loss(x, y, given, sample_weight=np.array([2.0, 0.0], "float32"))
     np.testing.assert_allclose(weighed, class_losses[0] + box_losses[0], rtol=1e-5)
+    # Of objects: those of the first count twice as much, those of the second nothing.
+    objects = np.array([[2.0, 0.0, -1.0], [-1.0, -1.0, -1.0]], "float32")
+    _, boxes_alone = map(np.asarray, layer.picture_losses(y, logits, codes, objects))
+    _, both = map(np.asarray, layer.picture_losses(y, logits, codes, np.ones((2, 3))))
+    np.testing.assert_allclose(both, box_losses, rtol=1e-5)
+    assert boxes_alone[0] != box_losses[0] and boxes_alone[1] == 0
+    assert np.isfinite(net.compute_loss(x, y, given, sample_weight=objects))
 
 
 def test_half_of_the_negative_windows_are_the_worst_and_others_are_drawn():
