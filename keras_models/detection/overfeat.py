@@ -18,7 +18,7 @@ from keras_models.classification.overfeat import (
     VARIANTS,
     overfeat_backbone,
 )
-from keras_models.classification.top import checked_file, with_weights
+from keras_models.classification.top import start_from_file, with_weights
 from keras_models.detection.sliding_windows import SlidingWindowDetector, SlidingWindows
 
 # Table 5: the shorter sides of the pictures at the six scales, as shares of the largest.
@@ -78,8 +78,8 @@ def OverFeatDetector(
             boxes of doubtful windows spoil the means.
         detections: K.
         positive, negative, negatives, seed: as of `SlidingWindows`.
-        base: path of a trained `OverFeat`, a .keras file: layers of the same names and shapes start
-            with its weights.
+        base: path of a trained `OverFeat`, a .keras file: all layers but the last ones start with
+            its weights.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
         name: of the model.
 
@@ -140,7 +140,7 @@ def OverFeatDetector(
     )([logits, codes])
     model = SlidingWindowDetector(image, {**merged, "logits": logits, "codes": codes}, name=name)
     if base is not None:
-        _start_from(model, base)
+        start_from_file(model, base)
     return with_weights(model, weights)
 
 
@@ -231,19 +231,3 @@ def _joined(of_scales: Sequence[keras.KerasTensor], name: str) -> keras.KerasTen
         return of_scales[0]
     return layers.Concatenate(axis=1, dtype="float32", name=name)(of_scales)
 
-
-def _start_from(model: keras.Model, base: str) -> None:
-    """Gives the layers of the model the weights of those of the same names and shapes."""
-    source = keras.models.load_model(checked_file(base), compile=False)
-    theirs = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
-    fitting = [
-        layer
-        for layer in model.layers
-        if layer.weights
-        and [each.shape for each in theirs.get(layer.name, [])]
-        == [tuple(each.shape) for each in layer.weights]
-    ]
-    if not fitting:
-        raise ValueError(f"{base} has no layer of {model.name}: it must be an OverFeat.")
-    for layer in fitting:
-        layer.set_weights(theirs[layer.name])
