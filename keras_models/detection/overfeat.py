@@ -230,4 +230,3 @@ def _joined(of_scales: Sequence[keras.KerasTensor], name: str) -> keras.KerasTen
     if len(of_scales) == 1:
         return of_scales[0]
     return layers.Concatenate(axis=1, dtype="float32", name=name)(of_scales)
-
