@@ -278,8 +278,11 @@ def test_pictures_without_objects_have_a_finite_loss():
     assert np.isfinite(loss) and loss > 0
 
 
-def test_known_windows_become_one_box():
-    layer = SlidingWindows([(64, 64)], [(9, 9)], 4, 32, detections=3)
+@pytest.mark.parametrize(
+    ("dtype", "rtol"), [("float32", 1e-4), ("float16", 2e-3), ("bfloat16", 2e-2)]
+)
+def test_known_windows_become_one_box(dtype, rtol):
+    layer = SlidingWindows([(64, 64)], [(9, 9)], 4, 32, detections=3, dtype=dtype)
     logits = np.zeros((1, 81, 3), "float32")
     logits[..., 0] = 60
     codes = np.zeros((1, 81, 1, 4), "float32")
@@ -288,7 +291,8 @@ def test_known_windows_become_one_box():
         logits[0, window] = (0, 0, 60)
         codes[0, window, 0] = encode_edges(truth, layer.windows[window])
     found = layer([logits, codes])
-    np.testing.assert_allclose(found["boxes"][0, 0], truth, rtol=1e-4)
+    assert keras.backend.standardize_dtype(found["boxes"].dtype) == "float32"
+    np.testing.assert_allclose(found["boxes"][0, 0], truth, rtol=rtol)
     np.testing.assert_allclose(found["scores"][0], [0.75, 0, 0], atol=1e-5)
     assert np.asarray(found["classes"])[0].tolist() == [1, -1, -1]
 

@@ -9,6 +9,7 @@ import pytest
 from keras_models.analysis.cost import layer_costs, total_cost
 from keras_models.classification import OverFeat
 from keras_models.classification.fully_convolutional import fully_convolutional
+from keras_models.layers import OffsetMaxPooling2D
 
 FAST = {
     "conv1": (56, 56, 96),
@@ -101,6 +102,24 @@ def test_at_every_offset_it_is_the_net_on_every_window(variant, side, stride):
     np.testing.assert_allclose(
         fully_convolutional(net)(picture), expected.max(axis=(1, 2)), rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(("variant", "side", "seen"), [("fast", 135, 6), ("accurate", 113, 6)])
+def test_the_classifier_slides_over_the_maps_of_the_whole_picture(variant, side, seen):
+    """With zeros around pictures: each window of the last maps, pooled and classified alone."""
+    net = lively(OverFeat((side, side, 3), 5, variant, units=8, width=0.05))
+    pool = next(layer for layer in net.layers if isinstance(layer, OffsetMaxPooling2D))
+    picture = np.random.default_rng(0).normal(size=(1, side + 40, side + 24, 3))
+    anywhere = fully_convolutional(net)
+    maps = keras.Model(anywhere.input, anywhere.get_layer(pool.name).input)(picture)
+    classify = keras.Sequential([keras.Input(pool.output.shape[1:]), *net.layers[-6:]])
+    assert pool.output.shape[1] * pool.pool_size[0] == seen
+    logits = np.asarray(logits_everywhere(net)(picture))
+    for row, column in np.ndindex(*logits.shape[1:3]):
+        window = maps[:, row : row + seen, column : column + seen]
+        np.testing.assert_allclose(
+            logits[:, row, column], classify(pool(window)), rtol=1e-5, atol=1e-5
+        )
 
 
 def unpadded(net: keras.Model) -> keras.Model:
