@@ -6,7 +6,8 @@ one), `metric` a key of `components.judge.results.METRICS`; `protocol` one of
 `components.judge.protocols` ("7 x 144-crop": the mean of 7 models by that protocol), "other", or
 empty for what is counted of a network (split "none"). `verified` says whether the value was seen in
 a public copy of where it is from, the paper or its authors' page or code, or in a later paper that
-quotes it, which the note names: one of `VERIFIED`. Where it "differs", the note says how.
+quotes it, which the note names: one of `VERIFIED`. Where it was a reader's copy of the paper's
+table, the note says so; where it "differs", how.
 """
 
 import csv

@@ -61,8 +61,8 @@ class Sizes:
         return (self.shortest + self.longest) // 2
 
 
-def _scaled(length: int, side: int) -> int:
-    return round(length * side / _PUBLISHED_SIDE)
+def _scaled(length: int, side: int, published_side: int = _PUBLISHED_SIDE) -> int:
+    return round(length * side / published_side)
 
 
 def training_scale(sizes: Sizes) -> tuple[int, ...]:
@@ -78,9 +78,11 @@ def three_scales(sizes: Sizes) -> tuple[int, ...]:
     return sizes.mean - step, sizes.mean, sizes.mean + step
 
 
-def fixed_scales(*published: int) -> Callable[[Sizes], tuple[int, ...]]:
-    """The scales that a paper names, whatever the network was trained with."""
-    return lambda sizes: tuple(_scaled(length, sizes.side) for length in published)
+def fixed_scales(
+    *published: int, side: int = _PUBLISHED_SIDE
+) -> Callable[[Sizes], tuple[int, ...]]:
+    """The scales that a paper names for a network of `side`, whatever it was trained with."""
+    return lambda sizes: tuple(_scaled(length, sizes.side, side) for length in published)
 
 
 def central_view(height: int, width: int, side: int) -> list[View]:
@@ -165,6 +167,21 @@ class Protocol:
 
 _WHOLE_AT_THREE_SCALES = Part("dense", three_scales, whole_views)
 _MULTI_CROP = Part("predict", three_scales, grid_views)
+# Sermanet et al. 2014, Table 5, of the accurate net; their pictures are not all of one shape, and
+# neither are ours.
+_SCALES_OF_OVERFEAT = (245, 281, 317, 389, 425, 461)
+
+
+def _slid(name: str, *numbers: int) -> Protocol:
+    """OverFeat's protocol at scales that are counted from 1."""
+    scales = fixed_scales(*(_SCALES_OF_OVERFEAT[number - 1] for number in numbers), side=221)
+    return Protocol(
+        name,
+        f"offset pooling, maxima over the picture and the reflection, scales {numbers} of 6 "
+        "(Sermanet 2014, 3.3)",
+        (Part("dense", scales, whole_views),),
+    )
+
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -210,6 +227,9 @@ PROTOCOLS = {
             "fully convolutional at 224, 256, 384, 480, 640, and reflections (He 2015)",
             (Part("dense", fixed_scales(224, 256, 384, 480, 640), whole_views),),
         ),
+        _slid("overfeat-1-scale", 1),
+        _slid("overfeat-4-scales", 1, 2, 4, 6),
+        _slid("overfeat-6-scales", 1, 2, 3, 4, 5, 6),
     )
 }
 

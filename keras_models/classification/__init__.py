@@ -30,6 +30,7 @@ from keras_models.classification.dropconnect_net import DropConnectCIFAR10, Drop
 from keras_models.classification.googlenet import GoogLeNet
 from keras_models.classification.highway import HighwayCIFAR, HighwayMLP, HighwayMNIST
 from keras_models.classification.lenet import LeNet1, LeNet5, LeNet5ReLU
+from keras_models.classification.overfeat import OverFeat
 from keras_models.classification.prelu_net import PReLUNet
 from keras_models.classification.published import preprocess_input
 from keras_models.classification.resnet import (
@@ -65,6 +66,7 @@ __all__ = [
     "LeNet5",
     "LeNet5ReLU",
     "MultiColumn",
+    "OverFeat",
     "PReLUNet",
     "Plain18",
     "Plain34",

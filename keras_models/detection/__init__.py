@@ -18,5 +18,6 @@ The contract of all of them:
 
 from keras_models.detection.fast_rcnn import FastRCNN
 from keras_models.detection.faster_rcnn import FasterRCNN
+from keras_models.detection.overfeat import OverFeatDetector
 
-__all__ = ["FastRCNN", "FasterRCNN"]
+__all__ = ["FastRCNN", "FasterRCNN", "OverFeatDetector"]

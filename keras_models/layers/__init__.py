@@ -14,6 +14,7 @@ from keras_models.layers.normalization import (
 )
 from keras_models.layers.output import EuclideanRBF, prototype_codes
 from keras_models.layers.pooling import (
+    OffsetMaxPooling2D,
     SpatialPyramidPooling2D,
     StochasticPooling2D,
     Subsampling2D,
@@ -33,6 +34,7 @@ __all__ = [
     "LocalResponseNormalization",
     "LocallyConnected2D",
     "Maxout",
+    "OffsetMaxPooling2D",
     "RegionMaxPooling2D",
     "SpatialPyramidPooling2D",
     "StochasticPooling2D",

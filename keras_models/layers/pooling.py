@@ -1,5 +1,6 @@
 """Pooling and subsampling layers that Keras does not have."""
 
+import functools
 import math
 
 import keras
@@ -200,6 +201,52 @@ class StochasticPooling2D(keras.layers.AveragePooling2D):
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
+class OffsetMaxPooling2D(keras.layers.MaxPooling2D):
+    """Max pooling without overlap, or with it at every offset.
+
+    Pooling by p at the offsets 0 to p - 1 of height and width gives p x p maps. At every offset
+    the layer gives them interlaced, as the maxima of windows one pixel apart: those of the offsets
+    (a, b) are `outputs[:, a::p, b::p]`. A layer with windows of w x w pooled pixels then takes
+    every p-th of them (`dilation_rate=p`), and its outputs are interlaced likewise.
+
+    Args:
+        pool_size: p.
+        every_offset: whether it pools at every offset.
+        data_format: as in `keras.layers.Conv2D`.
+
+    Input [N, H, W, maps], output [N, H // p, W // p, maps], or [N, H - p + 1, W - p + 1, maps] at
+    every offset (channels_last); maps on axis 1 with channels_first. H and W may be None.
+
+    Source: Sermanet et al. 2014, OverFeat, section 3.3 and Figure 3.
+    """
+
+    def __init__(
+        self,
+        pool_size: int = 2,
+        every_offset: bool = False,
+        data_format: str | None = None,
+        **kwargs,
+    ):
+        strides = 1 if every_offset else pool_size
+        super().__init__(pool_size, strides, "valid", data_format, **kwargs)
+        self.every_offset = every_offset
+
+    def call(self, inputs):
+        # Not by the backend's kernel: TensorFlow's loses what is no number.
+        highest = _highest_everywhere if self.every_offset else _highest_of_each
+        first = 1 if self.data_format == "channels_last" else 2
+        across = highest(inputs, first + 1, self.pool_size[1])
+        return highest(across, first, self.pool_size[0])
+
+    def get_config(self):
+        config = super().get_config()
+        for bound in ("strides", "padding"):
+            del config[bound]
+        # Keras writes a pair.
+        return config | {"pool_size": self.pool_size[0], "every_offset": self.every_offset}
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
 class SpatialPyramidPooling2D(keras.layers.Layer):
     """The maximum of each bin of several grids: as many features whatever the picture's sides.
 
@@ -257,6 +304,21 @@ class SpatialPyramidPooling2D(keras.layers.Layer):
 def _highest(x):
     """The maximum along axis 1; without the initial value Keras refuses a batch of no pictures."""
     return ops.max(x, axis=1, initial=-float("inf"))
+
+
+def _highest_of_each(x, axis: int, length: int):
+    """The maxima of windows along an axis that lie side by side; a rest of `x` is left out."""
+    windows = ops.shape(x)[axis] // length
+    before, after = ops.shape(x)[:axis], ops.shape(x)[axis + 1 :]
+    whole = x[(slice(None),) * axis + (slice(windows * length),)]
+    return ops.max(ops.reshape(whole, (*before, windows, length, *after)), axis=axis + 1)
+
+
+def _highest_everywhere(x, axis: int, length: int):
+    """The maxima of windows along an axis, from one pixel to the next."""
+    windows = ops.shape(x)[axis] - length + 1
+    shifts = [x[(slice(None),) * axis + (slice(n, n + windows),)] for n in range(length)]
+    return functools.reduce(ops.maximum, shifts)
 
 
 def _parts(side, bins: int) -> list[slice]:

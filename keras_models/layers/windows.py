@@ -16,7 +16,7 @@ def output_sides(sides, size, strides, padding: str) -> tuple[Any, Any]:
     return tuple(map(positions, sides, size, strides))
 
 
-def convolved(x, kernel, strides, padding: str, data_format: str):
+def convolved(x, kernel, strides, padding: str, data_format: str, dilation: int = 1):
     """`ops.conv` of pictures, of no pictures, too: TensorFlow's oneDNN kernels give an empty batch
     the shape that came in.
 
@@ -25,11 +25,13 @@ def convolved(x, kernel, strides, padding: str, data_format: str):
         kernel: [height, width, C, filters].
         strides: (down, across).
         padding, data_format: as in `keras.layers.Conv2D`.
+        dilation: `dilation_rate` of both directions.
     """
-    y = ops.conv(x, kernel, strides, padding, data_format)
+    y = ops.conv(x, kernel, strides, padding, data_format, dilation)
     first = 1 if data_format == "channels_last" else 2
     sides = ops.shape(x)[first : first + 2]
-    shape = [*output_sides(sides, kernel.shape[:2], strides, padding)]
+    windows = [(length - 1) * dilation + 1 for length in kernel.shape[:2]]
+    shape = [*output_sides(sides, windows, strides, padding)]
     shape.insert(2 if first == 1 else 0, kernel.shape[-1])
     return ops.reshape(y, (-1, *shape))
 

@@ -94,6 +94,11 @@ def test_dense_is_the_whole_image_and_its_reflection():
         ("dense-3-scales", 224, [256, 512], (256, 384, 512)),
         # He et al. 2015, section 3.4.
         ("multi-scale", 224, 256, (224, 256, 384, 480, 640)),
+        # Sermanet et al. 2014, Tables 2 and 5; the fast net's in proportion.
+        ("overfeat-1-scale", 221, 256, (245,)),
+        ("overfeat-4-scales", 221, 256, (245, 281, 389, 461)),
+        ("overfeat-6-scales", 221, 256, (245, 281, 317, 389, 425, 461)),
+        ("overfeat-4-scales", 231, 256, (256, 294, 407, 482)),
         # Smaller networks see smaller images.
         ("multi-scale", 32, None, (32, 37, 55, 69, 91)),
         ("144-crop", 32, None, (37, 41, 46, 50)),

@@ -26,6 +26,10 @@ NETS = {
     "lenet1_backbone": ("LeNet1", {}),
     "lenet5_backbone": ("LeNet5", {"input_shape": (16, 16, 1)}),
     "lenet5_relu_backbone": ("LeNet5ReLU", {"input_shape": (16, 16, 1)}),
+    "overfeat_backbone": (
+        "OverFeat",
+        {"input_shape": (8, 8, 3), "stem": "cifar", "units": 2, "width": 0.03},
+    ),
     "prelu_net_backbone": ("PReLUNet", {"input_shape": (32, 32, 3), "width": 0.03}),
     "resnet_backbone": ("ResNet18", {"input_shape": (32, 32, 3), "shortcut": "A"}),
     "stochastic_pooling_net_backbone": (

@@ -14,6 +14,7 @@ from keras_models.classification import (
     DropConnectCIFAR10,
     DropConnectMNIST,
     LeNet1,
+    OverFeat,
     StochasticPoolingNet,
     ZFNet,
 )
@@ -26,6 +27,11 @@ NETS = {
     "alexnet-cifar": (partial(AlexNet, units=16, stem="cifar"), (8, 8, 3)),
     "zfnet": (partial(ZFNet, units=16, width=0.25), (44, 44, 3)),
     "zfnet-cifar": (partial(ZFNet, units=16, width=0.25, stem="cifar"), (8, 8, 3)),
+    "overfeat": (partial(OverFeat, units=16, width=0.1), (71, 71, 3)),
+    "overfeat-cifar": (
+        partial(OverFeat, variant="accurate", units=16, width=0.1, stem="cifar"),
+        (8, 8, 3),
+    ),
     "vgg-a-lrn": (partial(VGG, "A-LRN", units=16, width=0.125), (32, 32, 3)),
     "vgg-c": (partial(VGG, "C", units=16, width=0.125), (32, 32, 3)),
     "dropconnect-cifar": (DropConnectCIFAR10, (8, 8, 3)),
@@ -131,6 +137,7 @@ def test_wrong_arguments_are_refused_and_told(build, shape, arguments, message):
 NARROW = {
     "vgg": partial(VGG, "E", units=128, width=0.25),
     "alexnet": partial(AlexNet, stem="cifar", units=256, width=0.25),
+    "overfeat": partial(OverFeat, stem="cifar", units=256, width=0.25),
     "zfnet": partial(ZFNet, stem="cifar", units=256, width=0.25),
 }
 

@@ -20,6 +20,7 @@ from keras_models.layers import (
     LocallyConnected2D,
     LocalResponseNormalization,
     Maxout,
+    OffsetMaxPooling2D,
     SpatialPyramidPooling2D,
     StochasticPooling2D,
     SumPooling2D,
@@ -37,8 +38,8 @@ assert keras.backend.backend() == "jax"
 from keras_models.classification import LeNet5, LeNet5ReLU
 from keras_models.layers import (
     LocalContrastNormalization, LocallyConnected2D, LocalResponseNormalization, Maxout,
-    SpatialPyramidPooling2D, StochasticPooling2D, Subsampling2D, SumPooling2D, TableConv2D,
-    TiledConv2D,
+    OffsetMaxPooling2D, SpatialPyramidPooling2D, StochasticPooling2D, Subsampling2D,
+    SumPooling2D, TableConv2D, TiledConv2D,
 )
 from keras_models.losses import MAPCriterion
 
@@ -69,6 +70,7 @@ for layer in (
     StochasticPooling2D(3, 2, "same", data_format="channels_first"),
     SumPooling2D(3, 2, "same", data_format="channels_first"),
     SpatialPyramidPooling2D(data_format="channels_first"),
+    OffsetMaxPooling2D(3, data_format="channels_first"),
     TiledConv2D(4, 3, tile=2, data_format="channels_first"),
     LocallyConnected2D(4, 3, data_format="channels_first"),
     Maxout(3, axis=1),
@@ -86,6 +88,7 @@ NETS = {
     "Ciresan": {"architecture": "1x14x14-4C3-MP2-6C2-MP2-12N-5N"},
     "AlexNet": {"input_shape": (8, 8, 3), "stem": "cifar", "units": 16, "initialization": "he"},
     "ZFNet": {"input_shape": (8, 8, 3), "stem": "cifar", "units": 16, "initialization": "he"},
+    "OverFeat": {"input_shape": (8, 8, 3), "stem": "cifar", "width": 0.0625, "units": 16},
     "VGG": {"configuration": "A-LRN", "input_shape": (32, 32, 3), "width": 0.0625, "units": 16},
     "DropConnectCIFAR10": {"input_shape": (8, 8, 3)},
     "StochasticPoolingNet": {"input_shape": (8, 8, 3), "maps": (4, 4, 4)},
@@ -206,6 +209,8 @@ import keras, numpy as np
 from keras_models.detection.anchors import base_anchors, grid_anchors
 from keras_models.detection.boxes import decode, encode, pairwise_iou
 from keras_models.detection.matching import match, sample
+from keras_models.detection.merging import merge
+from keras_models.detection.sliding_windows import SlidingWindows
 from keras_models.detection.suppression import suppress, suppress_by_class
 from keras_models.layers import RegionMaxPooling2D
 
@@ -216,6 +221,9 @@ scores = draw.uniform(size=(2, 300, 3)).astype("float32")
 boxes[0, 0], scores[0, 1] = np.nan, np.inf
 present = np.arange(5) < np.array([[5], [0]])
 maps = draw.normal(size=(2, 9, 11, 3)).astype("float32")
+windows = SlidingWindows([(48, 48)], [(5, 5)], 4, 32, candidates=9, negatives=60)
+logits = draw.normal(size=(2, 25, 4)).astype("float32")
+codes = draw.normal(0, 0.2, (2, 25, 3, 4)).astype("float32")
 
 def answers():
     truths = boxes[:, -5:]
@@ -229,6 +237,11 @@ def answers():
         "drawn": sample(matches.kinds, 64, 0.25, 5)[1],
         "kept": suppress(boxes, scores[..., 0], 120, 0.3),
         "detections": suppress_by_class(boxes, scores, 50, 0.3, 0.05),
+        "merged": merge(boxes[:, :20], scores[:, :20, 0], 0.6),
+        "windows": windows([logits, codes]),
+        "losses": windows.picture_losses(
+            {"boxes": boxes[:, 5:10], "classes": np.where(present, 2, -1)}, logits, codes
+        ),
         "regions": RegionMaxPooling2D(5)([maps, boxes * 150]),
     }
     return [np.asarray(keras.ops.convert_to_numpy(x)).tolist() for x in keras.tree.flatten(found)]
@@ -277,6 +290,7 @@ def net_of_layers() -> keras.Model:
             Maxout(2),
             prelu(),
             SumPooling2D(2, 1),
+            OffsetMaxPooling2D(2, every_offset=True),
             SpatialPyramidPooling2D((2, 1)),
             WeightNoise(keras.layers.Dense(20), 0.01),
             DropConnect(20, activation="relu"),

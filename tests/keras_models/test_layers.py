@@ -16,6 +16,7 @@ from keras_models.layers import (
     LocallyConnected2D,
     LocalResponseNormalization,
     Maxout,
+    OffsetMaxPooling2D,
     SpatialPyramidPooling2D,
     StochasticPooling2D,
     Subsampling2D,
@@ -69,6 +70,10 @@ def stochastic_pooling(**arguments):
     return StochasticPooling2D(3, 2, "same", **arguments)
 
 
+def offset_pooling(**arguments):
+    return OffsetMaxPooling2D(2, every_offset=True, **arguments)
+
+
 def sum_pooling(**arguments):
     return SumPooling2D((3, 2), 2, "same", **arguments)
 
@@ -115,6 +120,7 @@ MAP_LAYERS = [
     (response_normalization, PICTURES),
     (contrast_normalization, PICTURES),
     (stochastic_pooling, PICTURES),
+    (offset_pooling, PICTURES),
     (sum_pooling, PICTURES),
     (pyramid_pooling, PICTURES),
     (tiled_conv, PICTURES),

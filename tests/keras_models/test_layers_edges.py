@@ -23,6 +23,7 @@ CASES = {
     "EuclideanRBF": ({"units": 10}, (84,)),
     "LocallyConnected2D": ({"filters": 3, "kernel_size": 3}, PICTURE),
     "Maxout": ({"pieces": 2}, PICTURE),
+    "OffsetMaxPooling2D": ({"every_offset": True}, PICTURE),
     "SumPooling2D": ({"pool_size": 2}, PICTURE),
     "TableConv2D": ({"table": ((0, 2), (1,), (0, 1, 3)), "kernel_size": 3}, PICTURE),
     "TiledConv2D": ({"filters": 3, "kernel_size": 3, "tile": 2}, PICTURE),
@@ -34,7 +35,7 @@ CASES = {
 INNER = {"DenseAsConv2D": "dense", "WeightNoise": "layer"}
 INPUTS = {"HighwayGate": 3}
 # Their inputs are not of one kind: test_layers_regions.py and test_depth.py try them.
-OF_SEVERAL_KINDS = {"RegionMaxPooling2D", "TrainingCrop", "WholeMap"}
+OF_SEVERAL_KINDS = {"RegionMaxPooling2D", "TrainingCrop", "WholeMap", "SlidingWindows"}
 DTYPES = ("float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 LARGEST = {"float32": 3.4028e38, "float16": 65504.0, "bfloat16": 3.3895e38}
 CLOSE = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 3e-2}

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_models.layers import (
+    OffsetMaxPooling2D,
     SpatialPyramidPooling2D,
     StochasticPooling2D,
     Subsampling2D,
@@ -56,6 +57,21 @@ def test_sum_pooling_is_the_sum_of_the_window(size, strides, padding):
     expected = each(x, lambda window: window.sum(axis=(1, 2)), size, strides, padding)
     y = SumPooling2D(size, strides, padding)(x)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pool_size", [2, 3])
+def test_offset_pooling_interlaces_the_poolings_at_all_offsets(pool_size):
+    x = normal((2, 11, 8, 3))
+    every = np.asarray(OffsetMaxPooling2D(pool_size, every_offset=True)(x))
+    plain = OffsetMaxPooling2D(pool_size)
+    assert every.shape == (2, 12 - pool_size, 9 - pool_size, 3)
+    for down, right in np.ndindex(pool_size, pool_size):
+        pooled = np.asarray(plain(x[:, down:, right:]))
+        expected = each(
+            x[:, down:, right:], lambda part: part.max(axis=(1, 2)), pool_size, pool_size, "valid"
+        )
+        np.testing.assert_array_equal(pooled, expected)
+        np.testing.assert_array_equal(every[:, down::pool_size, right::pool_size], pooled)
 
 
 @settings

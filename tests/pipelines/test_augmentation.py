@@ -12,6 +12,7 @@ from pipelines.paths import Paths
 PUBLISHED = {
     "alexnet": ["flip", "pca_colour"],
     "zfnet": ["corner_crop", "flip"],
+    "overfeat": ["flip"],
     "vgg16": ["scale_jitter", "flip", "pca_colour"],
     "googlenet": ["area_aspect", "flip", "photometric"],
     "bn-x5": ["area_aspect", "flip", "photometric"],

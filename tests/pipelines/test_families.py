@@ -36,6 +36,17 @@ FAMILIES = [
         ("preprocess.size=[64,64]", "preprocess.resize=73", "model_args.units=16"),
     ),
     ("zfnet", "small", ()),
+    # Its net at every offset of the last pooling, at six scales.
+    (
+        "overfeat",
+        "paper",
+        (
+            "preprocess.size=[77,77]",
+            "preprocess.resize=89",
+            "model_args.units=16",
+            "model_args.width=0.1",
+        ),
+    ),
     (
         "vgg16",
         "paper",

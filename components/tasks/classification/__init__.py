@@ -28,6 +28,7 @@ TASK = Task(
     protocols=(
         *("1-crop", "centre-crop", "10-crop", "144-crop", "dense", "dense-3-scales"),
         *("150-crop", "150-crop-and-dense", "multi-scale"),
+        *("overfeat-1-scale", "overfeat-4-scales", "overfeat-6-scales"),
     ),
     one_class=True,
     has_classes=True,
