@@ -198,7 +198,7 @@ def test_ingestion_finds_them(coins):
     assert proposals_of(Encoding(), **{"image/encoded": content}) == []
     own = {"image/encoded": content, "proposals": [0.25, 0.25, 0.5, 0.5]}
     assert proposals_of(asked, **own) == own["proposals"]
-    with pytest.raises(ImageError, match="proposal 0 .* lies outside"):
+    with pytest.raises(ImageError, match=r"proposal 0 .* lies outside"):
         proposals_of(asked, **own | {"proposals": [0.5, 0.5, 3.0, 1.0]})
 
 
