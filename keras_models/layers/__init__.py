@@ -17,6 +17,7 @@ from keras_models.layers.pooling import (
     Subsampling2D,
     SumPooling2D,
 )
+from keras_models.layers.regions import RegionMaxPooling2D
 from keras_models.layers.regularization import DropConnect, WeightNoise
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "LocalResponseNormalization",
     "LocallyConnected2D",
     "Maxout",
+    "RegionMaxPooling2D",
     "SpatialPyramidPooling2D",
     "StochasticPooling2D",
     "Subsampling2D",

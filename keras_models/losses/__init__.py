@@ -6,5 +6,15 @@ from keras_models.losses.classification import (
     SquashedSquaredError,
 )
 from keras_models.losses.depth import LogDepthLoss
+from keras_models.losses.detection import SmoothL1, proposal_loss, region_loss, smooth_l1
 
-__all__ = ["LogDepthLoss", "MAPCriterion", "SmoothedCrossentropy", "SquashedSquaredError"]
+__all__ = [
+    "LogDepthLoss",
+    "MAPCriterion",
+    "SmoothL1",
+    "SmoothedCrossentropy",
+    "SquashedSquaredError",
+    "proposal_loss",
+    "region_loss",
+    "smooth_l1",
+]

@@ -158,6 +158,50 @@ assert "tensorflow" not in sys.modules, "imports TensorFlow"
 print(json.dumps(answers))
 """
 )
+BOXES = """
+import keras, numpy as np
+from keras_models.detection.anchors import base_anchors, grid_anchors
+from keras_models.detection.boxes import decode, encode, pairwise_iou
+from keras_models.detection.matching import match, sample
+from keras_models.detection.suppression import suppress, suppress_by_class
+from keras_models.layers import RegionMaxPooling2D
+
+draw = np.random.default_rng(3)
+corners, sides = draw.uniform(0, 0.8, (2, 300, 2)), draw.uniform(0.01, 0.3, (2, 300, 2))
+boxes = np.concatenate([corners, corners + sides], axis=-1).astype("float32")
+scores = draw.uniform(size=(2, 300, 3)).astype("float32")
+boxes[0, 0], scores[0, 1] = np.nan, np.inf
+present = np.arange(5) < np.array([[5], [0]])
+maps = draw.normal(size=(2, 9, 11, 3)).astype("float32")
+
+def answers():
+    truths = boxes[:, -5:]
+    matches = match(boxes, truths, present, 0.5, (0.0, 0.3), best_of_each=True)
+    found = {
+        "iou": pairwise_iou(boxes, truths),
+        "codes": encode(boxes, boxes[:, ::-1]),
+        "decoded": decode(boxes, boxes[:, ::-1], (0.1, 0.1, 0.2, 0.2)),
+        "anchors": grid_anchors(3, 4, 16, base_anchors()),
+        "matches": matches,
+        "drawn": sample(matches.kinds, 64, 0.25, 5)[1],
+        "kept": suppress(boxes, scores[..., 0], 120, 0.3),
+        "detections": suppress_by_class(boxes, scores, 50, 0.3, 0.05),
+        "regions": RegionMaxPooling2D(5)([maps, boxes * 150]),
+    }
+    return [np.asarray(keras.ops.convert_to_numpy(x)).tolist() for x in keras.tree.flatten(found)]
+"""
+BOXES_ON_JAX = (
+    BOXES
+    + """
+import jax, json, sys
+assert keras.backend.backend() == "jax"
+compiled = jax.jit(lambda boxes, scores: suppress(boxes, scores, 120, 0.3))(boxes, scores[..., 0])
+for a, b in zip(compiled, suppress(boxes, scores[..., 0], 120, 0.3)):
+    assert np.array_equal(a, b)
+assert "tensorflow" not in sys.modules, "imports TensorFlow"
+print(json.dumps(answers()))
+"""
+)
 # Programs that run once are not worth compiling well.
 HASTILY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
@@ -231,3 +275,11 @@ def test_every_family_takes_a_step_on_jax():
 def test_depth_nets_take_a_step_on_jax():
     answers = on_jax(DEPTH_ON_JAX, json.dumps(DEPTH_NETS), XLA_FLAGS=HASTILY)
     assert answers == {name: {"finite": True, "unmoved": []} for name in DEPTH_NETS}
+
+
+def test_the_mathematics_of_boxes_on_jax():
+    here: dict = {}
+    exec(BOXES, here)
+    there = on_jax(BOXES_ON_JAX)
+    for mine, theirs in zip(here["answers"](), there, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)

@@ -33,8 +33,8 @@ CASES = {
 # Layers around another one, which gets the same dtype.
 INNER = {"DenseAsConv2D": "dense", "WeightNoise": "layer"}
 INPUTS = {"HighwayGate": 3}
-# Their inputs are not of one kind: test_depth.py tries them in their nets.
-OF_SEVERAL_KINDS = {"TrainingCrop", "WholeMap"}
+# Their inputs are not of one kind: test_layers_regions.py and test_depth.py try them.
+OF_SEVERAL_KINDS = {"RegionMaxPooling2D", "TrainingCrop", "WholeMap"}
 DTYPES = ("float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 LARGEST = {"float32": 3.4028e38, "float16": 65504.0, "bfloat16": 3.3895e38}
 CLOSE = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 3e-2}
