@@ -87,7 +87,7 @@ def create_pipeline(
     _check_base(recipe)
     if recipe.fixed and fixed is None:
         raise RecipeError("the recipe's fixed data are not given")
-    encoding = Encoding(**recipe.ingest)
+    encoding = Encoding(**recipe.encoding)
     examples, *others = (_ingest(each, encoding, metadata) for each in (source, *earlier))
     for place, (span, other) in enumerate(zip(earlier, others, strict=True), 1):
         # On Kubeflow the steps are there before the spans.

@@ -176,6 +176,12 @@ class Recipe:
                 f"{task.name} is answered about whole pictures: preprocess.fit must be stretch, "
                 "and preprocess.resize null"
             )
+        shown = task.bound(recipe_bounds.task_args(self.task_args, task))
+        if shown.box_counts and not whole:
+            raise RecipeError(
+                f"{', '.join(shown.box_counts)} are found in whole pictures: preprocess.fit must "
+                "be stretch, and preprocess.resize null"
+            )
         filled = {
             "task_args": recipe_bounds.task_args(self.task_args, task),
             "thresholds": recipe_bounds.thresholds(self.thresholds, task),
@@ -243,6 +249,11 @@ class Recipe:
             return self.served_name
         called = [] if self.data_origin is None else [data_names.label(self.data_origin)]
         return "-".join([self.name, *called])
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """How ingestion stores pictures: arguments of `components.ingest.contract.Encoding`."""
+        return {**self.ingest, "proposals": tasks.find(self.task).bound(self.task_args).proposals}
 
     def for_stage(self, stage: str) -> dict[str, Any]:
         """The keys that a stage reads, as plain data: to change another is no reason to run it.

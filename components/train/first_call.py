@@ -55,6 +55,8 @@ def check(model: keras.Model, task: Task, classes: int | None, size: Sequence[in
 
 def _sides(shape: Sequence[int | None], size: Sequence[int]) -> tuple[int, ...]:
     """A shape [..., height, width, channels] with those of the recipe's where they are open."""
+    if len(shape) == 2:
+        return tuple(shape)  # Of boxes.
     *before, height, width, channels = shape
     return (*before, height or size[0], width or size[1], channels)
 

@@ -97,6 +97,7 @@ def _of_several(model: keras.Model, input_shape: Sequence[int], task: Task) -> k
         name: (None, *([frames] if frames else []), *input_shape)
         for name, frames in task.stacks.items()
     }
+    wanted |= {name: (None, count, 4) for name, count in task.box_counts.items()}
     given = getattr(model, "input", None)
     shapes = (
         {name: tuple(each.shape) for name, each in given.items()}

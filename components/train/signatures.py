@@ -97,7 +97,7 @@ class ServingModule(tf.Module):
         return {"predict": self.predict.get_concrete_function(image)}
 
     def _of_several(self, shape: Sequence[int]) -> dict[str, Any]:
-        """What takes encoded pictures, or pixels, by the names of the inputs."""
+        """What takes encoded pictures, or pixels, and boxes, by the names of the inputs."""
         stacks = {name: [frames] if frames else [] for name, frames in self._task.stacks.items()}
         encoded = {
             name: tf.TensorSpec([None, *stack], tf.string, name=name)
@@ -107,11 +107,15 @@ class ServingModule(tf.Module):
             name: tf.TensorSpec([None, *stack, *shape], tf.float32, name=name)
             for name, stack in stacks.items()
         }
+        boxes = {
+            name: tf.TensorSpec([None, count, 4], tf.float32, name=name)
+            for name, count in self._task.box_counts.items()
+        }
         ask = tf.function(lambda **given: self.predict(self._read(given)), autograph=False)
         predict = tf.function(lambda **given: self.predict(given), autograph=False)
         return {
-            DEFAULT_SIGNATURE: ask.get_concrete_function(**encoded),
-            "predict": predict.get_concrete_function(**images),
+            DEFAULT_SIGNATURE: ask.get_concrete_function(**encoded, **boxes),
+            "predict": predict.get_concrete_function(**images, **boxes),
         }
 
     @tf.function(autograph=False)
@@ -125,7 +129,7 @@ class ServingModule(tf.Module):
     def predict(self, image: Any) -> dict[str, tf.Tensor]:
         """Pixels 0..255, float32 [N, H, W, C], to the task's answers.
 
-        Of several inputs a mapping by their names, of stacks [N, F, H, W, C].
+        Of several inputs a mapping by their names, of stacks [N, F, H, W, C], of boxes [N, B, 4].
         """
         return self._answer(self._network(self._normalized(image), training=False))
 
@@ -154,14 +158,19 @@ class ServingModule(tf.Module):
     # A function of its own: the graph that decodes is large, and all signatures share it.
     @tf.function(autograph=False)
     def _read(self, encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Encoded pictures by the names of the inputs, string [N] or [N, F], to their pixels."""
+        """Encoded pictures by the names of the inputs, string [N] or [N, F], to their pixels.
+
+        Boxes among them stay as they are.
+        """
+        boxes = {name: encoded[name] for name in self._task.box_counts}
+        encoded = {name: encoded[name] for name in self._task.stacks}
         flat = [tf.reshape(each, [-1]) for each in encoded.values()]
         pixels = self._decoded(tf.concat(flat, axis=0))
         parts = tf.split(pixels, [tf.size(each) for each in flat])
         return {
             name: tf.reshape(part, [-1, *each.shape[1:], *self._mean.shape])
             for (name, each), part in zip(encoded.items(), parts, strict=True)
-        }
+        } | boxes
 
     def _decoded(self, encoded: tf.Tensor) -> tf.Tensor:
         encoded = originals.stored(encoded, self._ingest)
@@ -172,9 +181,14 @@ class ServingModule(tf.Module):
         return centre(pixels, self._preprocess)
 
     def _normalized(self, pixels: Any) -> Any:
-        return tf.nest.map_structure(
-            lambda each: normalize(each, self._mean, self._preprocess), pixels
-        )
+        if self._task.one_picture:
+            return normalize(pixels, self._mean, self._preprocess)
+        return {
+            name: each
+            if name in self._task.box_counts
+            else normalize(each, self._mean, self._preprocess)
+            for name, each in pixels.items()
+        }
 
     def _answer(self, outputs: Any) -> dict[str, tf.Tensor]:
         return self._answers.served(outputs, self._names, self._preprocess["size"])
