@@ -18,9 +18,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from components.ingest import engine, forking_runner, images, readers
+from components.ingest import engine, forking_runner, images, readers, textures
 from components.ingest.contract import Encoding
-from components.ingest.rooms import rendering, settings, textures
+from components.ingest.rooms import rendering, settings
 from components.ingest.sources import resolve
 from pipelines.beam import Beam
 

@@ -8,8 +8,7 @@ import os
 import re
 import unicodedata
 
-from components.ingest import sources, spans
-from components.ingest.rooms import settings as rooms
+from components.ingest import generated, sources, spans
 from components.ingest.sources import SourceError
 from components.judge.results import data_name
 
@@ -26,12 +25,12 @@ def origin(dataset: str) -> str:
       dataset: as `--data` takes it.
 
     Returns:
-      A name (`rooms`, or that of a TFDS data set), a URI, or an absolute path, in which links are
-      left as they are: a link that is moved to newer data goes on to name the same. Of data in
+      A name (that of a generated or a TFDS data set), a URI, or an absolute path, in which links
+      are left as they are: a link that is moved to newer data goes on to name the same. Of data in
       spans it is the folder above the first part with a name in braces.
     """
-    if rooms.is_named(dataset):
-        return rooms.NAME
+    if generated.is_named(dataset):
+        return generated.kind(dataset)
     if sources.is_name(dataset):
         return data_name(dataset)
     if "://" not in dataset:
@@ -55,12 +54,12 @@ def label(place: str) -> str:
 def same(dataset: str, other: str) -> bool:
     """Whether two `dataset`s name the same data, whoever has them: `tfds:mnist` and `mnist`.
 
-    Rooms are the same with the same values, whether these are named or the defaults.
+    Generated sets are the same with the same values, whether these are named or the defaults.
     """
-    if rooms.is_named(dataset) and rooms.is_named(other):
+    if generated.is_named(dataset) and generated.is_named(other):
         # What has wrong values is refused when it is read.
         with contextlib.suppress(SourceError):
-            return rooms.parse(dataset) == rooms.parse(other)
+            return generated.parse(dataset) == generated.parse(other)
         return False
     return data_name(dataset) == data_name(other) or same_place(origin(dataset), origin(other))
 

@@ -16,8 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from components.ingest import features, sources
-from components.ingest.rooms import settings as rooms
+from components.ingest import features, generated, sources
 from components.ingest.sources import Source, SourceError
 from components.settings import near_matches
 from pipelines.beam import Beam
@@ -279,8 +278,8 @@ def get(name: str) -> Fetched:
     """
     if name == "mnist":
         return _mnist()
-    if rooms.is_named(name):
-        raise SourceError(f"{name}: rendered by each run that reads it: there is nothing to fetch")
+    if generated.is_named(name):
+        raise SourceError(f"{name}: made by each run that reads it: there is nothing to fetch")
     from components.ingest import packages
 
     if not name.startswith("tfds:") and name not in packages.PACKAGES:

@@ -46,7 +46,7 @@ class Recipe:
       paper: the citation.
       summary: one line for `convnets list`.
       dataset: `"mnist"` (in the box), `"cifar10"` (fetched on the first use),
-        `"rooms:train=2000,test=500,seed=0"` (rendered), `"tfds:NAME"`, or a folder.
+        `"rooms:train=2000,test=500,seed=0"` (generated), `"tfds:NAME"`, or a folder.
       full_data: whether the data set is used whole; a figure measured on a part is never
         compared with a published one.
       model: import path of a function `(input_shape, classes, **model_args) -> keras.Model` whose
@@ -175,12 +175,6 @@ class Recipe:
             raise RecipeError(
                 f"{task.name} is answered about whole pictures: preprocess.fit must be stretch, "
                 "and preprocess.resize null"
-            )
-        shown = task.bound(recipe_bounds.task_args(self.task_args, task))
-        if shown.box_counts and not whole:
-            raise RecipeError(
-                f"{', '.join(shown.box_counts)} are found in whole pictures: preprocess.fit must "
-                "be stretch, and preprocess.resize null"
             )
         filled = {
             "task_args": recipe_bounds.task_args(self.task_args, task),

@@ -13,6 +13,8 @@ from components.tasks import Output, Task
 _AGREEMENT = 1e-3
 # Resized by a served graph, a file is a level or two off here and there.
 _ORIGINALS_AGREEMENT = 2e-2
+# How far a place may be outside of its picture, by rounding, in parts of a side.
+_BEYOND = 1e-4
 
 
 def reasons(
@@ -21,6 +23,7 @@ def reasons(
     task: Task,
     names: Sequence[str],
     originals: int = 0,
+    sides: Mapping[str, np.ndarray] | None = None,
 ) -> list[str]:
     """Why the model must not be served; empty where nothing speaks against it.
 
@@ -31,6 +34,8 @@ def reasons(
       names: those that the examples have, where the task has any, in their order.
       originals: how many of the images, the last ones, the first way was asked about as they are
         stored, and the others as they were found.
+      sides: by the way of asking, height and width of the picture that each question was about,
+        [N, 2]; of answers with places in it.
     """
     found = [
         f"{way}: {reason}"
@@ -38,7 +43,49 @@ def reasons(
         for reason in _objections(given, len(ids), task, names)
     ]
     # Answers that are wrong in themselves need no comparison.
-    return found or _disagreements(answers, ids, task, originals)
+    if found:
+        return found
+    within = in_parts(answers, task, sides)
+    outside = [
+        f"{way}: {reason}" for way, given in within.items() for reason in _outside(given, ids, task)
+    ]
+    return outside or _disagreements(within, ids, task, originals)
+
+
+def in_parts(
+    answers: Mapping[str, Answers], task: Task, sides: Mapping[str, np.ndarray] | None
+) -> dict[str, Answers]:
+    """Answers, by the way of asking, with places in parts of the picture's sides.
+
+    A file as it was found may be larger than what is stored of it.
+
+    Args:
+      answers, task, sides: as for `reasons`.
+    """
+    places = [each.name for each in task.outputs if each.is_place]
+    if not places:
+        return dict(answers)
+    found = {}
+    for way, given in answers.items():
+        parts = dict(given)
+        for name in places:
+            corners = given[name].shape[-1] // 2
+            own = np.tile((sides or {})[way], corners)
+            parts[name] = given[name] / own.reshape(len(own), *[1] * (given[name].ndim - 2), -1)
+        found[way] = parts
+    return found
+
+
+def _outside(given: Answers, ids: Sequence[str], task: Task) -> list[str]:
+    found = []
+    for each in task.outputs:
+        if not each.is_place:
+            continue
+        values = given[each.name].reshape(len(ids), -1)
+        beyond = ((values < -_BEYOND) | (values > 1 + _BEYOND)).any(axis=1)
+        if beyond.any():
+            found.append(f"{each.name} outside of the picture {ids[int(beyond.argmax())]}")
+    return found
 
 
 def _objections(given: Answers, questions: int, task: Task, names: Sequence[str]) -> Sequence[str]:
@@ -79,6 +126,10 @@ def _disagreements(
     allowed = np.repeat([_AGREEMENT, _ORIGINALS_AGREEMENT], [stored, originals])
     found = []
     for way, given in others:
+        if not task.averages:
+            apart = task.part("checks").apart(given, reference)
+            found += _too_far(way, first, apart, allowed, ids, stored)
+            continue
         for each in _floats(task.outputs):
             one, other = given[each.name], reference[each.name]
             if one.shape != other.shape:
@@ -96,11 +147,24 @@ def _disagreements(
     return found
 
 
+def _too_far(
+    way: str, first: str, apart: np.ndarray, allowed: np.ndarray, ids: Sequence[str], stored: int
+) -> list[str]:
+    worst = int((apart - allowed).argmax())
+    if apart[worst] <= allowed[worst]:
+        return []
+    what = " as it was found" if worst >= stored else ""
+    return [f"{way} and {first} disagree for {ids[worst]}{what} by {apart[worst]:.4g}"]
+
+
 def difference(one: Answers, other: Answers, task: Task) -> float:
     """How far two ways to ask are apart where they are furthest, in any output of floats.
 
-    As a share of the output's largest magnitude, where that is above 1.
+    As a share of the output's largest magnitude, where that is above 1; of answers that are not
+    averaged as the task's `apart` has it.
     """
+    if not task.averages:
+        return float(task.part("checks").apart(one, other).max(initial=0.0))
     return max(
         float(_apart(one[each.name], other[each.name]).max()) / _scale(other[each.name])
         for each in _floats(task.outputs)

@@ -7,7 +7,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +22,14 @@ from tfx.utils import io_utils, path_utils
 
 from components import answers, examples, inputs, progress, served
 from components.answers import Answers
-from components.canary.checks import difference, reasons
+from components.canary.checks import difference, in_parts, reasons
+from components.ingest import images
 from components.tasks import DEFAULT_SIGNATURE, Output, Task
 from serving.client import Client
 from serving.server import Server
 
 _STAGE = "Canary"
+_SAVED_MODEL = "SavedModel"
 _SPLIT = "test"
 _ENCODED = "image/encoded"
 _EXAMPLES = "examples"  # The input that takes tf.Examples, and of one picture encoded images.
@@ -173,7 +175,9 @@ def examine(
     seconds: dict[str, list[float]] = {}
     try:
         _ask_in_every_way(path, task, asked, given, seconds)
-        why = reasons(given, [question.id for question in asked], task, names, len(originals))
+        sides = _sides(asked, task, given)
+        ids = [question.id for question in asked]
+        why = reasons(given, ids, task, names, len(originals), sides)
     # Whatever goes wrong here would go wrong on the real server.
     except Exception as error:
         logging.exception("The canary could not be asked")
@@ -188,7 +192,25 @@ def examine(
             api: {"median_ms": 1e3 * float(np.median(each)), "highest_ms": 1e3 * max(each)}
             for api, each in seconds.items()
         },
-        "agreement": _agreement(given, task) if not why else {},
+        "agreement": _agreement(in_parts(given, task, sides), task) if not why else {},
+    }
+
+
+def _sides(asked: Sequence[Question], task: Task, ways: Iterable[str]) -> dict[str, np.ndarray]:
+    """By the way of asking, height and width of the picture that each question is about, [N, 2].
+
+    Of answers with places in it alone; others need no picture to be decoded.
+    """
+    if not any(each.is_place for each in task.outputs):
+        return {}
+    name = next(each.name for each in task.inputs if each.feature == _ENCODED)
+    as_asked, as_stored = [], []
+    for question in asked:
+        encoded = question.encoded[_EXAMPLES if task.one_picture else name]
+        as_asked.append(images.decoded(encoded).image.size[::-1])
+        as_stored.append(images.decoded(examples.encoded_image(question.example)).image.size[::-1])
+    return {
+        way: np.array(as_stored if way == _SAVED_MODEL else as_asked, np.float64) for way in ways
     }
 
 
@@ -205,7 +227,7 @@ def _in_words(given: Answers, task: Task, names: Sequence[str]) -> list[dict[str
 
 
 def _agreement(given: Mapping[str, Answers], task: Task) -> dict[str, float]:
-    reference = given["SavedModel"]
+    reference = given[_SAVED_MODEL]
     return {way: difference(each, reference, task) for way, each in given.items()}
 
 
@@ -220,7 +242,7 @@ def _ask_in_every_way(
     encoded = [question.encoded for question in asked]
     # As the judge asks: tf.Examples in, all at once. The server is asked about bare images.
     progress.report(_STAGE, 0, 4, "asking the SavedModel")
-    given["SavedModel"] = _ask_saved_model(
+    given[_SAVED_MODEL] = _ask_saved_model(
         path, task.examples_signature, [question.example for question in asked]
     )
     progress.report(_STAGE, 1, 4, "loading the model in the server")

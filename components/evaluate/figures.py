@@ -8,6 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import tensorflow as tf
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
@@ -90,7 +91,7 @@ class _Figures(beam.CombineFn):
         features = element[constants.FEATURES_KEY]
         truths = self._targets.truths(
             {
-                name: np.reshape(features[name], (1, *spec.shape))
+                name: _of_one(features.get(name), spec)
                 for name, spec in self._targets.FEATURES.items()
             }
         )
@@ -101,8 +102,8 @@ class _Figures(beam.CombineFn):
         given: Any = element.get_predictions(self._model)
         if not isinstance(given, dict):
             # TFMA takes the only output out of its mapping.
-            given = dict.fromkeys(self._found.averaged, given)
-        return {name: np.asarray(given[name])[None] for name in self._found.averaged}
+            given = dict.fromkeys(self._found.measured, given)
+        return {name: np.asarray(given[name])[None] for name in self._found.measured}
 
     def merge_accumulators(self, accumulators: Iterable[list[np.ndarray]]) -> list[np.ndarray]:
         return [rows for each in accumulators for rows in each]
@@ -118,3 +119,13 @@ class _Figures(beam.CombineFn):
         return {
             _key(name, self._model): np.nan if value is None else value for name, value in found
         }
+
+
+def _of_one(values: Any, spec: Any) -> Any:
+    """A feature of one example as `tf.io.parse_example` has it of a batch of one."""
+    if isinstance(spec, tf.io.RaggedFeature):
+        given = np.zeros(0, spec.dtype.as_numpy_dtype) if values is None else values
+        return [np.reshape(given, -1)]
+    if values is None or not np.size(values):
+        values = spec.default_value
+    return np.reshape(values, (1, *spec.shape))

@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from components.ingest import walk
+from components.ingest import generated, walk
 from components.ingest.layouts import Source
-from components.ingest.rooms import settings
 
 # Kinds whose files a table or annotations name: a name may be that of any file.
 _NAMED = ("coco", "csv", "lfw", "tfrecord", "voc")
@@ -30,9 +29,9 @@ class Identity:
     """What data are known by.
 
     Attributes:
-      files: how many there are; of rendered pictures, these.
-      size: of all files together, in bytes; of rendered pictures, in pixels.
-      sha256: of all names, sizes and times; of rendered pictures, of all that makes them.
+      files: how many there are; of generated pictures, these.
+      size: of all files together, in bytes; of generated pictures, in pixels.
+      sha256: of all names, sizes and times; of generated pictures, of all that makes them.
     """
 
     files: int
@@ -46,9 +45,9 @@ def of_source(source: Source) -> Identity:
     Raises:
       OSError: a folder that cannot be read.
     """
-    if source.kind == "rooms":
-        rooms = settings.parse(source.base)
-        return Identity(rooms.pictures, rooms.pictures * rooms.pixels, settings.sha256(rooms))
+    if source.kind in generated.SETS:
+        pictures = generated.parse(source.base)
+        return Identity(pictures.pictures, pictures.pictures * pictures.pixels, pictures.sha256())
     return of_folder(source.base, everything=source.kind in _NAMED)
 
 

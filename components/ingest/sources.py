@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from components.ingest import class_folders, features, spans
+from components.ingest import class_folders, features, generated, spans
 from components.ingest.layouts import (
     CSV_FILE,
     SPLITS,
@@ -23,7 +23,6 @@ from components.ingest.layouts import (
     idx_patterns,
     recognised,
 )
-from components.ingest.rooms import settings as rooms
 from components.settings import near, near_matches
 
 __all__ = [
@@ -78,15 +77,15 @@ def resolve(dataset: str, task: str | None = None) -> Source:
     """The source that a recipe's `dataset` or `--data` names.
 
     Args:
-      dataset: `"mnist"` (in the box), `"rooms"` and `"rooms:KEY=VALUE,..."` (rendered),
-        `"cifar10"`, `"tfds:NAME"`, or a folder in one of the layouts of docs/data.md; with {SPAN}
-        and its like (`components.ingest.spans`), the newest span.
+      dataset: `"mnist"` (in the box), `"rooms"`, `"digit-scenes"` and such names with
+        `:KEY=VALUE,...` (generated), `"cifar10"`, `"tfds:NAME"`, or a folder in one of the layouts
+        of docs/data.md; with {SPAN} and its like (`components.ingest.spans`), the newest span.
       task: what the examples are wanted for (`features.known_tasks()`); by default the first that
         the data serve.
 
     Raises:
-      SourceError: no such folder, no images in it, images of one class only, rooms with a value
-        that they do not take, or data of another task.
+      SourceError: no such folder, no images in it, images of one class only, a generated set with a
+        value that it does not take, or data of another task.
     """
     if spans.is_pattern(dataset):
         return window(dataset, 1, task)[0]
@@ -100,11 +99,12 @@ def resolve(dataset: str, task: str | None = None) -> Source:
     if dataset == "mnist":
         folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
         source, served = recognised(folder)
-    elif rooms.is_named(dataset):
+    elif generated.is_named(dataset):
         # TFX wants a pattern for each split.
         patterns = tuple((split, split) for split in SPLITS)
-        served = features.served(rooms.FEATURES)
-        source = Source("rooms", rooms.parse(dataset).name, patterns, task=served[0])
+        pictures = generated.parse(dataset)
+        served = features.served(pictures.FEATURES)
+        source = Source(pictures.NAME, pictures.name, patterns, task=served[0])
     elif "://" in dataset:
         source = Source("folder", dataset.rstrip("/"), (("all", "*/*"),))
         served = features.served(features.TRUTHS[source.task])
@@ -119,7 +119,7 @@ def resolve(dataset: str, task: str | None = None) -> Source:
 def is_name(dataset: str) -> bool:
     """Whether it names data, and no place: so it means the same in every folder."""
     named = dataset in ("mnist", *_TFDS_NAMES) or dataset.startswith("tfds:")
-    return named or rooms.is_named(dataset)
+    return named or generated.is_named(dataset)
 
 
 def _no_folder(dataset: str, path: Path) -> str:
@@ -137,7 +137,7 @@ def _no_folder(dataset: str, path: Path) -> str:
             "test/CLASS/*.png with --data"
         )
     known = {name: f"tfds:{name}" for name in _TFDS_TASKS}
-    known |= {name: name for name in ("mnist", rooms.NAME, *_TFDS_NAMES)}
+    known |= {name: name for name in ("mnist", *generated.SETS, *_TFDS_NAMES)}
     builder, *rest = re.split("(?=[/:])", dataset, maxsplit=1)
     if close := near(builder, known, most=1, least=_LEAST_LIKENESS):
         meant = "".join([known[close[0]], *rest])

@@ -20,7 +20,7 @@ from tfx.utils import io_utils, path_utils
 
 from components import constant, examples, model_run, progress, tasks
 from components.judge import benchmarks, protocols, results
-from components.judge.scoring import Scorer, mean
+from components.judge.scoring import Scorer, together
 from components.tasks import Task
 
 _SPLIT = "test"
@@ -39,7 +39,7 @@ class Answers:
       number: of the images.
       not_finite: for how many images an answer is not finite.
       ids: of the images whose answers are kept: all of them, or the worst ones, the worst first.
-      kept: these answers, by output float32 [N, ...].
+      kept: these answers, by output [N, ...].
     """
 
     rows: np.ndarray
@@ -80,7 +80,8 @@ def judge(
     """Measures SavedModels on the test split and sets them beside published figures.
 
     Args:
-      models: folders of SavedModels. Several are an ensemble: the mean of their answers.
+      models: folders of SavedModels. Several are an ensemble: the mean of their answers, or what
+        the task makes of them.
       uri: an Examples artifact.
       protocol: name of a protocol, by which each model is asked.
       figures: ids of benchmarks; counts of parameters and operations among them are passed over.
@@ -151,7 +152,7 @@ def ask(
     batch_size: int = _BATCH,
     report: Callable[[int, int], None] | None = None,
 ) -> Answers:
-    """Asks about every example of the test split: the mean over the scorers.
+    """Asks about every example of the test split, and puts together what the scorers answer.
 
     Memory grows by the rows of the metrics and by the answers that are kept.
 
@@ -177,7 +178,7 @@ def ask(
     rows: list[np.ndarray] = []
     kept = Kept(task, arguments)
     for batch in records.batch(batch_size).prefetch(tf.data.AUTOTUNE):
-        given = mean([scorer.answers(batch) for scorer in scorers])
+        given = together([scorer.answers(batch) for scorer in scorers], task)
         parsed = {name: value.numpy() for name, value in tf.io.parse_example(batch, spec).items()}
         ids = [name.decode("utf-8", "replace") for name in parsed.pop(_ID)]
         truths = targets.truths(parsed)

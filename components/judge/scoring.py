@@ -41,7 +41,7 @@ class Scorer:
             scale that is smaller than the input.
         """
         self._model = model
-        self._outputs = task.averaged
+        self._outputs = task.measured
         self._whole = task.examples_signature
         self._parts = protocol.parts
         wanted = {part.signature for part in protocol.parts} or {self._whole}
@@ -131,6 +131,17 @@ class Scorer:
             output: total / counts.reshape(-1, *[1] * (total.ndim - 1))
             for output, total in totals.items()
         }
+
+
+def together(answers: Sequence[Mapping[str, np.ndarray]], task: Task) -> dict[str, np.ndarray]:
+    """What several models answer together to the same questions, by output [N, ...].
+
+    Raises:
+      ValueError: answers of several shapes.
+    """
+    if task.averages:
+        return mean(answers)
+    return dict(answers[0]) if len(answers) == 1 else task.part("metrics").combined(answers)
 
 
 def mean(answers: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

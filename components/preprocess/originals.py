@@ -66,6 +66,42 @@ def stored(encoded: tf.Tensor, ingest: Mapping[str, Any]) -> tf.Tensor:
     return tf.cond(tf.reduce_any(odd), one_by_one, lambda: encoded)
 
 
+def sides(encoded: tf.Tensor) -> tf.Tensor:
+    """Height and width of files as they are looked at, upright: int32 [N, 2].
+
+    Args:
+      encoded: string [N], the bytes of PNG or JPEG files, whose pixels are not decoded.
+    """
+
+    def one(content: tf.Tensor, odd: tf.Tensor) -> tf.Tensor:
+        is_jpeg = tf.io.is_jpeg(content)
+        lying = tf.cond(
+            is_jpeg,
+            lambda: tf.image.extract_jpeg_shape(content)[:2],
+            lambda: _png_sides(content),
+        )
+        nothing = tf.constant(0, tf.int64)
+        turn = tf.cond(odd, lambda: _around(content, is_jpeg).turn, lambda: nothing)
+        return tf.where(turn >= 5, lying[::-1], lying)
+
+    odd = tf.strings.regex_full_match(encoded, _ODD)
+    found = tf.map_fn(lambda each: one(*each), (encoded, odd), fn_output_signature=tf.int32)
+    return tf.ensure_shape(found, [None, 2])
+
+
+def stored_sides(sides: tf.Tensor, ingest: Mapping[str, Any]) -> tf.Tensor:
+    """The sides, int32 [N, 2], at which `stored` gives files of these sides."""
+    if ingest["shorter_side"] is None:
+        return sides
+    return tf.map_fn(lambda each: _resized_shape(each, ingest["shorter_side"]), sides)
+
+
+def _png_sides(encoded: tf.Tensor) -> tf.Tensor:
+    """Height and width in the header of a PNG, int32 [2]."""
+    raw = tf.io.decode_raw(tf.strings.substr(encoded, 0, 24), tf.uint8)
+    return tf.cast(tf.stack([_number(raw, 20, 4), _number(raw, 16, 4)]), tf.int32)
+
+
 def _stored(encoded: tf.Tensor, odd: tf.Tensor, ingest: Mapping[str, Any]) -> tf.Tensor:
     """One file, string [], as ingestion stores it."""
     is_jpeg = tf.io.is_jpeg(encoded)

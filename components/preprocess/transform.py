@@ -150,17 +150,23 @@ _to_nearest = functools.partial(tf.image.resize, method="nearest")
 
 def _pad(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
     """Centres the image on black; shrinks it first where it is larger, and never enlarges it."""
-    shape = tf.shape(image)
-    too_large = tf.logical_or(shape[0] > height, shape[1] > width)
-    image = tf.cond(too_large, lambda: _shrink(image, height, width, resize), lambda: image)
+    shape = tf.shape(image)[:2]
+    size = shrunk(shape, height, width)
+    smaller = tf.reduce_any(size != shape)
+    image = tf.cond(smaller, lambda: resize(image, size), lambda: image)
     return tf.image.resize_with_crop_or_pad(image, height, width)
 
 
-def _shrink(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
-    sides = tf.cast(tf.shape(image)[:2], tf.float32)
-    scale = tf.reduce_min(tf.constant([height, width], tf.float32) / sides)
+def shrunk(shape: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The size, int32 [..., 2], at which images of a shape, int32 [..., 2], lie in height x width.
+
+    They keep their proportions, and one that fits keeps its size.
+    """
+    sides = tf.cast(shape, tf.float32)
+    wanted = tf.constant([height, width], tf.float32)
+    scale = tf.minimum(tf.reduce_min(wanted / sides, axis=-1, keepdims=True), 1.0)
     # TensorFlow's preserve_aspect_ratio, which leaves nothing of a side that is far the shorter.
-    return resize(image, tf.maximum(tf.cast(tf.round(sides * scale), tf.int32), 1))
+    return tf.maximum(tf.cast(tf.round(sides * scale), tf.int32), 1)
 
 
 def _stretch(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Tensor:
@@ -177,19 +183,25 @@ def _crop(image: tf.Tensor, height: int, width: int, resize: Callable) -> tf.Ten
 def _without_ends(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
     """The middle of an image that is far longer than it is wanted: enlarged until its shorter side
     covers the size, a line of 5,000 pixels would take gigabytes. Any other image as it is."""
-    sides = tf.cast(tf.shape(image)[:2], tf.float32)
-    wanted = tf.constant([height, width], tf.float32)
-    pixel = tf.reduce_min(sides / wanted)
-    kept = tf.minimum(tf.math.ceil(_LONGEST * wanted * pixel), sides)
-    first = tf.cast((sides - kept) / 2, tf.int32)
-    last = first + tf.cast(kept, tf.int32)
+    first, kept = without_ends(tf.shape(image)[:2], height, width)
+    last = first + kept
     return image[first[0] : last[0], first[1] : last[1]]
 
 
-def covering(shape: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """The size, int32 [2], at which an image of a shape, int32 [2], just covers height x width."""
+def without_ends(shape: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Of images of a shape, int32 [..., 2], where the part that is resized begins, and its size."""
     sides = tf.cast(shape, tf.float32)
-    scale = tf.reduce_max(tf.constant([height, width], tf.float32) / sides)
+    wanted = tf.constant([height, width], tf.float32)
+    pixel = tf.reduce_min(sides / wanted, axis=-1, keepdims=True)
+    kept = tf.minimum(tf.math.ceil(_LONGEST * wanted * pixel), sides)
+    return tf.cast((sides - kept) / 2, tf.int32), tf.cast(kept, tf.int32)
+
+
+def covering(shape: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """The size, int32 [..., 2], at which images of a shape, int32 [..., 2], just cover height x
+    width."""
+    sides = tf.cast(shape, tf.float32)
+    scale = tf.reduce_max(tf.constant([height, width], tf.float32) / sides, axis=-1, keepdims=True)
     return tf.maximum(tf.cast(tf.round(sides * scale), tf.int32), [height, width])
 
 

@@ -19,7 +19,7 @@ class Evidence:
       judgement: the content of `judgement.json`.
       rows: float64 [R, K], of the task's metrics, of all test examples.
       ids: of the N examples whose answers are kept: all, or the worst ones, the worst first.
-      answers: by name of an averaged output float32 [N, ...], in the order of `ids`.
+      answers: by name of a measured output [N, ...], in the order of `ids`.
       examples_uri: folder of the Examples artifact that the test examples are from.
       history: of the training, an entry an epoch.
       probed: the content of `probes.json`, where features of another network were tried.

@@ -298,10 +298,10 @@ def filters(kernel: np.ndarray) -> Picture | None:
     return image("First-layer filters", alt, Image.fromarray(mosaic))
 
 
-def image(title: str, alt: str, drawn: Image.Image) -> Picture:
-    """A drawing made of pixels."""
+def image(title: str, alt: str, drawn: Image.Image, kind: str = "PNG") -> Picture:
+    """A drawing made of pixels, as PNG; of photographs JPEG is smaller."""
     markup = (
-        f'<img src="{_data_uri(drawn, "PNG")}" alt="{escape(alt)}" '
+        f'<img src="{_data_uri(drawn, kind)}" alt="{escape(alt)}" '
         f'width="{drawn.width}" height="{drawn.height}">'
     )
     return Picture(title, alt, markup)

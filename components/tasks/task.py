@@ -9,12 +9,15 @@ the same functions; `Task.part` imports them. The stages call these functions an
     `placed(parsed, settings)`: of one example what moves, by the names of
     `components.preprocess.augment.augment_example`, at the size to which a recipe's `preprocess`
     brings pictures. `trained(parsed, placed)`: what the network is trained on, of one example or,
-    where nothing moves, of a batch. `fitted(targets, model)`: the same for each output of a
-    network. `sample(count, size, classes)`: made-up targets of so many examples, of the dtype and
-    shape that `trained` gives, with which a loss is tried before a run. Of a task with classes
+    where nothing moves, of a batch; a tensor or a mapping of tensors, whose first side may differ
+    from example to example: in batches it is ragged then. `fitted(targets, model)`: the same for
+    each output of a network, or as the network's own `compute_loss` takes it; never ragged.
+    `sample(count, size, classes)`: made-up targets of so many examples, of the dtype and shape that
+    `trained` gives, with which a loss is tried before a run. Of a task with classes
     `counts(parsed, classes)`: of a batch of examples, how much there is of each class; and
     `weights(targets, by_class)`: how much each target counts in the loss, in the form that `fitted`
-    takes. `truths(features)`: for metrics, from NumPy arrays of N examples by feature.
+    takes. `truths(features)`: for metrics, from NumPy arrays of N examples by feature; a feature of
+    several values gives N arrays.
 `answers`
     `check(model, classes)`: whether a network's outputs are such. `served(outputs, names, size)`:
     the network's outputs to what is served, by name, in the graph. `signatures(serve, names)`:
@@ -29,16 +32,19 @@ the same functions; `Task.part` imports them. The stages call these functions an
     `level` at most of all such test splits, where the task can tell; and why in words. None where
     nothing can be said.
     `of_training(history, wanted)`: those of the wanted figures that the history of a training
-    gives.
+    gives. Of a task whose answers are not averaged `combined(answers)`: one answer of several
+    models, by output [N, ...].
 `checks`
     `objections(answers, names)`: what a served answer must never be. `check(answers, truths,
-    names)`: whether a model and examples belong together.
+    names)`: whether a model and examples belong together. Of a task whose answers are not averaged
+    `apart(one, other)`: how far two answers to each of N questions differ, [N], where 1 is as far
+    as can be.
 `words`
     `columns()`: the headings under which an answer is shown on the screen. `row(answer, names)`: a
-    text for each of them, of one answer by output, texts as str. `draw(picture, answer)`: the
-    picture, a Pillow image in colour or grey, with the answer in it or beside it. For tables that
-    programs read: `RANKED`, whether an answer ranks candidates; `fields(names, top)`, the columns
-    of so many of them; `values(answer, names, top)`, a number, a text or None for each.
+    text for each of them, of one answer by output, texts as str. `draw(picture, answer, names)`:
+    the picture, a Pillow image in colour or grey, with the answer in it or beside it. For tables
+    that programs read: `RANKED`, whether an answer ranks candidates; `fields(names, top)`, the
+    columns of so many of them; `values(answer, names, top)`, a number, a text or None for each.
 `pictures`
     Of the report, in the types of `components.report.evidence`: `headline(evidence)`; `facts(
     evidence)`, names and texts beside the run's own; `curves(history)`, by title what is drawn
@@ -123,12 +129,16 @@ class Output:
       dtype: as NumPy calls it.
       shape: of one example; None for any length, `CLASSES` for the number of classes.
       unit: in words.
+      is_place: whether the values along the last axis are boxes (ymin, xmin, ymax, xmax) or points
+        (y, x). `served` of a task's answers gives them in parts of the sides of the network's
+        input; what is served is in pixels of the picture that was sent. Zeros stand for none.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...]
     unit: str
+    is_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,8 +190,10 @@ class Task:
       boxes: what a network may be shown beside them; None for nothing.
       alike: whether all inputs of an example are cropped, mirrored and distorted by one draw, as
         views of one scene have to be; else each has a draw of its own.
-      outputs: what is served. Those of floats are averaged where several models, or several views
-        of a picture, are asked.
+      outputs: what is served.
+      averages: whether the mean of several answers about a picture, of its views or of several
+        models, is an answer, and two that are alike are so number by number. Else `combined` of the
+        task's metrics and `apart` of its checks are asked, and only whole pictures are shown.
       metrics: the figures that are judged, and shown.
       blessing: those that decide whether a model may be served; a recipe's `thresholds` name the
         first.
@@ -209,6 +221,7 @@ class Task:
     watched: tuple[str, ...] = ()
     training_metrics: tuple[Metric, ...] = ()
     protocols: tuple[str, ...] = ("1-crop",)
+    averages: bool = True
     one_class: bool = False
     has_classes: bool = False
     whole_picture: bool = False
@@ -219,9 +232,12 @@ class Task:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def averaged(self) -> tuple[str, ...]:
-        """The names of the outputs that are averaged over models and views."""
-        return tuple(each.name for each in self.outputs if each.dtype.startswith("float"))
+    def measured(self) -> tuple[str, ...]:
+        """The names of the outputs that are judged and compared: of floats, which have a mean;
+        where answers are not averaged, of all numbers.
+        """
+        kinds = ("float",) if self.averages else ("float", "int", "uint", "bool")
+        return tuple(each.name for each in self.outputs if each.dtype.startswith(kinds))
 
     @property
     def one_picture(self) -> bool:

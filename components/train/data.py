@@ -241,7 +241,8 @@ def training_batches(
         one worker would make; of images from files each worker's part is of its own files.
 
     Returns:
-      Batches of (float32 [batch, H, W, C], targets [batch]); of several inputs a mapping of images.
+      Batches of (float32 [batch, H, W, C], targets [batch]), of targets of several lengths ragged
+      ones; of several inputs a mapping of images.
 
     Raises:
       ValueError: distorted copies of more images than fit into memory, or batches that cannot be
@@ -388,7 +389,7 @@ def _from_files(
     distorted = records.enumerate(first_epoch * an_epoch).map(
         load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    return distorted.batch(size, drop_remainder=True)
+    return _batched(distorted, size, drop_remainder=True)
 
 
 def _still(images: Images, recipe: Mapping[str, Any]) -> Callable:
@@ -440,4 +441,12 @@ def _central_moved(images: Images, recipe: Mapping[str, Any]) -> tf.data.Dataset
         return one(record, tf.zeros([2], tf.int64))
 
     loaded = images.records.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    return loaded.batch(recipe["batch_size"])
+    return _batched(loaded, recipe["batch_size"])
+
+
+def _batched(examples: tf.data.Dataset, size: int, drop_remainder: bool = False) -> tf.data.Dataset:
+    """Batches of examples; ragged ones of what is not of one shape in all of them."""
+    shapes = (spec.shape for spec in tf.nest.flatten(examples.element_spec))
+    if all(shape.is_fully_defined() for shape in shapes):
+        return examples.batch(size, drop_remainder=drop_remainder)
+    return examples.ragged_batch(size, drop_remainder=drop_remainder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from components import inputs
+from components.preprocess import originals, places
 from components.preprocess.augment import augment_example, central_example
 from components.preprocess.steps import sampling
 from components.preprocess.transform import centre, decode_one, decode_whole, normalize
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Move = Callable[[Mapping[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]]
 # What makes a record, string [], and a seed, int64 [2], a network's input and what it learns.
 Load = Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]
+_ENCODED = "image/encoded"
 _IMAGE, _FRAMES, _PROPOSALS = "image", "frames", "proposals"
 
 
@@ -61,7 +63,7 @@ def _load(
         marked = images.targets.placed(parsed, fit)
         for boxes in inputs.boxes(parsed, images.task).values():
             # Under the name that `augment_example` moves.
-            marked = {**marked, _PROPOSALS: boxes}
+            marked = {**marked, _PROPOSALS: _at_input(boxes, encoded, images.task, fit)}
         shown, marked = moved(images.task, encoded, marked, read, move, seed)
         pixels = tf.nest.map_structure(lambda each: normalize(each, mean, preprocess), shown)
         for name, count in images.task.box_counts.items():
@@ -69,6 +71,17 @@ def _load(
         return pixels, images.targets.trained(parsed, marked)
 
     return load
+
+
+def _at_input(
+    boxes: tf.Tensor, encoded: Mapping[str, tf.Tensor], task: Task, fit: Mapping[str, Any] | None
+) -> tf.Tensor:
+    """Boxes [B, 4] in parts of the stored picture's sides, in parts of those of the decoded one."""
+    if fit is None:
+        return boxes
+    picture = next(encoded[each.name] for each in task.inputs if each.feature == _ENCODED)
+    sides = originals.sides(picture[None])
+    return places.to_input(boxes, places.stored_window(sides, fit))
 
 
 def moved(

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components import inputs, tasks
-from components.preprocess import originals
+from components.preprocess import originals, places
 from components.preprocess.transform import PIXELS, centre, decode, normalize
 from components.tasks import DEFAULT_SIGNATURE, NAMES_ASSET, TASK_ASSET
 from components.train.graph import served_parts
@@ -111,7 +111,7 @@ class ServingModule(tf.Module):
             name: tf.TensorSpec([None, count, 4], tf.float32, name=name)
             for name, count in self._task.box_counts.items()
         }
-        ask = tf.function(lambda **given: self.predict(self._read(given)), autograph=False)
+        ask = tf.function(lambda **given: self._answers_about(given), autograph=False)
         predict = tf.function(lambda **given: self.predict(given), autograph=False)
         return {
             DEFAULT_SIGNATURE: ask.get_concrete_function(**encoded, **boxes),
@@ -123,15 +123,49 @@ class ServingModule(tf.Module):
         """Serialised tf.Examples, string [N], to the task's answers; of one picture encoded images,
         too.
         """
-        return self.predict(self._pixels(examples))
+        return self._answers_about(self._encoded(examples))
 
     @tf.function(autograph=False)
     def predict(self, image: Any) -> dict[str, tf.Tensor]:
         """Pixels 0..255, float32 [N, H, W, C], to the task's answers.
 
         Of several inputs a mapping by their names, of stacks [N, F, H, W, C], of boxes [N, B, 4].
+        Places in the answers are in pixels of what is given here.
         """
-        return self._answer(self._network(self._normalized(image), training=False))
+        given = self._answer(self._network(self._normalized(image), training=False))
+        return self._placed(given, image, None)
+
+    def _answers_about(self, encoded: Any) -> dict[str, tf.Tensor]:
+        """Encoded pictures to the task's answers, places in pixels of the pictures."""
+        pixels = self._read(encoded)
+        given = self._answer(self._network(self._normalized(pixels), training=False))
+        return self._placed(given, pixels, encoded)
+
+    def _placed(
+        self, given: Mapping[str, tf.Tensor], pixels: Any, encoded: Any
+    ) -> dict[str, tf.Tensor]:
+        """Answers with places in pixels of the encoded pictures; without these, of the pixels."""
+        outputs = self._task.outputs
+        if not any(each.is_place for each in outputs):
+            return dict(given)
+        marked, files = (self._marked(each) for each in (pixels, encoded))
+        if files is None:
+            shape = tf.shape(marked)
+            sides = tf.tile(shape[None, 1:3], [shape[0], 1])
+            return places.in_pixels(given, outputs, places.whole(sides), sides)
+        sides = originals.sides(files)
+        return places.in_pixels(given, outputs, self._window(sides), sides)
+
+    def _window(self, sides: tf.Tensor) -> tf.Tensor:
+        """Where the network's input lies in pictures of these sides, see `places`."""
+        stored = originals.stored_sides(sides, self._ingest)
+        return places.input_window(stored, self._preprocess)
+
+    def _marked(self, pictures: Any) -> Any:
+        """Of several inputs the picture that places are marked in."""
+        if not isinstance(pictures, Mapping):
+            return pictures
+        return next(pictures[each.name] for each in self._task.inputs if each.feature == _ENCODED)
 
     @tf.function(autograph=False)
     def predict_anywhere(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -142,27 +176,36 @@ class ServingModule(tf.Module):
         # There is no mean for each pixel of a picture of another size.
         mean = tf.reduce_mean(self._mean, axis=[0, 1])
         pixels = normalize(image, mean, self._preprocess)
-        return self._answer(self._fully_convolutional(pixels, training=False))
+        given = self._answer(self._fully_convolutional(pixels, training=False))
+        return self._placed(given, image, None)
 
     @tf.function(autograph=False)
     def tap(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialised tf.Examples or encoded images, string [N], to the tapped layers' outputs."""
-        outputs = self._taps(self._normalized(self._pixels(examples)), training=False)
+        outputs = self._taps(self._normalized(self._read(self._encoded(examples))), training=False)
         return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
-    def _pixels(self, examples: tf.Tensor) -> Any:
+    def _encoded(self, examples: tf.Tensor) -> Any:
+        """The encoded picture of each example; of several inputs such by their names."""
         if self._task.one_picture:
-            return self._decoded(_encoded_images(examples))
-        return self._read(inputs.of_records(examples, self._task))
+            return _encoded_images(examples)
+        return inputs.of_records(examples, self._task)
 
     # A function of its own: the graph that decodes is large, and all signatures share it.
     @tf.function(autograph=False)
-    def _read(self, encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Encoded pictures by the names of the inputs, string [N] or [N, F], to their pixels.
-
-        Boxes among them stay as they are.
+    def _read(self, encoded: Any) -> Any:
+        """Encoded pictures, string [N], or such by the names of the inputs, of stacks [N, F], to
+        their pixels; boxes among them, in parts of the picture's sides, to parts of the input's.
         """
+        if self._task.one_picture:
+            return self._decoded(encoded)
         boxes = {name: encoded[name] for name in self._task.box_counts}
+        if boxes:
+            window = self._window(originals.sides(self._marked(encoded)))
+            boxes = {
+                name: tf.clip_by_value(places.to_input(each, window[:, None]), 0.0, 1.0)
+                for name, each in boxes.items()
+            }
         encoded = {name: encoded[name] for name in self._task.stacks}
         flat = [tf.reshape(each, [-1]) for each in encoded.values()]
         pixels = self._decoded(tf.concat(flat, axis=0))

@@ -12,10 +12,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 import tensorflow as tf
-from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from components import examples
+from components import drawing, examples
 
 _A_CLASS = 8
 _CLASSES = 40
@@ -26,7 +25,7 @@ _SMALL, _LARGE, _GAP, _TEXT = 96, 224, 6, 14
 _NAME_WIDTH = 150
 _PAPER, _INK = "white", "black"
 _COLOURS = matplotlib.colormaps["tab10"]
-_LINE, _DOT = 2, 3
+_DOT = 3
 _MASK_SHARE = 0.5
 # Shown to the right of the image.
 _BESIDE = ("depth/encoded", "normals/encoded", "target/encoded", "pair/encoded")
@@ -88,7 +87,7 @@ def _tile(features: Features, side: int) -> Image.Image:
         image = _under_mask(image, _opened(mask[0]))
     if masks := features.get("objects/mask"):
         image = _under_mask(image, _numbered(masks))
-    _draw_objects(image, features)
+    image = _with_objects(image, features)
     _draw_points(image, features.get("keypoints", ()))
     beside = [_map(name, features[name][0]) for name in _BESIDE if features.get(name)]
     return _side_by_side([image, *(_scaled(each, side) for each in beside)])
@@ -137,35 +136,27 @@ def _numbered(masks: Sequence[bytes]) -> Image.Image:
     return Image.fromarray(numbers)
 
 
-def _draw_objects(image: Image.Image, features: Features) -> None:
-    drawing = ImageDraw.Draw(image)
-    boxes = np.reshape(features.get("objects/bbox", ()), (-1, 4))
-    labels = features.get("objects/label", ())
-    texts = features.get("objects/label/text", ())
-    width, height = image.size
-    for number, (top, left, bottom, right) in enumerate(boxes):
-        colour = _colour(labels[number] if len(labels) else number)
-        corner = (left * width, top * height)
-        drawing.rectangle((*corner, right * width - 1, bottom * height - 1), None, colour, _LINE)
-        if len(texts):
-            text = texts[number].decode("utf-8", "replace")
-            drawing.text((corner[0] + _LINE + 1, corner[1]), text, colour, _font())
+def _with_objects(image: Image.Image, features: Features) -> Image.Image:
+    sides = np.tile(image.size[::-1], 2)
+    boxes = np.reshape(features.get("objects/bbox", ()), (-1, 4)) * sides
+    labels = features.get("objects/label", ()) or range(len(boxes))
+    texts = features.get("objects/label/text", ()) or [b""] * len(boxes)
+    return drawing.boxes(
+        image,
+        [
+            (box, label, text.decode("utf-8", "replace"))
+            for box, label, text in zip(boxes, labels, texts, strict=True)
+        ],
+    )
 
 
 def _draw_points(image: Image.Image, points: Sequence[float]) -> None:
-    drawing = ImageDraw.Draw(image)
+    canvas = ImageDraw.Draw(image)
     for number, (y, x) in enumerate(np.reshape(points, (-1, 2))):
         place = (x * image.width, y * image.height)
-        drawing.ellipse([*(p - _DOT for p in place), *(p + _DOT for p in place)], _colour(number))
-
-
-def _colour(number: int) -> tuple[int, ...]:
-    return tuple(int(255 * part) for part in _COLOURS(number % _COLOURS.N)[:3])
-
-
-def _font() -> ImageFont.FreeTypeFont:
-    # Matplotlib brings it; Pillow's own has Latin letters alone.
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), _TEXT)
+        canvas.ellipse(
+            [*(p - _DOT for p in place), *(p + _DOT for p in place)], drawing.colour(number)
+        )
 
 
 def _side_by_side(images: Sequence[Image.Image]) -> Image.Image:
@@ -186,17 +177,18 @@ def _rows(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
     width = _NAME_WIDTH + max(strip.width for _, strip in strips) + _GAP
     height = sum(strip.height + _GAP for _, strip in strips) + _GAP
     sheet = Image.new("RGB", (width, height), _PAPER)
-    drawing = ImageDraw.Draw(sheet)
+    canvas = ImageDraw.Draw(sheet)
     top = _GAP
     for name, strip in strips:
-        drawing.text((_GAP, top + strip.height // 2 - _TEXT // 2), _fitting(name), _INK, _font())
+        place = (_GAP, top + strip.height // 2 - _TEXT // 2)
+        canvas.text(place, _fitting(name), _INK, drawing.font(_TEXT))
         sheet.paste(strip, (_NAME_WIDTH, top))
         top += strip.height + _GAP
     return sheet
 
 
 def _fitting(name: str) -> str:
-    while _font().getlength(name) > _NAME_WIDTH - 2 * _GAP:
+    while drawing.font(_TEXT).getlength(name) > _NAME_WIDTH - 2 * _GAP:
         name = name.rstrip("…")[:-1] + "…"
     return name
 

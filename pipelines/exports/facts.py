@@ -71,7 +71,7 @@ def _outputs(original: Original, kind: Format) -> list[Mapping[str, Any]]:
     """The outputs as the task describes them; texts are in the SavedModel alone."""
     found = []
     for each in original.task.outputs:
-        if each.name in original.task.averaged or kind.takes == "files":
+        if each.name in original.task.measured or kind.takes == "files":
             shape = original.predict.structured_outputs[each.name].shape.as_list()
             shape[0] = _batch(kind)
             values = {"values": each.unit}

@@ -83,7 +83,7 @@ def reader(original: Original, path: Path) -> Answering:
     modules = needs(path)
 
     def answer(records: tf.Tensor) -> Answers:
-        return original.answers_of(_asked(path, modules, original.normalized(records)))
+        return original.answers_of(_asked(path, modules, original.normalized(records)), records)
 
     return answer
 

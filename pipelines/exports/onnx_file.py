@@ -51,7 +51,7 @@ def write(original: Original, path: Path, precision: str) -> None:
         )
         outputs = [output.name for output in frozen.outputs]
         # By the names of the outputs in their order, as tf.function gives a mapping.
-        names = dict(zip(outputs, sorted(original.task.averaged), strict=True))
+        names = dict(zip(outputs, sorted(original.task.measured), strict=True))
         _rename(model.graph, {image.name: "image", **names})
     _check(model, onnx)
     onnx.save(model, str(path))
@@ -99,7 +99,7 @@ def reader(original: Original, path: Path) -> Answering:
 
     def answer(records: tf.Tensor) -> Answers:
         values = session.run(names, {"image": original.pixels(records).numpy()})
-        return original.of_floats(dict(zip(names, values, strict=True)))
+        return original.of_pixels(dict(zip(names, values, strict=True)), records)
 
     return answer
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from components import examples, model_run, served
 from components.answers import Answers
-from components.preprocess import originals
+from components.preprocess import originals, places
 from components.preprocess.transform import centre, decode, normalize, stored_mean
 from components.train.graph import served_parts
 from pipelines.exports.runs import Trained
@@ -77,11 +77,32 @@ class Original:
 
     def served(self, records: tf.Tensor) -> Answers:
         """What the served model answers to tf.Examples, string [N]."""
-        return self.of_floats(self.saved_model.signatures["serving_default"](examples=records))
+        return self.of_numbers(self.saved_model.signatures["serving_default"](examples=records))
 
-    def of_floats(self, outputs: Mapping[str, Any]) -> Answers:
-        """The outputs of floats alone, which are compared."""
-        return {name: np.asarray(outputs[name]) for name in self.task.averaged}
+    def of_numbers(self, outputs: Mapping[str, Any]) -> Answers:
+        """The outputs that are compared."""
+        return {name: np.asarray(outputs[name]) for name in self.task.measured}
+
+    def of_pixels(self, outputs: Mapping[str, Any], records: tf.Tensor) -> Answers:
+        """What is answered about `pixels` of tf.Examples, string [N], as `served` answers.
+
+        Places are in pixels of the pictures, and not of the network's input.
+        """
+        sides = np.array(self.preprocess["size"] * 2, np.float32)
+        parts = {
+            each.name: outputs[each.name] / sides[: outputs[each.name].shape[-1]]
+            for each in self.task.outputs
+            if each.is_place
+        }
+        return self._placed({**outputs, **parts}, records)
+
+    def _placed(self, outputs: Mapping[str, Any], records: tf.Tensor) -> Answers:
+        """Answers with places in parts of the network's input, in pixels of the pictures."""
+        if not any(each.is_place for each in self.task.outputs):
+            return self.of_numbers(outputs)
+        sides = originals.sides(tf.io.parse_example(records, _ENCODED)["image/encoded"])
+        window = places.input_window(originals.stored_sides(sides, self.ingest), self.preprocess)
+        return self.of_numbers(places.in_pixels(outputs, self.task.outputs, window, sides))
 
     def pixels(self, records: tf.Tensor) -> tf.Tensor:
         """What `preprocessing.json` says to be done to a file: float32 [N, H, W, C], 0..255."""
@@ -103,11 +124,11 @@ class Original:
         """What the network itself takes: float32 [N, H, W, C]."""
         return normalize(self.pixels(records), self.mean, self.preprocess).numpy()
 
-    def answers_of(self, outputs: Any) -> Answers:
-        """What the network's own outputs mean, as it is served."""
+    def answers_of(self, outputs: Any, records: tf.Tensor) -> Answers:
+        """What the network's own outputs about tf.Examples, string [N], mean, as it is served."""
         answers = self.task.part("answers")
         names = tf.constant(self.names, tf.string)
-        return self.of_floats(answers.served(outputs, names, self.preprocess["size"]))
+        return self._placed(answers.served(outputs, names, self.preprocess["size"]), records)
 
     @functools.cached_property
     def predict(self) -> Any:
@@ -132,7 +153,7 @@ def pixel_function(original: Original, batch: int | None) -> Any:
     @tf.function(autograph=False, input_signature=[spec])
     def answer(image: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = original.predict(image=image)
-        return {name: outputs[name] for name in original.task.averaged}
+        return {name: outputs[name] for name in original.task.measured}
 
     return answer
 

@@ -73,6 +73,6 @@ def reader(original: Original, path: Path) -> Answering:
 
     def answer(records: tf.Tensor) -> Answers:
         pictures = original.pixels(records).numpy()
-        return joined([original.of_floats(ask(image=each[None])) for each in pictures])
+        return original.of_pixels(joined([ask(image=each[None]) for each in pictures]), records)
 
     return answer

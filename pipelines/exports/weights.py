@@ -47,7 +47,7 @@ def reader(original: Original, path: Path) -> Answering:
 
     def answer(records: tf.Tensor) -> Answers:
         images = original.normalized(records)
-        return original.answers_of(served(tf.constant(images), training=False))
+        return original.answers_of(served(tf.constant(images), training=False), records)
 
     return answer
 

@@ -238,7 +238,7 @@ def drawing(folder: Path, form: Form) -> Iterator[Callable[[Prediction], None]]:
         task = form.task_of(prediction.answer)
         if task is None:
             raise ValueError("what is answered is of no known task: nothing is drawn")
-        waiting.append(pool.submit(draw, first, prediction.answer, task, place))
+        waiting.append(pool.submit(draw, first, prediction.answer, task, form.names, place))
         if len(waiting) > 4 * cores:
             waiting.popleft().result()
 
@@ -248,11 +248,17 @@ def drawing(folder: Path, form: Form) -> Iterator[Callable[[Prediction], None]]:
             each.result()
 
 
-def draw(picture: Picture, answer: Mapping[str, Any], task: tasks.Task, place: Path) -> None:
+def draw(
+    picture: Picture,
+    answer: Mapping[str, Any],
+    task: tasks.Task,
+    names: Sequence[str],
+    place: Path,
+) -> None:
     """Writes a picture with the answer drawn as the task does it."""
     shown = images.decoded(content(picture)).image
     file = io.BytesIO()
-    task.part("words").draw(shown, readable(answer)).save(file, "PNG")
+    task.part("words").draw(shown, readable(answer), names).save(file, "PNG")
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("xb") as new:
         new.write(file.getvalue())

@@ -14,11 +14,11 @@ from PIL import Image
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 
-from components.ingest import identity
+from components.ingest import generated, identity, textures
 from components.ingest.component import ImageExampleGen
 from components.ingest.executor import Executor, direct_arguments
 from components.ingest.readers import reader
-from components.ingest.rooms import rendering, scene, settings, textures
+from components.ingest.rooms import rendering, scene, settings
 from components.ingest.rooms.settings import FLOOR, FURNITURE, PROPS, STRUCTURE, Rooms
 from components.ingest.sources import SourceError, prepare, resolve
 
@@ -215,9 +215,9 @@ def test_textures_repeat_mirrored_and_are_smoothed():
 
 
 def test_names():
-    assert settings.parse("rooms") == Rooms()
-    assert settings.parse("rooms:test=5,seed=3") == Rooms(seed=3, test=5)
-    assert settings.parse(SMALL.name) == SMALL
+    assert generated.parse("rooms") == Rooms()
+    assert generated.parse("rooms:test=5,seed=3") == Rooms(seed=3, test=5)
+    assert generated.parse(SMALL.name) == SMALL
     source = resolve(FEW, "depth")
     assert (source.kind, source.base, source.task) == ("rooms", SMALL.name, "depth")
     assert reader(source).labels == []

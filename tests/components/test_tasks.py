@@ -51,7 +51,7 @@ PARTS = {
     "words": {
         "columns": (),
         "row": ("answer", "names"),
-        "draw": ("picture", "answer"),
+        "draw": ("picture", "answer", "names"),
         "fields": ("names", "top"),
         "values": ("answer", "names", "top"),
     },
@@ -73,6 +73,10 @@ def _png(pixels: np.ndarray) -> bytes:
 
 # And of tasks with classes.
 OF_CLASSES = {"targets": {"counts": ("parsed", "classes"), "weights": ("targets", "by_class")}}
+# And of those whose answers are not averaged.
+OF_LISTS = {"metrics": {"combined": ("answers",)}, "checks": {"apart": ("one", "other")}}
+# Of the picture itself, in every example.
+OF_EVERY_EXAMPLE = {"image/height", "image/width"}
 # Of each task the truths of four examples, as they are stored. A new task has a line here.
 STORED = {
     "classification": {"label": np.array([0, 1, 1, 2])},
@@ -80,6 +84,15 @@ STORED = {
         "depth/encoded": np.array(
             [_png(np.full((6, 8), 1000 * far, np.uint16)) for far in (1, 2, 2, 4)]
         )
+    },
+    "detection": {
+        "objects/bbox": [[0, 0, 1, 0.5], [0, 0, 0.5, 0.5, 0.5, 0.5, 1, 1], [], [0, 0, 0.5, 0.25]],
+        "objects/label": [[0], [0, 1], [], [2]],
+        "objects/difficult": [[0], [0, 1], [], []],
+        "objects/crowd": [[], [0, 0], [], []],
+        "objects/area": [[24.0], [12.0, 12.0], [], []],
+        "image/height": [6] * 4,
+        "image/width": [8] * 4,
     },
 }
 
@@ -107,7 +120,8 @@ def test_it_has_the_functions_that_stages_call(task):
     for module, functions in PARTS.items():
         part = task.part(module)
         more = OF_CLASSES.get(module, {}) if task.has_classes else {}
-        for name, parameters in {**functions, **more}.items():
+        lists = {} if task.averages else OF_LISTS.get(module, {})
+        for name, parameters in {**functions, **more, **lists}.items():
             function = getattr(part, name)
             wanted = f"wanted is {module}.{name}({', '.join(parameters)})"
             given = tuple(inspect.signature(function).parameters)
@@ -119,22 +133,27 @@ def test_it_has_the_functions_that_stages_call(task):
 
 def test_the_functions_that_stages_call_are_told_where_tasks_are_described():
     guide = (Path(__file__).parents[2] / "docs" / "adding-a-task.md").read_text()
-    for module, functions in PARTS.items():
+    every = (PARTS, OF_CLASSES, OF_LISTS)
+    for module, functions in (each for parts in every for each in parts.items()):
         for name in functions:
             assert f"`{name}(" in described.__doc__, f"{module}.{name}"
-            assert f"| `{name}(" in guide, f"{module}.{name}"
+            assert f"`{name}(" in guide, f"{module}.{name}"
 
 
 @every_task
 def test_a_sample_of_its_targets_is_what_a_training_has(task):
     found = task.part("targets").sample(4, (6, 8), len(NAMES) if task.has_classes else None)
-    assert len(found) == 4
+    assert all(each.shape[0] == 4 for each in tf.nest.flatten(found))
     parsed = tf.io.parse_example(_stored(task), task.part("targets").FEATURES)
     settings = {"size": [6, 8], "fit": "stretch"}
     if task.part("targets").MOVES:
         parsed = {name: value[0] for name, value in parsed.items()}
         one = task.part("targets").trained(parsed, task.part("targets").placed(parsed, settings))
-        assert (found.dtype, found.shape[1:]) == (one.dtype, one.shape)
+        tf.nest.assert_same_structure(found, one)
+        for several, each in zip(tf.nest.flatten(found), tf.nest.flatten(one), strict=True):
+            # Of ragged targets the first side is open.
+            assert several.dtype == each.dtype and several.shape[1:].is_compatible_with(each.shape)
+            assert several.shape[1:].is_fully_defined() or isinstance(several, tf.RaggedTensor)
         return
     several = task.part("targets").trained(parsed, {})
     assert (found.dtype, found.shape) == (several.dtype, several.shape)
@@ -149,9 +168,11 @@ def test_its_classes_are_counted_and_weigh_as_they_are_told_to(task):
     found = targets.counts(parsed, names).numpy()
     assert found.shape == (names,) and found.dtype == np.int64 and found.sum() >= 4
     sample = targets.sample(4, (6, 8), names)
-    weights = targets.weights(sample, tf.range(names, dtype=tf.float32)).numpy()
-    assert weights.dtype == np.float32 and weights.shape == sample.shape
-    np.testing.assert_array_equal(weights, sample)
+    weights = targets.weights(sample, tf.range(names, dtype=tf.float32))
+    numbers = sample["classes"] if isinstance(sample, Mapping) else sample
+    assert weights.dtype == tf.float32
+    for mine, given in zip(weights, tf.cast(numbers, tf.float32), strict=True):
+        np.testing.assert_array_equal(mine, given)
 
 
 def _stored(task: tasks.Task, **others: list) -> list[bytes]:
@@ -165,13 +186,16 @@ def _stored(task: tasks.Task, **others: list) -> list[bytes]:
 def test_it_is_described_in_the_words_of_the_others(task):
     assert task.name == Path(inspect.getfile(task.part("targets"))).parent.name
     assert set(task.features) <= FEATURES.keys()
-    assert set(task.part("targets").FEATURES) <= set(task.features)
+    assert set(task.part("targets").FEATURES) <= {*task.features, *OF_EVERY_EXAMPLE}
     assert task.protocols and set(task.protocols) <= PROTOCOLS.keys()
     every = (*task.metrics, *task.blessing)
     assert every and {metric.unit for metric in every} <= SCALES.keys()
     assert len({metric.name for metric in task.metrics}) == len(task.metrics)
     assert len({output.name for output in task.outputs}) == len(task.outputs)
-    assert task.averaged, "nothing is averaged over views, models and ways of asking"
+    assert task.measured, "nothing is judged and compared"
+    # The mean of lists would be taken over views.
+    assert task.averages or not any(PROTOCOLS[name].parts for name in task.protocols)
+    assert all(each.shape[-1] in (2, 4) for each in task.outputs if each.is_place)
     for output in task.outputs:
         assert np.dtype("str" if output.dtype == "string" else output.dtype)
         assert task.has_classes or CLASSES not in output.shape
@@ -198,7 +222,7 @@ def test_a_constant_answer_has_every_figure(task):
     found = answered(task)
     wanted = {metric.name for metric in (*task.metrics, *task.blessing)}
     assert figures(task, found, found.answers).keys() == wanted
-    assert set(found.answers) == set(task.averaged)
+    assert set(found.answers) == set(task.measured)
     task.part("checks").check(found.answers, found.truths, found.names)
 
 
@@ -231,7 +255,10 @@ def test_no_rows_have_no_figures(task):
 @every_task
 def test_an_answer_that_is_not_a_number_is_never_the_better_one(task):
     found = answered(task)
-    strange = {name: np.full_like(value, np.nan) for name, value in found.answers.items()}
+    strange = {
+        name: np.full_like(value, np.nan) if value.dtype.kind == "f" else value
+        for name, value in found.answers.items()
+    }
     good, bad = figures(task, found, found.answers), figures(task, found, strange)
     for metric in task.blessing:
         assert bad[metric.name] is None or not metric.passes(bad[metric.name], good[metric.name])
@@ -250,7 +277,7 @@ def test_an_answer_is_shown_under_its_headings(task):
     assert not {"file", "error"} & set(fields)
     assert all(isinstance(value, (str, np.number)) for value in values)
     for mode in ("RGB", "L"):
-        drawn = words.draw(Image.new(mode, (8, 6)), answer)
+        drawn = words.draw(Image.new(mode, (8, 6)), answer, found.names)
         assert drawn.width >= 8 and drawn.height >= 6
 
 
@@ -288,3 +315,18 @@ def test_the_report_shows_it(task, tmp_path):
     assert sections and all(section.heading and section.markup for section in sections)
     shown = re.findall(r'<img[^>]* src="([^"]*)"', "".join(each.markup for each in sections))
     assert [source for source in shown if not source.startswith("data:image/")] == []
+
+
+@every_task
+def test_what_is_not_averaged_is_combined_and_compared_by_the_task(task):
+    if task.averages:
+        return
+    found = answered(task)
+    apart = task.part("checks").apart
+    np.testing.assert_array_equal(apart(found.answers, found.answers), np.zeros(4))
+    together = found.metrics.combined([found.answers, found.answers])
+    assert {name: (each.dtype, each.shape) for name, each in together.items()} == {
+        name: (each.dtype, each.shape) for name, each in found.answers.items()
+    }
+    np.testing.assert_allclose(apart(together, found.answers), np.zeros(4), atol=1e-6)
+    assert figures(task, found, together) == figures(task, found, found.answers)

@@ -262,10 +262,11 @@ def test_get_refuses_damaged_mnist(tmp_path, monkeypatch):
         inspection.get("mnist")
 
 
-def test_get_says_that_rooms_are_rendered():
-    answer = convnets("get", "rooms:seed=1")
+@pytest.mark.parametrize("name", ["rooms:seed=1", "digit-scenes"])
+def test_get_says_that_generated_pictures_are_made_where_they_are_read(name):
+    answer = convnets("get", name)
     assert answer.exit_code == 1
-    assert "rendered by each run that reads it: there is nothing to fetch" in answer.output
+    assert "made by each run that reads it: there is nothing to fetch" in answer.output
 
 
 def test_get_names_what_there_is():

@@ -416,7 +416,7 @@ def test_an_operation_that_the_format_lacks_is_named_in_words(tmp_path, kind):
         saved_model=tf.Module(),
         shape=(4, 4, 1),
         predict=eigenvalues,
-        task=SimpleNamespace(averaged=("scores",)),
+        task=SimpleNamespace(measured=("scores",)),
     )
     with pytest.raises(ValueError, match=r"cannot write this network: it has no SelfAdjointEigV2$"):
         exports.find(kind).part().write(original, tmp_path / "a", "float32")

@@ -15,6 +15,7 @@ from components.ingest import labels
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.readers.coco import CocoReader
 from components.ingest.readers.csv_table import CsvReader
+from components.ingest.readers.digit_scenes import DigitScenesReader
 from components.ingest.readers.folder import FolderReader
 from components.ingest.readers.idx import IdxReader
 from components.ingest.readers.pairs import LfwReader, PairReader
@@ -58,6 +59,7 @@ class Reader(Protocol):
 READERS: dict[str, type[Reader]] = {
     "coco": CocoReader,
     "csv": CsvReader,
+    "digit-scenes": DigitScenesReader,
     "folder": FolderReader,
     "idx": IdxReader,
     "lfw": LfwReader,

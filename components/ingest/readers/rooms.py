@@ -24,7 +24,7 @@ class RoomsReader:
     piece_records = _PIECE
 
     def __init__(self, source: Source) -> None:
-        self._rooms = settings.parse(source.base)
+        self._rooms = settings.Rooms.parse(source.base)
         has_classes = "segmentation/encoded" in needed(source.task)
         self.labels = list(settings.CLASSES) if has_classes else []
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.ingest.rooms import casting, scene, textures
+from components.ingest import textures
+from components.ingest.rooms import casting, scene
 from components.ingest.rooms.settings import Rooms
 
 _SPLITS = ("train", "test")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.ingest.rooms import textures
+from components.ingest import textures
 from components.ingest.rooms.settings import FLOOR, FURNITURE, PROPS, STRUCTURE
 
 _UP = np.array([0.0, 1.0, 0.0])

@@ -62,17 +62,17 @@ def values(answer: Mapping[str, Any], names: Sequence[str], top: int) -> tuple[A
     return (*found, *[None] * (len(fields(names, top)) - len(found)))
 
 
-def draw(picture: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
+def draw(picture: Image.Image, answer: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
     """The picture over a strip that says what it is taken for; as wide as the wider of the two.
 
     Args:
       picture: colour or grey.
-      answer: as for `row`.
+      answer, names: as for `row`.
     """
     from matplotlib import font_manager
     from PIL import Image, ImageDraw, ImageFont
 
-    text = "  ".join(row(answer, ()))
+    text = "  ".join(row(answer, names))
     # Matplotlib brings it; Pillow's own has Latin letters alone.
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), _TEXT)
     left, top, right, bottom = font.getbbox(text)

@@ -55,16 +55,17 @@ def values(answer: Mapping[str, Any], names: Sequence[str], top: int) -> tuple[A
     return depth.min(), depth.mean(), depth.max()
 
 
-def draw(picture: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
+def draw(picture: Image.Image, answer: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
     """The picture, and beside it its depths: dark is near.
 
     Args:
       picture: colour or grey.
-      answer: as for `row`.
+      answer, names: as for `row`.
     """
     import matplotlib
     from PIL import Image
 
+    del names
     depth = np.nan_to_num(answer["depth"])
     span = max(float(depth.max() - depth.min()), np.finfo(np.float32).tiny)
     shades = matplotlib.colormaps[_COLOURS]((depth - depth.min()) / span, bytes=True)

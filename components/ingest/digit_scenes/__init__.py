@@ -1,0 +1,1 @@
+"""Digit scenes: MNIST's digits on textured ground, with the box and the mask of each."""
