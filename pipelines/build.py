@@ -328,7 +328,7 @@ def _all_of(components, output: str):
 
 def _eval_config(recipe: Recipe, chance: float | None = None) -> tfma.EvalConfig:
     """TFMA's, with a threshold for each of the task's figures that bless."""
-    task = tasks.find(recipe.task)
+    task = tasks.find(recipe.task).bound(recipe.task_args)
     first, *others = task.blessing
     bounds = {each.name: each.bound for each in others}
     bounds[first.name] = recipe.thresholds[first.name]

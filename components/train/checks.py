@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from components import tasks
 from components.settings import check_choice
+from components.train import fitting
 from components.train.graph import first_line
 from components.train.learning import PLATEAU, losses, optimizer_of, plateau
 
@@ -38,6 +39,8 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
     Raises:
       ValueError: losses that cannot take what the network answers and what the data say.
     """
+    if fitting.adapts(model):
+        return  # No step is made.
     task = tasks.of_recipe(recipe)
     found = losses(model, recipe)
     for loss in filter(None, keras.tree.flatten(found["loss"])):
@@ -60,8 +63,12 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
         model.output,
     )
     pictures = keras.tree.map_structure(
-        # A network for any size leaves the sides open.
-        lambda each: tf.zeros((count, *each.shape[1:-3], *size, each.shape[-1])),
+        # A network for any size leaves the sides open. Boxes have none.
+        lambda each: tf.zeros(
+            (count, *each.shape[1:-3], *size, each.shape[-1])
+            if len(each.shape) > 3
+            else (count, *each.shape[1:])
+        ),
         model.input,
     )
     try:

@@ -167,6 +167,12 @@ def _fit(
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
+    if fitting.adapts(model):
+        if recipe["strategy"] != "one_device":
+            raise ValueError(f"{recipe['model']} computes its weights on one device")
+        whole = for_outputs(model, data.validation_batches(train, recipe), train.targets)
+        fitting.adapt(model, whole, callbacks)
+        return
     held_out = None
     if validation is not None:
         whole = data.validation_batches(validation, recipe)
