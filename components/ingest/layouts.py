@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,13 +136,36 @@ def idx_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
 
 def _csv_table(folder: Path) -> tuple[tuple[str, str], ...]:
     path = folder / CSV_FILE
+    rows = _rows(path)
+    classes = (row["label"] for row in rows if row["label"])
+    class_folders.check_several(path, classes, listed_labels(folder))
+    return _splits_of_rows(path, rows)
+
+
+def _box_table(folder: Path) -> tuple[tuple[str, str], ...]:
+    path = folder / CSV_FILE
+    rows = _rows(path)
+    if not any(row["label"] for row in rows) and not listed_labels(folder):
+        raise SourceError(f"{path}: no row has a label")
+    description(folder, "boxes")
+    return _splits_of_rows(path, rows)
+
+
+def _has_boxes(folder: Path) -> bool:
+    return (folder / CSV_FILE).is_file() and table.has_boxes(folder / CSV_FILE)
+
+
+def _rows(path: Path) -> list[Mapping[str, str]]:
+    """The rows of a table; raises SourceError where there are none."""
     found = list(table.rows(path))
     rows = [row.values for row in found if not row.fault]
     if not rows:
         first = f"; line {found[0].line}: {found[0].fault}" if found else ""
         raise SourceError(f"{path}: no rows{first}")
-    classes = (row["label"] for row in rows if row["label"])
-    class_folders.check_several(path, classes, listed_labels(folder))
+    return rows
+
+
+def _splits_of_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
     if "split" not in rows[0]:
         return (("all", CSV_FILE),)
     named = {row["split"] for row in rows}
@@ -177,7 +200,7 @@ def description(folder: Path | str, kind: str) -> Any:
 
     from components.ingest import schemas
 
-    model = {"tfrecord": schemas.TfrecordDescription, "video": schemas.VideoDescription}[kind]
+    model = schemas.DESCRIPTIONS[kind]
     path = Path(folder) / DESCRIPTION
     if not os.path.lexists(path):
         return model()
@@ -339,6 +362,7 @@ def _gives(*names: str) -> Callable[[Path], tuple[str, ...]]:
 _LAYOUTS: tuple[tuple[str, Callable, Callable, Callable], ...] = (
     ("idx", lambda f: any(f.glob(IDX_PATTERNS["train"])), idx_patterns, _gives("label")),
     ("tfrecord", _is_tfrecord, _tfrecord_patterns, _tfrecord_tasks),
+    ("boxes", _has_boxes, _box_table, _gives("objects/bbox", "objects/label")),
     ("csv", lambda f: (f / CSV_FILE).is_file(), _csv_table, _gives("label")),
     ("voc", lambda f: any(f.glob("Annotations/*.xml")), _voc_patterns, _voc_tasks),
     (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
@@ -171,3 +171,18 @@ class VideoDescription(BaseModel):
     # About what the networks on video look at, of clips of some seconds.
     frames_per_second: Annotated[float, Field(gt=0, le=1000)] = 5.0
     max_frames: Annotated[int, Field(gt=0, le=100_000)] = 64
+
+
+class BoxesDescription(BaseModel):
+    """Of a table of boxes: in what its numbers are."""
+
+    model_config = ConfigDict(strict=True)
+
+    boxes: Literal["pixels", "fractions"] = "pixels"
+
+
+DESCRIPTIONS: dict[str, type[BaseModel]] = {
+    "boxes": BoxesDescription,
+    "tfrecord": TfrecordDescription,
+    "video": VideoDescription,
+}

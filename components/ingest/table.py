@@ -16,6 +16,9 @@ from components.ingest import regular_files
 from components.ingest.regular_files import SourceError
 
 _MOST_CHARACTERS = 1 << 20  # of a line
+# Of a table of boxes, a row for each.
+BOX = ("ymin", "xmin", "ymax", "xmax")
+_KNOWN = ("path", "label", "split", *BOX)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Row:
 
 
 def rows(path: Path | str) -> Iterator[Row]:
-    """The rows of a `labels.csv`: `path`, `label` and, where the file has it, `split`.
+    """The rows of a `labels.csv`: `path`, `label` and, where the file has them, `split` and `BOX`.
 
     Args:
       path: the file; its first line names the columns.
@@ -52,6 +55,28 @@ def rows(path: Path | str) -> Iterator[Row]:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: no UTF-8 text: {error}") from error
+
+
+def has_boxes(path: Path | str) -> bool:
+    """Whether a table has the columns of boxes.
+
+    Raises:
+      SourceError: as `rows`; or it has some of them only.
+    """
+    try:
+        with regular_files.opened(path) as file, io.TextIOWrapper(file, "utf-8-sig") as text:
+            columns = _columns(path, next(_lines(text), (1, ""))[1])
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: no UTF-8 text: {error}") from error
+    missing = [name for name in BOX if name not in columns]
+    if 0 < len(missing) < len(BOX):
+        raise SourceError(
+            f"{path}: no column {' and '.join(missing)}; a table of boxes has "
+            f"path,label,{','.join(BOX)}"
+        )
+    return not missing
 
 
 def _lines(text: io.TextIOBase) -> Iterator[tuple[int, str | None]]:
@@ -79,7 +104,7 @@ def _columns(path: Path | str, line: str | None) -> list[str]:
             f"{path}: no column {' and '.join(sorted(missing))}; the first line must be "
             f"path,label or path,label,split, and has {found}"
         )
-    if any(columns.count(name) > 1 for name in ("path", "label", "split")):
+    if any(columns.count(name) > 1 for name in _KNOWN):
         raise SourceError(f"{path}: the first line names a column twice: {found}")
     return columns
 

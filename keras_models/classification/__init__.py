@@ -15,6 +15,8 @@ The contract of all of them, so that training, export and judging need not know 
   `preprocess_input` makes.
 - `include_top=False` leaves the classifier out, `pooling="avg"` or `"max"` then pools the maps: of
   the nets for ImageNet and the residual nets for CIFAR-10.
+- The module of each net has a backbone function, `vgg_backbone(image, ...)`, which gives the maps
+  by the names of their layers: `building.feature_maps`.
 - `stem="cifar"` keeps pictures of about 32 from vanishing in the first strides; no paper has it.
 - A wrong argument is a ValueError that says what is allowed.
 """

@@ -12,6 +12,7 @@ from keras_models.classification.building import (
     checked_shape,
     classifier,
     covering,
+    feature_maps,
     normalization,
     pooling,
     scaled,
@@ -136,22 +137,21 @@ def alexnet_backbone(
     from one net to the other by name.
 
     Args:
-        image: [N, H, W, channels].
+        image: the `keras.Input` [N, H, W, channels].
         without, stem, width, initialization: as of `AlexNet`, which checks them.
         pools: sides of the windows of the poolings after conv1, conv2 and conv5.
         cover: whether zeros at the far sides fill the last windows, as in AlexNet; else the last
             windows are those that fit.
 
     Returns:
-        maps by the name of the layer that gives them: conv1, norm1, pool1, ..., conv5, pool5.
+        as `feature_maps`: conv1, norm1, pool1, ..., conv5, pool5.
     """
     window, stride, padding = STEMS[stem][0]
     initializer = INITIALIZATIONS[initialization]
-    maps = {}
 
     def convolution(x, number, filters, window, groups=1, bias=0.0, stride=1, padding="same"):
         kind = TowerConv2D if groups > 1 else layers.Conv2D
-        x = maps[f"conv{number}"] = kind(
+        x = kind(
             2 * scaled(filters // 2, width),  # as many in either tower
             window,
             stride,
@@ -164,9 +164,9 @@ def alexnet_backbone(
             name=f"conv{number}",
         )(x)
         if number in (1, 2):
-            x = maps[f"norm{number}"] = normalization(x, number)
+            x = normalization(x, number)
         if number in pools:
-            x = maps[f"pool{number}"] = pooling(x, number, pools[number], cover)
+            x = pooling(x, number, pools[number], cover)
         return x
 
     covered = cover and padding == "valid"
@@ -176,5 +176,5 @@ def alexnet_backbone(
     if 3 not in without:
         x = convolution(x, 3, 384, 3)
         x = convolution(x, 4, 384, 3, groups=2, bias=1.0)
-    convolution(x, 5, 256, 3, groups=1 if 3 in without else 2, bias=1.0)
-    return maps
+    x = convolution(x, 5, 256, 3, groups=1 if 3 in without else 2, bias=1.0)
+    return feature_maps(image, x)

@@ -8,6 +8,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    feature_maps,
+    last_maps,
     scaled,
 )
 from keras_models.classification.top import finished
@@ -99,6 +101,40 @@ def BNInception(
     shape = checked_shape(input_shape, SMALLEST_SIDE[checked_choice("stem", stem, STEMS)])
     checked_classes(classes)
 
+    image = keras.Input(shape, name="image")
+    maps = bn_inception_backbone(
+        image, batch_normalization, activation, local_response, stem, width
+    )
+
+    def top(x):
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool5")(x)
+        if dropout:
+            x = layers.Dropout(dropout, name="dropout")(x)
+        return layers.Dense(classes, dtype="float32", name="logits")(x)
+
+    return finished(image, last_maps(maps), top, include_top, pooling, weights, name)
+
+
+def bn_inception_backbone(
+    image: keras.KerasTensor,
+    batch_normalization: bool = True,
+    activation: str = "relu",
+    local_response: bool = False,
+    stem: str = "imagenet",
+    width: float = 1.0,
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of the net, without its classifier.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        batch_normalization, activation, local_response, stem, width: as of `BNInception`, which
+            checks activation and stem.
+
+    Returns:
+        as `feature_maps`: conv1, conv1_bn, conv1_relu, pool1, ..., inception_3a, ...,
+        inception_5b.
+    """
+
     def convolution(x, filters, size, name, stride=1, kind=layers.Conv2D, **arguments):
         x = kind(
             scaled(filters, width),
@@ -119,7 +155,6 @@ def BNInception(
             return x
         return LocalResponseNormalization(data_format="channels_last", name=name)(x)
 
-    image = keras.Input(shape, name="image")
     if stem == "imagenet":
         x = convolution(image, 64, 7, "conv1", 2, layers.SeparableConv2D, **SEPARABLE)
         x = _pooling(x, "max", 2, "pool1")
@@ -132,14 +167,7 @@ def BNInception(
         x = _pooling(x, "max", 2, "pool2")
     for module, row in MODULES.items():
         x = _inception(x, row, convolution, f"inception_{module}")
-
-    def top(x):
-        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool5")(x)
-        if dropout:
-            x = layers.Dropout(dropout, name="dropout")(x)
-        return layers.Dense(classes, dtype="float32", name="logits")(x)
-
-    return finished(image, x, top, include_top, pooling, weights, name)
+    return feature_maps(image, x)
 
 
 def _pooling(x, kind: str, stride: int, name: str):

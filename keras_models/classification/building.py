@@ -1,7 +1,7 @@
 """What every net of this package checks before it is built and does when it is."""
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -105,6 +105,27 @@ def pooling(
     """
     x = covering(x, window, 2, name=f"pool{number}_padding") if cover else x
     return layers.MaxPooling2D(window, 2, data_format="channels_last", name=f"pool{number}")(x)
+
+
+def feature_maps(image: keras.KerasTensor, last: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """What the backbone function of every family returns: the maps on the way to its last ones.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        last: [N, h, w, C].
+
+    Returns:
+        maps [N, h, w, C] by the name of the layer that gives them, in the order of the layers: the
+        last ones last.
+    """
+    with recursion():
+        outputs = {layer.name: layer.output for layer in keras.Model(image, last).layers[1:]}
+    return {name: maps for name, maps in outputs.items() if len(maps.shape) == 4}
+
+
+def last_maps(maps: Mapping[str, keras.KerasTensor]) -> keras.KerasTensor:
+    """The last ones of `feature_maps`, which a family's own classifier takes."""
+    return [*maps.values()][-1]
 
 
 def classifier(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:

@@ -10,6 +10,8 @@ from keras_models.classification.building import (
     block_name,
     checked_classes,
     checked_shape,
+    feature_maps,
+    last_maps,
     recursion,
 )
 from keras_models.classification.resnet import basic_block, classified, normalized_convolution
@@ -81,20 +83,35 @@ def _network(depth, input_shape, classes, filters, shortcut, ending):
         raise ValueError(f"filters must be the maps of the three stages, not {filters!r}.")
     if depth < 8 or depth % 6 != 2:
         raise ValueError(f"depth must be 6n+2 (8, 14, 20, ...), not {depth!r}.")
-    blocks = depth // 6
     shape = checked_shape(input_shape, SMALLEST_SIDE, not ending.include_top)
     image = keras.Input(shape, name="image")
     top = functools.partial(classified, classes=checked_classes(classes))
     with recursion(4 * depth):
-        x = _maps(image, blocks, filters, shortcut)
-        return finished(image, x, top, *ending)
+        maps = cifar_resnet_backbone(image, depth, filters, shortcut)
+        return finished(image, last_maps(maps), top, *ending)
 
 
-def _maps(image, blocks, filters, shortcut):
+def cifar_resnet_backbone(
+    image: keras.KerasTensor,
+    depth: int = 20,
+    filters: tuple[int, int, int] = FILTERS,
+    shortcut: str | None = "A",
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of a net, without its classifier.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        depth, filters: as of `CifarResNet`, which checks them.
+        shortcut: "A", or None for the plain nets.
+
+    Returns:
+        as `feature_maps`: conv1, bn_conv1, conv1_relu, ..., res2a, res2a_relu, ...
+    """
+    blocks = depth // 6
     x = normalized_convolution(image, filters[0], 3, 1, "conv1")
     x = layers.ReLU(name="conv1_relu")(x)
     for stage, maps in enumerate(filters, start=2):
         for i in range(blocks):
             stride = 2 if i == 0 and stage > 2 else 1
             x = basic_block(x, maps, stride, shortcut, block_name(stage, i, blocks))
-    return x
+    return feature_maps(image, x)

@@ -1,6 +1,7 @@
 """Ciresan, Meier, Schmidhuber, Multi-column Deep Neural Networks for Image Classification, CVPR
 2012, and what came before and after it: nets that the papers write as one line."""
 
+import collections
 import math
 import re
 from collections.abc import Sequence
@@ -8,7 +9,12 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
-from keras_models.classification.building import checked_classes, checked_shape
+from keras_models.classification.building import (
+    checked_classes,
+    checked_shape,
+    feature_maps,
+    last_maps,
+)
 from keras_models.classification.top import with_weights
 from keras_models.layers import scaled_tanh
 
@@ -57,7 +63,7 @@ def Ciresan(
         ValueError: a line that cannot be read, a picture that its layers leave nothing of, fewer
             than 2 classes.
     """
-    tokens = ARCHITECTURES.get(architecture, architecture).split("-")
+    tokens = _tokens(architecture)
     published, outputs = INPUT.fullmatch(tokens[0]), OUTPUT.fullmatch(tokens[-1])
     if not published or not outputs:
         raise ValueError(
@@ -66,13 +72,36 @@ def Ciresan(
         )
     channels, height, width = map(int, published.groups())
     image = keras.Input(checked_shape(input_shape or (height, width, channels), 1), name="image")
-    x = image
-    numbers = {"conv": 0, "pool": 0, "fc": 0}
-    for token in tokens[1:-1]:
-        x = _layer(x, token, numbers)
+    x = last_maps(maps) if (maps := ciresan_backbone(image, architecture)) else image
+    for number, token in enumerate(_parts(architecture)[1], 1):
+        x = _layer(x, token, number)
     classes = checked_classes(int(outputs[1]) if classes is None else classes)
     logits = layers.Dense(classes, dtype="float32", name="logits", **_initial())(_flat(x))
     return with_weights(keras.Model(image, logits, name=name), weights)
+
+
+def ciresan_backbone(
+    image: keras.KerasTensor, architecture: str = "mnist"
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of a net, before its first fully connected layer.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        architecture: as of `Ciresan`, which checks it.
+
+    Returns:
+        as `feature_maps`: conv1, pool1, conv2, ...; none of a net of fully connected layers alone.
+
+    Raises:
+        ValueError: a layer that cannot be read, or that does not fit.
+    """
+    x = image
+    numbers = collections.Counter()
+    for token in _parts(architecture)[0]:
+        kind = "conv" if "C" in token else "pool"
+        numbers[kind] += 1
+        x = _layer(x, token, numbers[kind])
+    return {} if x is image else feature_maps(image, x)
 
 
 def MultiColumn(columns: Sequence[keras.Model], name: str = "multi_column") -> keras.Model:
@@ -107,8 +136,20 @@ def MultiColumn(columns: Sequence[keras.Model], name: str = "multi_column") -> k
     return keras.Model(image, logits, name=name)
 
 
-def _layer(x: keras.KerasTensor, token: str, numbers: dict[str, int]) -> keras.KerasTensor:
-    """The output of the layer that a token of the notation names; counts it in `numbers`."""
+def _tokens(architecture: str) -> list[str]:
+    return ARCHITECTURES.get(architecture, architecture).split("-")
+
+
+def _parts(architecture: str) -> tuple[list[str], list[str]]:
+    """The hidden layers of an architecture: those before the first fully connected one, and it and
+    those behind it."""
+    hidden = _tokens(architecture)[1:-1]
+    first = next((i for i, token in enumerate(hidden) if OUTPUT.fullmatch(token)), len(hidden))
+    return hidden[:first], hidden[first:]
+
+
+def _layer(x: keras.KerasTensor, token: str, number: int) -> keras.KerasTensor:
+    """The output of the layer that a token of the notation names, the `number`-th of its kind."""
     found = HIDDEN.fullmatch(token)
     if not found:
         raise ValueError(
@@ -120,8 +161,7 @@ def _layer(x: keras.KerasTensor, token: str, numbers: dict[str, int]) -> keras.K
     sides = x.shape[1:-1]
     if not units and (not sides or min(sides) < (window or pool)):
         raise ValueError(f"{token} does not fit on maps of {' x '.join(map(str, sides)) or 1}.")
-    numbers[kind] += 1
-    name = f"{kind}{numbers[kind]}"
+    name = f"{kind}{number}"
     if units:
         return layers.Dense(units, scaled_tanh, name=name, **_initial())(_flat(x))
     if pool:

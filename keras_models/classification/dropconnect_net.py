@@ -8,6 +8,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_shape,
     classifier,
+    feature_maps,
+    last_maps,
 )
 from keras_models.classification.top import with_weights
 from keras_models.layers import DropConnect, LocallyConnected2D, LocalResponseNormalization
@@ -49,6 +51,15 @@ def DropConnectCIFAR10(
         ValueError: an unknown drop, too small an input, fewer than 2 classes.
     """
     image = keras.Input(checked_shape(input_shape, 4), name="image")
+    maps = dropconnect_cifar10_backbone(image)
+    return _classified(image, last_maps(maps), classes, 128, drop, rate, weights, name)
+
+
+def dropconnect_cifar10_backbone(image: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """The feature maps of the net for CIFAR-10: conv1, pool1, norm1, ..., local4.
+
+    Args, returns: as `feature_maps`.
+    """
     x = _convolution(image, 64, "conv1", 0.0001)
     x = _normalization(_pooling(x, "pool1"), "norm1")
     x = _convolution(x, 64, "conv2", 0.01)
@@ -63,7 +74,7 @@ def DropConnectCIFAR10(
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.04),
             name=local,
         )(x)
-    return _classified(image, x, classes, 128, drop, rate, weights, name)
+    return feature_maps(image, x)
 
 
 def DropConnectMNIST(
@@ -92,11 +103,20 @@ def DropConnectMNIST(
         ValueError: an unknown drop, too small an input, fewer than 2 classes.
     """
     image = keras.Input(checked_shape(input_shape, 16), name="image")
+    maps = dropconnect_mnist_backbone(image)
+    return _classified(image, last_maps(maps), classes, 150, drop, rate, weights, name)
+
+
+def dropconnect_mnist_backbone(image: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """The feature maps of the net for MNIST: conv1, pool1, conv2, pool2.
+
+    Args, returns: as `feature_maps`.
+    """
     x = image
     for number, maps in enumerate((32, 64), 1):
         x = _convolution(x, maps, f"conv{number}", padding="valid")
         x = layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{number}")(x)
-    return _classified(image, x, classes, 150, drop, rate, weights, name)
+    return feature_maps(image, x)
 
 
 def _convolution(x, maps: int, name: str, deviation: float | None = None, padding: str = "same"):

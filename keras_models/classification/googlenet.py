@@ -8,6 +8,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    feature_maps,
+    last_maps,
     scaled,
 )
 from keras_models.classification.top import finished
@@ -93,14 +95,11 @@ def GoogLeNet(
         return scaled(n, width)
 
     image = keras.Input(shape, name="image")
-    x = _stem(image, stem, separable, maps)
-    extra = []
-    for module, published in MODULES.items():
-        x = _inception(x, [maps(n) for n in published], f"inception_{module}")
-        if module in ("3b", "4e"):
-            x = _max_pooling(x, f"pool{module[0]}")
-        elif auxiliary and module in AUXILIARY:
-            extra.append(_auxiliary(x, classes, maps, AUXILIARY[module]))
+    found = googlenet_backbone(image, separable, stem, width)
+    extra = [
+        _auxiliary(found[f"inception_{module}"], classes, maps, aux)
+        for module, aux in (AUXILIARY.items() if auxiliary else ())
+    ]
 
     def top(x):
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool5")(x)
@@ -108,7 +107,31 @@ def GoogLeNet(
         logits = layers.Dense(classes, dtype="float32", name="logits")(x)
         return [logits, *extra] if auxiliary else logits
 
-    return finished(image, x, top, include_top, pooling, weights, name)
+    return finished(image, last_maps(found), top, include_top, pooling, weights, name)
+
+
+def googlenet_backbone(
+    image: keras.KerasTensor, separable: bool = True, stem: str = "imagenet", width: float = 1.0
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of GoogLeNet, without its classifiers.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        separable, stem, width: as of `GoogLeNet`, which checks the stem.
+
+    Returns:
+        as `feature_maps`: conv1, pool1, norm1, ..., inception_3a, ..., inception_5b.
+    """
+
+    def maps(n: int) -> int:
+        return scaled(n, width)
+
+    x = _stem(image, stem, separable, maps)
+    for module, published in MODULES.items():
+        x = _inception(x, [maps(n) for n in published], f"inception_{module}")
+        if module in ("3b", "4e"):
+            x = _max_pooling(x, f"pool{module[0]}")
+    return feature_maps(image, x)
 
 
 def _convolution(x, filters: int, size: int, name: str, stride: int = 1):

@@ -8,6 +8,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    feature_maps,
+    last_maps,
 )
 from keras_models.classification.top import with_weights
 
@@ -117,6 +119,23 @@ def HighwayMNIST(
     Returns, raises: as `HighwayMLP`.
     """
     image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE["mnist"]), name="image")
+    x = last_maps(highway_mnist_backbone(image, filters, transform_bias))
+    x = layers.Flatten(data_format="channels_last", name="pool3_flat")(x)
+    return _classified(image, x, classes, name, weights)
+
+
+def highway_mnist_backbone(
+    image: keras.KerasTensor, filters: int = 32, transform_bias: float = -1.0
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of the net for MNIST: image_dropout, conv1_1, ..., pool3, pool3_dropout.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        filters, transform_bias: as of `HighwayMNIST`.
+
+    Returns:
+        as `feature_maps`.
+    """
     x = layers.Dropout(0.2, name="image_dropout")(image)
     x = _convolution(filters, 5, padding="valid")(x, "relu", "conv1_1")
     for group, (first, pool, rate) in enumerate([(2, 3, 0.3), (1, 3, 0.4), (1, 2, 0.5)], start=1):
@@ -126,8 +145,7 @@ def HighwayMNIST(
             pool, strides=2, padding="same", data_format="channels_last", name=f"pool{group}"
         )(x)
         x = layers.Dropout(rate, name=f"pool{group}_dropout")(x)
-    x = layers.Flatten(data_format="channels_last", name="pool3_flat")(x)
-    return _classified(image, x, classes, name, weights)
+    return feature_maps(image, x)
 
 
 def HighwayCIFAR(
@@ -155,6 +173,24 @@ def HighwayCIFAR(
     Returns, raises: as `HighwayMLP`.
     """
     image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE["cifar"]), name="image")
+    x = last_maps(highway_cifar_backbone(image, transform_bias))
+    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool3")(x)
+    x = layers.Dropout(0.2, name="pool3_dropout")(x)
+    return _classified(image, x, classes, name, weights)
+
+
+def highway_cifar_backbone(
+    image: keras.KerasTensor, transform_bias: float = -2.0
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of the net for CIFAR-10: image_dropout, conv1, ..., conv18.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        transform_bias: as of `HighwayCIFAR`.
+
+    Returns:
+        as `feature_maps`.
+    """
     x = layers.Dropout(0.2, name="image_dropout")(image)
     number = 0
     for group, (filters, highways) in enumerate(CIFAR_STAGES, start=1):
@@ -167,10 +203,7 @@ def HighwayCIFAR(
         for _ in range(highways):
             number += 1
             x = _highway(x, _convolution(filters, 3), "relu", transform_bias, f"conv{number}")
-    x = _convolution(100, 1)(x, "relu", f"conv{number + 1}")
-    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="pool3")(x)
-    x = layers.Dropout(0.2, name="pool3_dropout")(x)
-    return _classified(image, x, classes, name, weights)
+    return feature_maps(image, _convolution(100, 1)(x, "relu", f"conv{number + 1}"))
 
 
 def _convolution(filters, size, padding="same"):

@@ -4,6 +4,8 @@ Handwritten Zip Code Recognition, Neural Computation 1(4), 1989.
 LeNet-5: LeCun, Bottou, Bengio, Haffner, Gradient-Based Learning Applied to Document Recognition,
 Proceedings of the IEEE 86(11), 1998, section II.B."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -11,6 +13,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    feature_maps,
+    last_maps,
 )
 from keras_models.classification.top import with_weights
 from keras_models.layers import (
@@ -27,6 +31,8 @@ CLASSIFIERS = ("rbf", "softmax")
 SMALLEST_SIDE = 16
 # Of LeNet-1: what lies around the picture, and around the maps.
 BACKGROUND = -1.0
+# Of today's LeNet-5.
+RELU = {"activation": "relu", "kernel_initializer": "he_normal"}
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
@@ -97,21 +103,8 @@ def LeNet1(
     Raises:
         ValueError: too small an input, fewer than 2 classes.
     """
-    height, width, channels = checked_shape(input_shape, 4)
-
-    def squashed(x, fan_in, name):
-        return UnitBias(scaled_tanh, FanInUniform(fan_in), name=name)(x)
-
-    image = keras.Input((height, width, channels), name="image")
-    fan_in = 25 * channels
-    x = squashed(_undersampled(image, 12, fan_in, "H1_windows"), fan_in, "H1")
-    first, second, third = ops.split(x, 3, axis=-1)
-    pairs = [(first, second), (second, third), (third, first)]
-    maps = []
-    for number, pair in enumerate(pairs, 1):
-        eight = layers.Concatenate(name=f"H2_inputs{number}")(pair)
-        maps.append(_undersampled(eight, 4, 200, f"H2_windows{number}"))
-    x = squashed(layers.Concatenate(name="H2_windows")(maps), 200, "H2")
+    image = keras.Input(checked_shape(input_shape, 4), name="image")
+    x = last_maps(lenet1_backbone(image))
     x = layers.Flatten(name="H2_flat")(x)
     for name_, units, arguments in (
         ("H3", 30, {"activation": scaled_tanh}),
@@ -125,6 +118,27 @@ def LeNet1(
             **arguments,
         )(x)
     return with_weights(keras.Model(image, x, name=name), weights)
+
+
+def lenet1_backbone(image: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """The feature maps of LeNet-1: H1_windows, H1, ..., H2.
+
+    Args, returns: as `feature_maps`.
+    """
+
+    def squashed(x, fan_in, name):
+        return UnitBias(scaled_tanh, FanInUniform(fan_in), name=name)(x)
+
+    fan_in = 25 * image.shape[-1]
+    x = squashed(_undersampled(image, 12, fan_in, "H1_windows"), fan_in, "H1")
+    first, second, third = ops.split(x, 3, axis=-1)
+    pairs = [(first, second), (second, third), (third, first)]
+    maps = []
+    for number, pair in enumerate(pairs, 1):
+        eight = layers.Concatenate(name=f"H2_inputs{number}")(pair)
+        maps.append(_undersampled(eight, 4, 200, f"H2_windows{number}"))
+    x = squashed(layers.Concatenate(name="H2_windows")(maps), 200, "H2")
+    return feature_maps(image, x)
 
 
 def _undersampled(x: keras.KerasTensor, maps: int, fan_in: int, name: str) -> keras.KerasTensor:
@@ -174,16 +188,29 @@ def LeNet5(
         ValueError: too small an input, an unknown classifier, too few or too many classes.
     """
     checked_choice("classifier", classifier, CLASSIFIERS)
-    height, width, channels = checked_shape(input_shape, SMALLEST_SIDE)
+    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
     checked_classes(classes)
+    x = last_maps(lenet5_backbone(image))
+    # C5's windows cover the whole of S4, so the convolution is a full connection, and that is
+    # several times faster to compute.
+    x = layers.Flatten(name="S4_flat")(x)
+    x = layers.Dense(120, name="C5", **_published(x.shape[-1]))(x)
+    x = layers.Dense(84, name="F6", **_published(120))(x)
+    if classifier == "rbf":
+        x = EuclideanRBF(classes, dtype="float32", name="RBF")(x)
+        logits = layers.Rescaling(-1.0, dtype="float32", name="logits")(x)
+    else:
+        logits = layers.Dense(
+            classes, dtype="float32", name="logits", **_published(84) | {"activation": None}
+        )(x)
+    return with_weights(keras.Model(image, logits, name=name), weights)
 
-    def published(fan_in):
-        """Arguments of a layer of units with that fan-in."""
-        return {
-            "activation": scaled_tanh,
-            "kernel_initializer": FanInUniform(fan_in),
-            "bias_initializer": FanInUniform(fan_in),
-        }
+
+def lenet5_backbone(image: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """The feature maps of LeNet-5: C1, S2, C3, S4.
+
+    Args, returns: as `feature_maps`.
+    """
 
     def subsampling(name):
         return Subsampling2D(
@@ -194,27 +221,25 @@ def LeNet5(
             name=name,
         )
 
+    channels = image.shape[-1]
     c3_fan_in = [25 * len(maps) for maps in LENET5_C3]
-    image = keras.Input((height, width, channels), name="image")
-    x = layers.Conv2D(6, 5, data_format="channels_last", name="C1", **published(25 * channels))(
+    x = layers.Conv2D(6, 5, data_format="channels_last", name="C1", **_published(25 * channels))(
         image
     )
     x = subsampling("S2")(x)
-    x = TableConv2D(LENET5_C3, 5, data_format="channels_last", name="C3", **published(c3_fan_in))(x)
-    x = subsampling("S4")(x)
-    # C5's windows cover the whole of S4, so the convolution is a full connection, and that is
-    # several times faster to compute.
-    x = layers.Flatten(name="S4_flat")(x)
-    x = layers.Dense(120, name="C5", **published(x.shape[-1]))(x)
-    x = layers.Dense(84, name="F6", **published(120))(x)
-    if classifier == "rbf":
-        x = EuclideanRBF(classes, dtype="float32", name="RBF")(x)
-        logits = layers.Rescaling(-1.0, dtype="float32", name="logits")(x)
-    else:
-        logits = layers.Dense(
-            classes, dtype="float32", name="logits", **published(84) | {"activation": None}
-        )(x)
-    return with_weights(keras.Model(image, logits, name=name), weights)
+    x = TableConv2D(LENET5_C3, 5, data_format="channels_last", name="C3", **_published(c3_fan_in))(
+        x
+    )
+    return feature_maps(image, subsampling("S4")(x))
+
+
+def _published(fan_in: int | list[int]) -> dict[str, Any]:
+    """Arguments of a layer of LeNet-5's units with that fan-in."""
+    return {
+        "activation": scaled_tanh,
+        "kernel_initializer": FanInUniform(fan_in),
+        "bias_initializer": FanInUniform(fan_in),
+    }
 
 
 def LeNet5ReLU(
@@ -228,16 +253,22 @@ def LeNet5ReLU(
 
     Args, returns and raises: as `LeNet5`, without the choice of a classifier.
     """
-    height, width, channels = checked_shape(input_shape, SMALLEST_SIDE)
+    image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE), name="image")
     checked_classes(classes)
-    relu = {"activation": "relu", "kernel_initializer": "he_normal"}
-    image = keras.Input((height, width, channels), name="image")
-    x = layers.Conv2D(6, 5, data_format="channels_last", name="C1", **relu)(image)
-    x = layers.MaxPooling2D(data_format="channels_last", name="S2")(x)
-    x = layers.Conv2D(16, 5, data_format="channels_last", name="C3", **relu)(x)
-    x = layers.MaxPooling2D(data_format="channels_last", name="S4")(x)
+    x = last_maps(lenet5_relu_backbone(image))
     x = layers.Flatten(name="S4_flat")(x)
-    x = layers.Dense(120, name="C5", **relu)(x)
-    x = layers.Dense(84, name="F6", **relu)(x)
+    x = layers.Dense(120, name="C5", **RELU)(x)
+    x = layers.Dense(84, name="F6", **RELU)(x)
     logits = layers.Dense(classes, dtype="float32", name="logits")(x)
     return with_weights(keras.Model(image, logits, name=name), weights)
+
+
+def lenet5_relu_backbone(image: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """The feature maps of `LeNet5ReLU`: C1, S2, C3, S4.
+
+    Args, returns: as `feature_maps`.
+    """
+    x = layers.Conv2D(6, 5, data_format="channels_last", name="C1", **RELU)(image)
+    x = layers.MaxPooling2D(data_format="channels_last", name="S2")(x)
+    x = layers.Conv2D(16, 5, data_format="channels_last", name="C3", **RELU)(x)
+    return feature_maps(image, layers.MaxPooling2D(data_format="channels_last", name="S4")(x))

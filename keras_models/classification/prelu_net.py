@@ -8,6 +8,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    feature_maps,
+    last_maps,
     scaled,
 )
 from keras_models.classification.top import finished
@@ -74,18 +76,47 @@ def PReLUNet(
         ValueError: an unknown model, activation or stem, too small an input, too few classes, a
             width that is not positive.
     """
-    filters, pool, size, stages, bins = MODELS[checked_choice("model", model, MODELS)]
+    checked_choice("model", model, MODELS)
     shared = ACTIVATIONS[checked_choice("activation", activation, ACTIVATIONS)]
     shape = checked_shape(input_shape, SMALLEST_SIDE[checked_choice("stem", stem, STEMS)])
     checked_classes(classes)
-    start = initializers.VarianceScaling(
-        2 / (1 + INITIAL_SLOPE**2) if shared else 2.0, "fan_in", "untruncated_normal"
-    )
+    start = _start(shared)
+    image = keras.Input(shape, name="image")
+    maps = prelu_net_backbone(image, model, activation, stem, width)
 
-    def rectified(x, name):
-        if shared is None:
-            return layers.ReLU(name=f"{name}_relu")(x)
-        return prelu(shared, rank=len(x.shape), name=f"{name}_prelu")(x)
+    def top(x):
+        x = SpatialPyramidPooling2D(MODELS[model][-1], data_format="channels_last", name="spp")(x)
+        for fc in ("fc1", "fc2"):
+            units = scaled(4096, width)
+            x = layers.Dense(units, kernel_initializer=start.clone(), name=fc)(x)
+            x = layers.Dropout(0.5, name=f"{fc}_dropout")(_rectified(x, shared, fc))
+        return layers.Dense(
+            classes, kernel_initializer=start.clone(), dtype="float32", name="logits"
+        )(x)
+
+    name = name or f"prelu_net_{model.lower()}"
+    return finished(image, last_maps(maps), top, include_top, pooling, weights, name)
+
+
+def prelu_net_backbone(
+    image: keras.KerasTensor,
+    model: str = "E",
+    activation: str = "channel-wise",
+    stem: str = "imagenet",
+    width: float = 1.0,
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of a net, before its pyramid.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        model, activation, stem, width: as of `PReLUNet`, which checks all but the width.
+
+    Returns:
+        as `feature_maps`: conv1, conv1_prelu, pool1, conv2_1, ...
+    """
+    filters, pool, size, stages, _ = MODELS[model]
+    shared = ACTIVATIONS[activation]
+    start = _start(shared)
 
     def convolution(x, filters, size, name, stride=1, padding="same"):
         x = layers.Conv2D(
@@ -97,9 +128,8 @@ def PReLUNet(
             kernel_initializer=start.clone(),
             name=name,
         )(x)
-        return rectified(x, name)
+        return _rectified(x, shared, name)
 
-    image = keras.Input(shape, name="image")
     if stem == "cifar":
         x = convolution(image, filters, 3, "conv1")
     else:
@@ -112,16 +142,16 @@ def PReLUNet(
             x = layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{stage - 1}")(x)
         for i in range(1, count + 1):
             x = convolution(x, maps, size, f"conv{stage}_{i}")
+    return feature_maps(image, x)
 
-    def top(x):
-        x = SpatialPyramidPooling2D(bins, data_format="channels_last", name="spp")(x)
-        for fc in ("fc1", "fc2"):
-            units = scaled(4096, width)
-            x = layers.Dense(units, kernel_initializer=start.clone(), name=fc)(x)
-            x = layers.Dropout(0.5, name=f"{fc}_dropout")(rectified(x, fc))
-        return layers.Dense(
-            classes, kernel_initializer=start.clone(), dtype="float32", name="logits"
-        )(x)
 
-    name = name or f"prelu_net_{model.lower()}"
-    return finished(image, x, top, include_top, pooling, weights, name)
+def _start(shared: str | None) -> keras.Initializer:
+    """Eqn. 15, or Eqn. 10 for ReLU."""
+    variance = 2 / (1 + INITIAL_SLOPE**2) if shared else 2.0
+    return initializers.VarianceScaling(variance, "fan_in", "untruncated_normal")
+
+
+def _rectified(x, shared: str | None, name: str):
+    if shared is None:
+        return layers.ReLU(name=f"{name}_relu")(x)
+    return prelu(shared, rank=len(x.shape), name=f"{name}_prelu")(x)

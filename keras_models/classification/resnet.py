@@ -11,6 +11,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    feature_maps,
+    last_maps,
 )
 from keras_models.classification.resnet_weights import published_resnet
 from keras_models.classification.top import Ending, finished
@@ -42,7 +44,7 @@ def ResNet18(
     """The residual net of 18 layers; 1.8 G multiply-adds. As `ResNet34`."""
     checked_choice("shortcut", shortcut, SHORTCUTS)
     ending = Ending(include_top, pooling, weights, name)
-    return _basic(18, input_shape, classes, shortcut, ending)
+    return _network(18, input_shape, classes, shortcut, ending)
 
 
 def ResNet34(
@@ -84,7 +86,7 @@ def ResNet34(
     """
     checked_choice("shortcut", shortcut, SHORTCUTS)
     ending = Ending(include_top, pooling, weights, name)
-    return _basic(34, input_shape, classes, shortcut, ending)
+    return _network(34, input_shape, classes, shortcut, ending)
 
 
 def Plain18(
@@ -97,7 +99,7 @@ def Plain18(
 ) -> keras.Model:
     """`ResNet18` without shortcuts."""
     ending = Ending(include_top, pooling, weights, name)
-    return _basic(18, input_shape, classes, None, ending)
+    return _network(18, input_shape, classes, None, ending)
 
 
 def Plain34(
@@ -110,7 +112,7 @@ def Plain34(
 ) -> keras.Model:
     """`ResNet34` without shortcuts (Figure 3 middle); 3.6 G multiply-adds."""
     ending = Ending(include_top, pooling, weights, name)
-    return _basic(34, input_shape, classes, None, ending)
+    return _network(34, input_shape, classes, None, ending)
 
 
 def ResNet50(
@@ -240,17 +242,53 @@ class ZeroPaddedShortcut(layers.Layer):
         return super().get_config() | {"filters": self.filters, "stride": self.stride}
 
 
-def _basic(depth, input_shape, classes, shortcut, ending):
-    return _network(BLOCKS[depth], basic_block, input_shape, classes, shortcut, ending)
+def residual_stage(
+    x: keras.KerasTensor, stage: int, depth: int, shortcut: str | None
+) -> keras.KerasTensor:
+    """A stage of Table 1, conv2_x to conv5_x.
+
+    Args:
+        x: [N, H, W, C].
+        stage: 2 to 5.
+        depth: of the net, one of `BLOCKS`.
+        shortcut: as of `ResNet34`; None for plain nets.
+    """
+    block = basic_block if depth < 50 else _bottleneck_block
+    count = BLOCKS[depth][stage - 2]
+    for i in range(count):
+        stride = 2 if i == 0 and stage > 2 else 1
+        x = block(x, 32 * 2 ** (stage - 1), stride, shortcut, block_name(stage, i, count))
+    return x
+
+
+def resnet_backbone(
+    image: keras.KerasTensor, depth: int = 50, shortcut: str | None = "B", last_stage: int = 5
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of a net of Table 1, without its classifier.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        depth: 18, 34, 50, 101 or 152.
+        shortcut: as of `ResNet34`; None for plain nets.
+        last_stage: the maps end behind conv2_x to conv5_x.
+
+    Returns:
+        as `feature_maps`: conv1, bn_conv1, conv1_relu, pool1, ..., res2a, res2a_relu, ...,
+        res5c_relu.
+    """
+    x = normalized_convolution(image, 64, 7, 2, "conv1")
+    x = layers.ReLU(name="conv1_relu")(x)
+    # After a ReLU zeros are never a maximum that the window does not have.
+    x = layers.ZeroPadding2D(1, data_format="channels_last", name="pool1_pad")(x)
+    x = layers.MaxPooling2D(3, strides=2, data_format="channels_last", name="pool1")(x)
+    for stage in range(2, last_stage + 1):
+        x = residual_stage(x, stage, depth, shortcut)
+    return feature_maps(image, x)
 
 
 def _bottleneck(depth, input_shape, classes, shortcut, ending):
-    published = None
-    if shortcut == "B":
-        published = functools.partial(published_resnet, depth)
-    return _network(
-        BLOCKS[depth], _bottleneck_block, input_shape, classes, shortcut, ending, published
-    )
+    published = functools.partial(published_resnet, depth) if shortcut == "B" else None
+    return _network(depth, input_shape, classes, shortcut, ending, published)
 
 
 def _bottleneck_block(x, filters, stride, shortcut, name):
@@ -276,18 +314,9 @@ def _sum(x, y, stride, shortcut, name):
     return layers.ReLU(name=f"{name}_relu")(y)
 
 
-def _network(blocks, block, input_shape, classes, shortcut, ending, published=None):
-    """Table 1, with that many blocks of that kind in each stage."""
+def _network(depth, input_shape, classes, shortcut, ending, published=None):
     shape = checked_shape(input_shape, SMALLEST_SIDE, not ending.include_top)
     image = keras.Input(shape, name="image")
     top = functools.partial(classified, classes=checked_classes(classes))
-    x = normalized_convolution(image, 64, 7, 2, "conv1")
-    x = layers.ReLU(name="conv1_relu")(x)
-    # After a ReLU zeros are never a maximum that the window does not have.
-    x = layers.ZeroPadding2D(1, data_format="channels_last", name="pool1_pad")(x)
-    x = layers.MaxPooling2D(3, strides=2, data_format="channels_last", name="pool1")(x)
-    for stage, count in enumerate(blocks, start=2):
-        for i in range(count):
-            stride = 2 if i == 0 and stage > 2 else 1
-            x = block(x, 32 * 2 ** (stage - 1), stride, shortcut, block_name(stage, i, count))
-    return finished(image, x, top, *ending, published)
+    maps = resnet_backbone(image, depth, shortcut)
+    return finished(image, last_maps(maps), top, *ending, published)

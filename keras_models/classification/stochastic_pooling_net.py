@@ -8,6 +8,8 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    feature_maps,
+    last_maps,
 )
 from keras_models.classification.top import with_weights
 from keras_models.layers import LocalResponseNormalization, StochasticPooling2D
@@ -52,9 +54,30 @@ def StochasticPoolingNet(
         ValueError: an unknown pooling, not three maps, too small an input, fewer than 2 classes.
     """
     checked_choice("pooling", pooling, POOLINGS)
+    image = keras.Input(checked_shape(input_shape, 2), name="image")
+    x = last_maps(stochastic_pooling_net_backbone(image, maps, pooling))
+    x = layers.Flatten(name="flat")(x)
+    logits = layers.Dense(checked_classes(classes), dtype="float32", name="logits")(x)
+    return with_weights(keras.Model(image, logits, name=name), weights)
+
+
+def stochastic_pooling_net_backbone(
+    image: keras.KerasTensor, maps: tuple[int, int, int] = (64, 64, 64), pooling: str = "stochastic"
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of the net, without its classifier.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        maps, pooling: as of `StochasticPoolingNet`, which checks the pooling.
+
+    Returns:
+        as `feature_maps`: conv1, pool1, norm1, ..., norm3.
+
+    Raises:
+        ValueError: not three maps.
+    """
     if len(maps) != 3:
         raise ValueError(f"maps must be those of the three convolutions, not {maps!r}.")
-    image = keras.Input(checked_shape(input_shape, 2), name="image")
     x = image
     for number, width in enumerate(maps, 1):
         x = layers.Conv2D(
@@ -72,6 +95,4 @@ def StochasticPoolingNet(
         x = LocalResponseNormalization(
             9, 0.001 / 9, 0.75, 1.0, data_format="channels_last", name=f"norm{number}"
         )(x)
-    x = layers.Flatten(name="flat")(x)
-    logits = layers.Dense(checked_classes(classes), dtype="float32", name="logits")(x)
-    return with_weights(keras.Model(image, logits, name=name), weights)
+    return feature_maps(image, x)

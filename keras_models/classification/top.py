@@ -1,7 +1,7 @@
 """What nets of this package end with: classifier or last feature maps; and their weights."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +134,54 @@ def copy_features(source: keras.Model, target: keras.Model) -> keras.Model:
             )
         layer.set_weights(found.get_weights())
     return target
+
+
+def start_from(net: keras.Model, trained: keras.Model) -> keras.Model:
+    """Gives the layers of `net` the weights that layers of the same names have in `trained`.
+
+    So a depth net or a detector starts from an ImageNet net of the family of its convolutions, or
+    from a part of itself that was trained before.
+
+    Returns:
+        `net`.
+
+    Raises:
+        ValueError: weights of another shape under the same name; no name in common.
+    """
+    theirs = {layer.name: layer for layer in trained.layers if layer.weights}
+    shared = [layer for layer in net.layers if layer.weights and layer.name in theirs]
+    if not shared:
+        raise ValueError(f"{trained.name} has no layer with weights in common with {net.name}.")
+    for layer in shared:
+        weights = theirs[layer.name].get_weights()
+        shapes = [[tuple(w.shape) for w in found] for found in (layer.weights, weights)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{layer.name} has weights of {shapes[0]} in {net.name} and of {shapes[1]} in "
+                f"{trained.name}."
+            )
+        layer.set_weights(weights)
+    return net
+
+
+def start_from_file(net: keras.Model, base: str, others: Collection[str] = ()) -> keras.Model:
+    """`start_from` the net of a .keras file.
+
+    Args:
+        net: which gets the weights.
+        base: path of the file.
+        others: what the argument `base` of the net may be, too.
+
+    Returns:
+        `net`.
+
+    Raises:
+        ValueError: no such file, or it does not fit.
+    """
+    if not Path(base).is_file():
+        allowed = "".join(f' or "{each}"' for each in others)
+        raise ValueError(f"base must be the path of a .keras file{allowed}, not {base!r}.")
+    return start_from(net, keras.models.load_model(base, compile=False))
 
 
 def output_layers(model: keras.Model) -> set[str]:

@@ -12,6 +12,7 @@ from keras_models.classification.building import (
     checked_choice,
     checked_classes,
     checked_shape,
+    feature_maps,
     scaled,
 )
 from keras_models.classification.top import finished
@@ -179,20 +180,19 @@ def vgg_backbone(
     """The feature maps of a VGG net: conv1_1 to pool5, without the fully connected layers.
 
     Args:
-        image: [N, H, W, channels].
+        image: the `keras.Input` [N, H, W, channels].
         configuration, width, initialization: as of `VGG`, which checks them.
         unpadded: names of the convolutions that get no zeros around their maps; none in VGG.
 
     Returns:
-        maps by the name of the layer that gives them: conv1_1, conv1_2, pool1, ..., pool5.
+        as `feature_maps`: conv1_1, conv1_2, pool1, ..., pool5.
     """
     initializer = INITIALIZATIONS[initialization]
-    maps = {}
     x = image
     for stage, convolutions in enumerate(CONFIGURATIONS[configuration], 1):
         for number, (filters, window) in enumerate(convolutions, 1):
             name = f"conv{stage}_{number}"
-            x = maps[name] = layers.Conv2D(
+            x = layers.Conv2D(
                 scaled(filters, width),
                 window,
                 padding="valid" if name in unpadded else "same",
@@ -204,13 +204,9 @@ def vgg_backbone(
         if configuration == "A-LRN" and stage == 1:
             # Table 1 has the normalisation after the first convolution; its constants are
             # AlexNet's.
-            x = maps["norm1"] = LocalResponseNormalization(
-                data_format="channels_last", name="norm1"
-            )(x)
-        x = maps[f"pool{stage}"] = layers.MaxPooling2D(
-            2, data_format="channels_last", name=f"pool{stage}"
-        )(x)
-    return maps
+            x = LocalResponseNormalization(data_format="channels_last", name="norm1")(x)
+        x = layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{stage}")(x)
+    return feature_maps(image, x)
 
 
 def start_from_net_a(net: keras.Model, net_a: keras.Model) -> keras.Model:

@@ -10,6 +10,7 @@ from keras_models.classification.building import (
     checked_shape,
     classifier,
     covering,
+    feature_maps,
     normalization,
     scaled,
 )
@@ -72,14 +73,65 @@ def ZFNet(
     """
     checked_choice("stem", stem, STEMS)
     checked_choice("initialization", initialization, INITIALIZATIONS)
-    (first, second), smallest = STEMS[stem]
+    image = keras.Input(checked_shape(input_shape, STEMS[stem][1]), name="image")
+    found = zfnet_backbone(image, maps, stem, width, initialization)
+
+    def top(x):
+        x = layers.Flatten(name="flat")(x)
+        for number in (6, 7):
+            x = layers.Dense(
+                units,
+                "relu",
+                kernel_initializer=INITIALIZATIONS[initialization](),
+                name=f"fc{number}",
+            )(x)
+            x = layers.Dropout(0.5, name=f"drop{number}")(x)
+        return classifier(x, classes)
+
+    return finished(image, found["pool5"], top, include_top, pooling, weights, name)
+
+
+def zfnet_backbone(
+    image: keras.KerasTensor,
+    maps: tuple[int, int, int] = (384, 384, 256),
+    stem: str = "imagenet",
+    width: float = 1.0,
+    initialization: str = "normal",
+    centred: bool = False,
+) -> dict[str, keras.KerasTensor]:
+    """The feature maps of the net: conv1 to pool5, without the fully connected layers.
+
+    Args:
+        image: the `keras.Input` [N, H, W, channels].
+        maps, stem, width, initialization: as of `ZFNet`, which checks stem and initialization.
+        centred: whether zeros on all sides centre the windows on the pixels 0, 16, 32, ..., so that
+            a place of the maps is one of the picture, as in the authors' code of spatial pyramid
+            pooling and Faster R-CNN. Sides may be None then.
+
+    Returns:
+        as `feature_maps`: conv1, pool1, norm1, ..., conv5, pool5.
+
+    Raises:
+        ValueError: not three maps, a width that is not positive.
+    """
+    (first, second), _ = STEMS[stem]
     if len(maps) != 3:
         raise ValueError(f"maps must be those of conv3, conv4 and conv5, not {maps!r}.")
     initializer = INITIALIZATIONS[initialization]
 
+    def bordered(x, window, stride, name):
+        """`x` with what of zeros the windows need."""
+        if not centred:
+            return covering(x, window, stride, name)
+        return layers.ZeroPadding2D(window // 2, data_format="channels_last", name=name)(x)
+
+    def pooled(x, number):
+        # After a ReLU zeros are never a maximum that the window does not have.
+        return building.pooling(bordered(x, 3, 2, f"pool{number}_padding"), number, cover=False)
+
     def convolution(x, number, maps, window, stride=1, padding="same"):
         if padding == "valid":
-            x = covering(x, window, stride, name=f"conv{number}_padding")
+            x = bordered(x, window, stride, f"conv{number}_padding")
         inputs = window * window * x.shape[-1]
         return layers.Conv2D(
             scaled(maps, width),
@@ -94,18 +146,8 @@ def ZFNet(
             name=f"conv{number}",
         )(x)
 
-    image = keras.Input(checked_shape(input_shape, smallest), name="image")
-    x = normalization(building.pooling(convolution(image, 1, 96, *first), 1), 1)
-    x = normalization(building.pooling(convolution(x, 2, 256, *second), 2), 2)
+    x = normalization(pooled(convolution(image, 1, 96, *first), 1), 1)
+    x = normalization(pooled(convolution(x, 2, 256, *second), 2), 2)
     for number, published in zip((3, 4, 5), maps, strict=True):
         x = convolution(x, number, published, 3)
-
-    def top(x):
-        x = layers.Flatten(name="flat")(x)
-        for number in (6, 7):
-            x = layers.Dense(units, "relu", kernel_initializer=initializer(), name=f"fc{number}")(x)
-            x = layers.Dropout(0.5, name=f"drop{number}")(x)
-        return classifier(x, classes)
-
-    x = building.pooling(x, 5)
-    return finished(image, x, top, include_top, pooling, weights, name)
+    return feature_maps(image, pooled(x, 5))

@@ -2,7 +2,6 @@
 coarsest scale sees of a picture, what the finer ones see, and which layers are whose."""
 
 from collections.abc import Collection
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ from keras_models.classification import imagenet_weights
 from keras_models.classification.alexnet import alexnet_backbone
 from keras_models.classification.building import checked_choice, checked_shape, scaled
 from keras_models.classification.published import with_imagenet_weights
-from keras_models.classification.top import with_weights
+from keras_models.classification.top import start_from_file, with_weights
 from keras_models.classification.vgg import vgg_backbone
 from keras_models.depth.cropping import MARGIN, POOL, STRIDE, WINDOW
 
@@ -172,34 +171,6 @@ def train_scales(net: keras.Model, train: Collection[int]) -> keras.Model:
     return net
 
 
-def start_from(net: keras.Model, trained: keras.Model) -> keras.Model:
-    """Gives the layers of `net` the weights that layers of the same names have in `trained`.
-
-    So scale 1 starts from an ImageNet net of ours (AlexNet, or VGG D; their fully connected layers
-    have other names), and a net of three scales from one whose first two are trained.
-
-    Returns:
-        `net`.
-
-    Raises:
-        ValueError: weights of another shape under the same name; no name in common.
-    """
-    theirs = {layer.name: layer for layer in trained.layers if layer.weights}
-    shared = [layer for layer in net.layers if layer.weights and layer.name in theirs]
-    if not shared:
-        raise ValueError(f"{trained.name} has no layer with weights in common with {net.name}.")
-    for layer in shared:
-        weights = theirs[layer.name].get_weights()
-        shapes = [[tuple(w.shape) for w in found] for found in (layer.weights, weights)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"{layer.name} has weights of {shapes[0]} in {net.name} and of {shapes[1]} in "
-                f"{trained.name}."
-            )
-        layer.set_weights(weights)
-    return net
-
-
 def finished(
     net: keras.Model, train: Collection[int], base: str | None, weights: str | None
 ) -> keras.Model:
@@ -208,9 +179,7 @@ def finished(
         published = with_imagenet_weights(keras.applications.VGG16, include_top=False)
         imagenet_weights.vgg_convolutions_from_applications(published, net)
     elif base is not None:
-        if not Path(base).is_file():
-            raise ValueError(f'base must be the path of a .keras file or "imagenet", not {base!r}.')
-        start_from(net, keras.models.load_model(base, compile=False))
+        start_from_file(net, base, ("imagenet",))
     return train_scales(with_weights(net, weights), train)
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_models.layers.precision import widened
@@ -22,6 +23,13 @@ NO_DEVIATIONS = (1.0, 1.0, 1.0, 1.0)
 def floats(x: Any):
     """An array or tensor of any numbers as a tensor of float32, or float64 where it is that."""
     return widened(ops.convert_to_tensor(x))
+
+
+def alike(*arrays: Any) -> list:
+    """`floats` of several arrays, of one type."""
+    tensors = [floats(each) for each in arrays]
+    dtype = keras.backend.result_type(*(each.dtype for each in tensors))
+    return [ops.cast(each, dtype) for each in tensors]
 
 
 def areas(boxes):
@@ -42,9 +50,9 @@ def pairwise_iou(boxes, others):
     Returns:
         [..., A, B] in 0..1; 0 for boxes that have no area, an infinite one or NaN.
     """
+    boxes, others = alike(boxes, others)
     # Coordinate by coordinate: without an axis of 4 or 2, each is one pass over [A, B].
-    ymin, xmin, ymax, xmax = (floats(boxes)[..., :, None, i] for i in range(4))
-    others = floats(others)
+    ymin, xmin, ymax, xmax = (boxes[..., :, None, i] for i in range(4))
     tops, lefts, bottoms, rights = (others[..., None, :, i] for i in range(4))
     height = ops.minimum(ymax, bottoms) - ops.maximum(ymin, tops)
     width = ops.minimum(xmax, rights) - ops.maximum(xmin, lefts)
@@ -93,7 +101,8 @@ def encode(boxes, references, deviations: Sequence[float] = NO_DEVIATIONS):
 
     Source: Girshick et al. 2014, Appendix C, Eqns 6 to 9; Girshick 2015, section 2.3.
     """
-    (centres, sides), (from_centres, from_sides) = map(centres_and_sides, (boxes, references))
+    pair = alike(boxes, references)
+    (centres, sides), (from_centres, from_sides) = map(centres_and_sides, pair)
     usable = ops.logical_and(_positive(sides), _positive(from_sides))
     sides, from_sides = (ops.where(usable, each, 1.0) for each in (sides, from_sides))
     codes = ops.concatenate(
@@ -122,7 +131,7 @@ def decode(
 
     Source: Girshick et al. 2014, Appendix C, Eqns 1 to 4.
     """
-    codes = floats(codes)
+    codes, references = alike(codes, references)
     codes = codes * ops.convert_to_tensor(deviations, codes.dtype)
     centres, sides = centres_and_sides(references)
     centres = centres + codes[..., :2] * sides

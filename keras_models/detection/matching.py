@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from keras_models.detection.boxes import floats, pairwise_iou
+from keras_models.detection.boxes import pairwise_iou
 
 POSITIVE, NEGATIVE, NEITHER = 1, 0, -1
 
@@ -37,7 +37,7 @@ def match(
     """Assigns each box the true box that it overlaps most.
 
     Args:
-        boxes: [..., A, 4]: anchors or proposals.
+        boxes: [..., A, 4]: anchors or proposals; one axis of 1 for anchors of all pictures.
         truths: [..., M, 4].
         present: bool [..., M], false for padding.
         positive: the least overlap of a positive box.
@@ -58,7 +58,7 @@ def match(
         counted = ops.convert_to_tensor(counted, "bool")
         overlaps = ops.where(counted[..., None], overlaps, 0.0)
     # A column of zeros, so that there is a largest overlap without any true box, too.
-    overlaps = ops.concatenate([overlaps, ops.zeros_like(floats(boxes)[..., :1])], axis=-1)
+    overlaps = ops.pad(overlaps, [*[(0, 0)] * (len(overlaps.shape) - 1), (0, 1)])
     largest = ops.max(overlaps, axis=-1, initial=0.0)
     found = ops.cast(ops.argmax(overlaps, axis=-1), "int32")
     found = ops.where(largest > 0, found, 0)

@@ -13,7 +13,7 @@ from keras_models.classification.lenet import LeNet5ReLU
 from keras_models.classification.top import with_weights
 from keras_models.classification.vgg import VGG16
 from keras_models.detection import rcnn_fitting
-from keras_models.detection.region_layers import RegionDetections, RegionDraws, RegionFeatures
+from keras_models.detection.region_layers import RegionDraws, RegionFeatures, RegionSuppression
 
 FEATURES = ("pool5", "fc6", "fc7")
 SCORES = ("softmax", "svm")
@@ -119,7 +119,6 @@ class RegionSVM(keras.Model):
 def RCNN(
     input_shape: tuple[int, int, int],
     classes: int,
-    proposals: int = 2000,
     backbone: str = "alexnet",
     backbone_args: Mapping[str, Any] | None = None,
     size: int = 227,
@@ -150,7 +149,6 @@ def RCNN(
         input_shape: height, width and channels; of pictures minus their mean, so that 0 is the mean
             around them.
         classes: of objects, without background; 1 or more.
-        proposals: R, how many each picture comes with.
         backbone: "alexnet" (the paper's), "vgg16", or "lenet" for small regions.
         backbone_args: further arguments of `AlexNet`, `VGG16` or `LeNet5ReLU`.
         size: sides of the backbone's input.
@@ -167,8 +165,9 @@ def RCNN(
         name: of the model.
 
     Returns:
-        a model {"image": [N, H, W, channels], "proposals": [N, R, 4]} -> {"boxes": [N, K, 4],
-        "scores": [N, K], "classes": int32 [N, K]}, boxes as parts of the picture's sides.
+        a model {"image": [N, H, W, channels], "proposals": [N, R, 4], 0 in unused places} ->
+        {"boxes": [N, K, 4], "scores": [N, K], "classes": int32 [N, K]}, boxes as parts of the
+        picture's sides.
 
     Raises:
         ValueError: an unknown backbone, features or scores; box regression without SVMs; a size
@@ -177,18 +176,18 @@ def RCNN(
     checked_choice("backbone", backbone, BACKBONES)
     checked_choice("scores", scores, SCORES)
     checked_choice("features", features, FEATURES)
-    if classes < 1 or proposals < 1:
-        raise ValueError(f"classes and proposals must be 1 or more: {classes!r}, {proposals!r}.")
+    if classes < 1:
+        raise ValueError(f"classes must be 1 or more, not {classes!r}.")
     if box_regression and scores != "svm":
         raise ValueError('box_regression is of scores="svm".')
     wanted = (_TOP,) if scores == "softmax" else (features,)
     wanted += ("pool5",) if box_regression else ()
     network = _region_network(backbone, (size, size, input_shape[-1]), wanted, backbone_args or {})
     image = keras.Input(tuple(input_shape), name="image")
-    given = keras.Input((proposals, 4), name="proposals", dtype="float32")
+    given = keras.Input((None, 4), name="proposals", dtype="float32")
     regions = RegionDraws(drawn, positives, name="draws")(given)
     found = RegionFeatures(network, context, name="regions")([image, regions])
-    answer = RegionDetections(detections, overlap, name="detections")
+    answer = RegionSuppression(detections, overlap, name="detections")
     if scores == "softmax":
         # Section 2.3 does not say how the new layer starts; the authors' code: 0.01, as AlexNet.
         start = keras.initializers.RandomNormal(stddev=0.01)

@@ -206,7 +206,7 @@ class RegionDraws(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
-class RegionDetections(keras.layers.Layer):
+class RegionSuppression(keras.layers.Layer):
     """The best regions of each class: what detection nets answer.
 
     Args:

@@ -16,7 +16,7 @@ from pipelines.recipe import Recipe
 from pipelines.recipes._parts import MIRRORED, divided_by_10, momentum, short_momentum
 
 _PROPOSALS = {"proposals": 2000}
-_BACKBONE = {"proposals": 2000, "backbone": "alexnet", "size": 224}
+_BACKBONE = {"backbone": "alexnet", "size": 224}
 
 _R_CNN = Recipe(
     name="r-cnn",
@@ -96,7 +96,7 @@ _SMALL = replace(
     dataset="digit-scenes:train=1000,test=200",
     full_data=False,
     task_args={"proposals": 256, "proposals_width": 0, "proposals_smallest": 6},
-    model_args={"proposals": 256, "backbone": "lenet", "size": 32, "context": 2},
+    model_args={"backbone": "lenet", "size": 32, "context": 2},
     # It starts at random: there is no net for other pictures of this size.
     transfer=None,
     preprocess={**_R_CNN.preprocess, "size": [128, 128], "range": [0.0, 1.0]},

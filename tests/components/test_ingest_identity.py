@@ -17,6 +17,7 @@ from components.ingest.sources import window
 
 # Files of each kind of source, all of one size and time, as an archive leaves them.
 LAYOUTS = {
+    "boxes": ("labels.csv", "1.png", ".scans/2.png"),
     "coco": ("annotations/a.json", "images/1.png", "images/2.png"),
     "csv": ("labels.csv", "1.png", ".scans/2.png"),
     "folder": ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"),

@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from keras_models.classification import VGG, AlexNet
 from keras_models.classification.imagenet_weights import vgg_convolutions_from_applications
+from keras_models.classification.top import start_from
 from keras_models.depth import CoarseFineDepth, MultiScaleDepth
-from keras_models.depth.scales import answer_pixels, layers_of_scales, start_from, train_scales
+from keras_models.depth.scales import answer_pixels, layers_of_scales, train_scales
 from keras_models.losses import LogDepthLoss
 
 # Pictures of 60 x 80 and narrow layers.

@@ -12,14 +12,13 @@ from sklearn.svm import LinearSVC
 
 from keras_models.detection import rcnn_fitting
 from keras_models.detection.rcnn import RCNN
-from keras_models.detection.region_layers import RegionDetections, RegionDraws, RegionFeatures
+from keras_models.detection.region_layers import RegionDraws, RegionFeatures, RegionSuppression
 from keras_models.detection.warping import warp_regions
 
 SIDE, REGIONS = 48, 12
 SMALL = {
     "input_shape": (SIDE, SIDE, 1),
     "classes": 2,
-    "proposals": REGIONS,
     "backbone": "lenet",
     "size": 32,
     "context": 4,
@@ -169,11 +168,11 @@ def test_the_loss_without_any_region_is_finite():
 def test_detections_are_the_best_of_each_class():
     proposals = np.array([[[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.45], [0.5, 0.5, 1.5, 1], [0] * 4]])
     scores = np.array([[[0.9, 0.1], [0.8, 0.3], [0.5, 0.6], [0.99, 0.99]]])
-    found = RegionDetections(4, 0.3)([proposals, scores])
+    found = RegionSuppression(4, 0.3)([proposals, scores])
     assert ops.convert_to_numpy(found["classes"]).tolist() == [[0, 1, 0, 1]]
     np.testing.assert_allclose(found["scores"], [[0.9, 0.6, 0.5, 0.3]])
     assert ops.convert_to_numpy(found["boxes"]).max() == 1
-    few = RegionDetections(1, 0.3)([proposals, scores])
+    few = RegionSuppression(1, 0.3)([proposals, scores])
     np.testing.assert_allclose(few["scores"], [[0.9]])
 
 
@@ -394,7 +393,7 @@ def test_a_classifier_is_where_fine_tuning_starts(tmp_path):
         ({"backbone": "lenett"}, "backbone"),
         ({"scores": "logits"}, "scores"),
         ({"features": "pool4"}, "features"),
-        ({"proposals": 0}, "1 or more"),
+        ({"classes": 0}, "1 or more"),
         ({"box_regression": True}, 'of scores="svm"'),
         ({"context": 16}, "twice the context"),
     ],

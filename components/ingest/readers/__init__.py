@@ -13,6 +13,7 @@ from typing import Protocol
 
 from components.ingest import labels
 from components.ingest.contract import DeadLetter, Record
+from components.ingest.readers.box_table import BoxTableReader
 from components.ingest.readers.coco import CocoReader
 from components.ingest.readers.csv_table import CsvReader
 from components.ingest.readers.digit_scenes import DigitScenesReader
@@ -57,6 +58,7 @@ class Reader(Protocol):
 
 
 READERS: dict[str, type[Reader]] = {
+    "boxes": BoxTableReader,
     "coco": CocoReader,
     "csv": CsvReader,
     "digit-scenes": DigitScenesReader,
@@ -72,7 +74,7 @@ READERS: dict[str, type[Reader]] = {
     "voc": VocReader,
 }
 # Kinds whose classes folders or the rows of a table name, and a labels.txt may list.
-_NAMED_BY_HAND = ("csv", "folder", "splits", "video", "voc")
+_NAMED_BY_HAND = ("boxes", "csv", "folder", "splits", "video", "voc")
 # Records of a file, where they take so long that a few thousand should be more than one file's.
 SHARD_RECORDS = {"rooms": 128}
 # Those whose records TensorFlow reads, which does not survive a fork.
