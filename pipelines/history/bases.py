@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from components import tasks
 from components.settings import near_matches
 from pipelines.history import runs
 from pipelines.recipe import Recipe, RecipeError
@@ -34,7 +35,7 @@ def on_base(recipe: Recipe, root: Path) -> Recipe:
         return recipe
     found = _newest(recipe.transfer["from"], recipe.size, root)
     trained = json.loads(Path(found["model_run"], "recipe.json").read_text(encoding="utf-8"))
-    of_pixels = trained.get("task") != recipe.task
+    of_pixels = trained.get("task", tasks.EARLIEST) != recipe.task
     _check_preprocess(recipe, trained["preprocess"], _OF_PIXELS if of_pixels else None)
     _check_layers(recipe, Path(found["model_run"], "model.keras"))
     return dataclasses.replace(recipe, transfer={**recipe.transfer, **found})

@@ -61,6 +61,8 @@ def _computed(recipe: Recipe, name: str, base: str, summary: str, **model_args) 
         weight_decay=0.0,
         batch_size=4,
         epochs=1,
+        # Nothing is validated.
+        validation_split=0.0,
     )
 
 
