@@ -87,7 +87,7 @@ def create_pipeline(
     _check_base(recipe)
     if recipe.fixed and fixed is None:
         raise RecipeError("the recipe's fixed data are not given")
-    encoding = Encoding(**recipe.ingest)
+    encoding = Encoding(**recipe.encoding)
     examples, *others = (_ingest(each, encoding, metadata) for each in (source, *earlier))
     for place, (span, other) in enumerate(zip(earlier, others, strict=True), 1):
         # On Kubeflow the steps are there before the spans.
@@ -328,7 +328,7 @@ def _all_of(components, output: str):
 
 def _eval_config(recipe: Recipe, chance: float | None = None) -> tfma.EvalConfig:
     """TFMA's, with a threshold for each of the task's figures that bless."""
-    task = tasks.find(recipe.task)
+    task = tasks.find(recipe.task).bound(recipe.task_args)
     first, *others = task.blessing
     bounds = {each.name: each.bound for each in others}
     bounds[first.name] = recipe.thresholds[first.name]

@@ -133,7 +133,7 @@ def ingest(
     Args:
       source: the data, prepared.
       folder: gets what an Examples artifact has.
-      encoding: a recipe's `ingest`.
+      encoding: a recipe's `encoding`.
       wanted: the splits; data that are not split yet are read whole.
     """
     import apache_beam as beam

@@ -244,6 +244,11 @@ class Recipe:
         called = [] if self.data_origin is None else [data_names.label(self.data_origin)]
         return "-".join([self.name, *called])
 
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """How ingestion stores pictures: arguments of `components.ingest.contract.Encoding`."""
+        return {**self.ingest, "proposals": tasks.find(self.task).bound(self.task_args).proposals}
+
     def for_stage(self, stage: str) -> dict[str, Any]:
         """The keys that a stage reads, as plain data: to change another is no reason to run it.
 

@@ -150,10 +150,8 @@ def contents(images: Sequence[Path | bytes], task: tasks.Task | None) -> list[An
 
     engine.check_count(len(images), task)
     asked = (pictures.of(image, number) for number, image in enumerate(images, 1))
-    return [
-        engine.shown([_whole(each) for each in question], task)
-        for question in engine.questions(asked, task)
-    ]
+    files = ([_whole(each) for each in question] for question in engine.questions(asked, task))
+    return [engine.shown(each, task, engine.boxes_of(each, task)) for each in files]
 
 
 def _whole(picture: Picture) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -124,24 +124,23 @@ def _named_batches(
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     names = [*images[0]]
     flat = [_values(value) for image in images for value in image.values()]
-    is_pixels = any(isinstance(each, np.ndarray) for values in flat for each in values)
+    # Beside encoded pictures an array holds other numbers, such as boxes.
+    is_pixels = all(isinstance(each, np.ndarray) for values in flat for each in values)
     if is_pixels and signature_name == "serving_default":
         signature_name = _PIXEL_SIGNATURE
-    encode = _pixels if is_pixels else _encoded
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         columns = {name: [image[name] for image in batch] for name in names}
-        yield signature_name, {name: _column(each, encode) for name, each in columns.items()}
+        yield signature_name, {name: _column(each) for name, each in columns.items()}
 
 
 def _values(value: Image | Sequence[Image]) -> Sequence[Image]:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
-def _column(
-    values: Sequence[Image | Sequence[Image]], encode: Callable[[Sequence[Image]], np.ndarray]
-) -> np.ndarray:
+def _column(values: Sequence[Image | Sequence[Image]]) -> np.ndarray:
     """An input's values: [N, ...], of stacks [N, F, ...]."""
+    encode = _pixels if isinstance(_values(values[0])[0], np.ndarray) else _encoded
     if not isinstance(values[0], (list, tuple)):
         return encode(values)
     return np.stack([encode(stack) for stack in values])

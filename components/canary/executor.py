@@ -294,7 +294,7 @@ def _ask_saved_model(path: str, signature: str, records: Sequence[bytes]) -> Ans
 
 
 def _ask_grpc(client: Client, asked: Sequence[_Encoded]) -> Answers:
-    given = {name: np.array([each[name] for each in asked], object) for name in asked[0]}
+    given = {name: inputs.column([each[name] for each in asked]) for name in asked[0]}
     return answers.readable(client.call(_STAGE, given, DEFAULT_SIGNATURE))
 
 
@@ -324,6 +324,8 @@ def _json(value: Any) -> Any:
         return {"b64": base64.b64encode(value).decode()}
     if isinstance(value, Mapping):
         return {name: _json(each) for name, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return [_json(each) for each in value]
 
 

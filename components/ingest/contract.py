@@ -10,6 +10,7 @@
 | `objects/difficult`, `objects/crowd` | whether (1) an object is marked so; see below | detection |
 | `objects/area` | pixels of each object, in the image as it was annotated | detection |
 | `objects/mask` | a PNG of the image's size for each object: 255 in it, 0 around it | detection |
+| `proposals` | ymin, xmin, ymax, xmax in 0..1 of regions that may be objects | detection |
 | `depth/encoded` | 16-bit PNG, millimetres; 0: not measured | depth |
 | `normals/encoded` | PNG, 255 (n + 1) / 2; x to the right, y down, z into the scene | normals |
 | `segmentation/encoded` | 8-bit PNG of class numbers | segmentation |
@@ -45,8 +46,9 @@ from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from components.bounds import MAX_PIXELS
 from components.ingest import feature_checks, features, images, normals
-from components.ingest.features import FEATURES
+from components.ingest.features import FEATURES, PROPOSALS
 from components.ingest.images import ImageError
+from components.ingest.proposals import finding
 
 FORMATS = ("keep", "png", "jpeg")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -112,6 +114,8 @@ class Encoding:
       format: `"keep"`, `"png"`, or `"jpeg"`. JPEG files are not encoded once more as JPEG, unless
         they are resized.
       quality: of JPEG, 1 to 95.
+      proposals: how regions that may be objects are found in each image that comes without any:
+        the arguments of `components.ingest.proposals.finding.Proposals`. None: they are not.
 
     Raises:
       ValueError: a value that is not allowed.
@@ -120,8 +124,11 @@ class Encoding:
     shorter_side: int | None = None
     format: str = "keep"
     quality: int = 95
+    proposals: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.proposals is not None:
+            finding.Proposals(**self.proposals)
         if self.shorter_side is not None and self.shorter_side < 1:
             raise ValueError(f"shorter_side must be 1 or more, or null, not {self.shorter_side}")
         if self.format not in FORMATS:
@@ -173,6 +180,10 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
     given["image/id"] = readable(record.identifier)
     if isinstance(given["image/sha256"], bytes):
         given["image/sha256"] = given["image/sha256"].decode()
+    if encoding.proposals is not None and PROPOSALS not in given:
+        # Of the image as it was found: whoever asks a served model has that alone.
+        settings = finding.Proposals(**encoding.proposals)
+        given[PROPOSALS] = finding.of_image(found.image, settings).ravel().tolist()
     new = _resized(size, encoding, size)
     given["image/encoded"] = _encoded(found, new, encoding)
     given["image/width"], given["image/height"] = new

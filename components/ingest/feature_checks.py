@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from components.ingest.features import BOXES, BYTES, FEATURES, FLOATS, INTEGERS, POINTS, Feature
+from components.ingest.features import (
+    BOXES,
+    BYTES,
+    FEATURES,
+    FLOATS,
+    INTEGERS,
+    POINTS,
+    PROPOSALS,
+    Feature,
+)
 from components.ingest.images import ImageError
 
 # Annotators count pixels from 0 or from 1: a box may end this far outside, and is cut there.
@@ -72,6 +81,8 @@ def checked_places(given: Mapping[str, Any], width: int, height: int) -> dict[st
     if BOXES in given:
         made[BOXES] = _cut_boxes(BOXES, "box", given[BOXES], width, height)
         _check_objects(given)
+    if PROPOSALS in given:
+        made[PROPOSALS] = _cut_boxes(PROPOSALS, "proposal", given[PROPOSALS], width, height)
     if "torso" in given:
         torso = _cut_boxes("torso", "torso", given["torso"], width, height)
         if len(torso) != 4:

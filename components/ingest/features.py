@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from components import tasks
 
 BYTES, INTEGERS, FLOATS = "bytes", "integers", "floats"
-BOXES, POINTS = "objects/bbox", "keypoints"
+BOXES, POINTS, PROPOSALS = "objects/bbox", "keypoints", "proposals"
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ FEATURES: Mapping[str, Feature] = {
     "objects/crowd": _of_objects(INTEGERS, may_lack=True),
     "objects/area": _of_objects(FLOATS, may_lack=True),
     "objects/mask": _of_objects(BYTES, is_place=True, is_map=True),
+    PROPOSALS: Feature(FLOATS, several=True, is_place=True, may_lack=True),
     "depth/encoded": _MAP,
     "normals/encoded": _MAP,
     "segmentation/encoded": _MAP,

@@ -24,6 +24,7 @@ _RASTERS = {
     "normals": ("NEAREST", 0.0),
 }
 _POINTS, _BOXES, _NORMALS, _DEPTH = "keypoints", "objects/bbox", "normals", "depth"
+_PROPOSALS = "proposals"
 _TARGET, _FRAMES, _MASKS = "target", "frames", "objects/mask"
 _OF_BOXES = "objects/"
 
@@ -189,7 +190,8 @@ def augment_example(
         the right and y down, `frames` [F, H, W, C] of a video, and `target` [k H, k W, C], k a
         whole number, in 0..255; `keypoints` [K, 2] as (y, x) and `objects/bbox` [B, 4] as (ymin,
         xmin, ymax, xmax), all in 0..1 of the image's sides; `objects/mask` [B, H, W, 1] and
-        others `objects/...` [B] of the boxes. Anything else stays as it is.
+        others `objects/...` [B] of the boxes; `proposals` [R, 4], as boxes are. Anything else stays
+        as it is.
       steps: as of `augment`, sampling steps too.
       seed: int64 [2].
       size: height and width of the result; cut at random out of what the steps leave.
@@ -350,10 +352,12 @@ def _move(features: Mapping[str, tf.Tensor], motion: Motion) -> dict[str, tf.Ten
     if _POINTS in features:
         points = features[_POINTS][None] * before - 0.5
         moved[_POINTS] = (geometry.move_points(points, motion)[0] + 0.5) / after
-    if _BOXES in features:
-        boxes = features[_BOXES][None] * tf.tile(before, [2])
-        moved[_BOXES] = geometry.move_boxes(boxes, motion)[0] / tf.tile(after, [2])
-        left = tf.reduce_all(moved[_BOXES][:, 2:] > moved[_BOXES][:, :2], axis=1)
-        of_boxes = [name for name in features if name.startswith(_OF_BOXES)]
+    for boxes_name, prefix in ((_BOXES, _OF_BOXES), (_PROPOSALS, _PROPOSALS)):
+        if boxes_name not in features:
+            continue
+        boxes = features[boxes_name][None] * tf.tile(before, [2])
+        moved[boxes_name] = geometry.move_boxes(boxes, motion)[0] / tf.tile(after, [2])
+        left = tf.reduce_all(moved[boxes_name][:, 2:] > moved[boxes_name][:, :2], axis=1)
+        of_boxes = [name for name in features if name.startswith(prefix)]
         moved |= {name: tf.boolean_mask(moved[name], left) for name in of_boxes}
     return moved

@@ -69,6 +69,8 @@ CHANGE = "change"
 CHANCE = "chance"
 # Of such a one-sided test, as it is the custom.
 LEVEL = 0.05
+# Of arguments that say how boxes are found.
+_FOUND = ("width", "smallest", "method")
 # Of a served model's assets: what it answers, and the names of its classes.
 TASK_ASSET = "task.json"
 NAMES_ASSET = "labels.txt"
@@ -155,6 +157,24 @@ class Input:
     frames: str = ""
 
 
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes beside the pictures, which a network is shown where a recipe asks for them.
+
+    Of the arguments of the task the one of this name says how many a network is shown: 0 for a
+    network without them; `NAME_width`, `NAME_smallest` and `NAME_method` say how ingestion finds
+    them in examples that come without any (`components.ingest.proposals`).
+
+    Attributes:
+      name: of the network's input, and of the served model's: [N, boxes, 4], of zeros where there
+        are fewer; ymin, xmin, ymax, xmax in 0..1 of the picture's sides.
+      feature: of the example contract.
+    """
+
+    name: str
+    feature: str
+
+
 _IMAGE = Input("image", "image/encoded")
 
 
@@ -167,6 +187,7 @@ class Task:
       features: of the example contract, those that hold the truth.
       inputs: what a network is shown. Of one picture it is the picture itself, [N, H, W, C]; of
         others a mapping, by name, of [N, H, W, C] and of stacks [N, F, H, W, C].
+      boxes: what a network may be shown beside them; None for nothing.
       alike: whether all inputs of an example are cropped, mirrored and distorted by one draw, as
         views of one scene have to be; else each has a draw of its own.
       outputs: what is served.
@@ -206,6 +227,7 @@ class Task:
     whole_picture: bool = False
     kept: int | None = None
     inputs: tuple[Input, ...] = (_IMAGE,)
+    boxes: Boxes | None = None
     alike: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
@@ -220,7 +242,22 @@ class Task:
     @property
     def one_picture(self) -> bool:
         """Whether a network is shown one picture, and no mapping."""
-        return self.inputs == (_IMAGE,)
+        return self.inputs == (_IMAGE,) and not self.box_counts
+
+    @property
+    def box_counts(self) -> dict[str, int]:
+        """By the name of an input of boxes how many it has; empty where there is none."""
+        wanted = self.arguments[self.boxes.name] if self.boxes else 0
+        return {self.boxes.name: wanted} if self.boxes and wanted else {}
+
+    @property
+    def proposals(self) -> dict[str, Any] | None:
+        """How ingestion finds the boxes, as `ingest.proposals.finding.Proposals`; or None."""
+        if not (self.boxes and self.box_counts):
+            return None
+        name = self.boxes.name
+        settings = {part: self.arguments[f"{name}_{part}"] for part in _FOUND}
+        return {"most": self.arguments[name], **settings}
 
     @property
     def probed(self) -> bool:

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from components import tasks
 from components.settings import check_choice
+from components.train import fitting
 from components.train.graph import first_line
 from components.train.learning import PLATEAU, losses, optimizer_of, plateau
 
@@ -25,6 +26,9 @@ from components.train.learning import PLATEAU, losses, optimizer_of, plateau
 _STEPS = 100
 _BYTES = 4  # of a float32
 _PRIMES = (2, 3, 5, 7, 11)
+# Where no task says how many boxes there are.
+_BOXES = 2
+_AXES_OF_BOXES = 3  # [pictures, boxes, 4]
 
 
 def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | None) -> None:
@@ -38,6 +42,8 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
     Raises:
       ValueError: losses that cannot take what the network answers and what the data say.
     """
+    if fitting.adapts(model):
+        return  # No step is made.
     task = tasks.of_recipe(recipe)
     found = losses(model, recipe)
     for loss in filter(None, keras.tree.flatten(found["loss"])):
@@ -55,16 +61,22 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
     size = tuple(recipe["preprocess"]["size"])
     truths = targets.fitted(targets.sample(count, size, classes), model)
     draw = np.random.default_rng(0)
+    (boxes,) = task.box_counts.values() or (_BOXES,)
+
+    def shape(each: keras.KerasTensor) -> list[int]:
+        """A network for any number of boxes leaves theirs open."""
+        return [count, *(side or boxes for side in each.shape[1:])]
+
     answers = keras.tree.map_structure(
-        # As many as there happen to be, such as proposals, are one.
-        lambda each: tf.constant(
-            draw.normal(size=(count, *(side or 1 for side in each.shape[1:]))), each.dtype
-        ),
-        model.output,
+        lambda each: tf.constant(draw.normal(size=shape(each)), each.dtype), model.output
     )
     pictures = keras.tree.map_structure(
         # A network for any size leaves the sides open.
-        lambda each: tf.zeros((count, *each.shape[1:-3], *size, each.shape[-1])),
+        lambda each: tf.zeros(
+            (count, *each.shape[1:-3], *size, each.shape[-1])
+            if len(each.shape) > _AXES_OF_BOXES
+            else shape(each)
+        ),
         model.input,
     )
     try:

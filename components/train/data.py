@@ -76,7 +76,8 @@ class Images:
         or because it has several inputs.
       records: the serialised tf.Examples.
       batches: (uint8 [n, H, W, C], targets [n]), decoded anew each time; of several inputs such
-        images by their names, of stacks [n, F, H, W, C]; where `moves`, there are no targets: ().
+        images by their names, of stacks [n, F, H, W, C], and boxes as they are stored, float32
+        [n, B, 4]; where `moves`, there are no targets: ().
       count: how many images there are.
       mean: float32 [H, W, C], the mean of the same part of every image.
       axes: float32 [C, C], the principal axes of the colours, where Transform has found them.
@@ -170,8 +171,11 @@ class Images:
     @_as_it_is
     def _decode(self, records: tf.Tensor) -> tuple[Any, Any]:
         if not self.task.one_picture:
-            encoded = inputs.of_records(records, self.task)
-            return {name: self._pixels(images) for name, images in encoded.items()}, ()
+            shown = inputs.of_records(records, self.task)
+            return {
+                name: each if name in self.task.box_counts else self._pixels(each)
+                for name, each in shown.items()
+            }, ()
         transformed, parsed = self._transformed(records)
         targets = () if self.moves else self.targets.trained(parsed, {})
         return tf.cast(transformed[PIXELS], tf.uint8), targets

@@ -23,6 +23,8 @@ _PICTURES = 2
 _OF_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 _NOT_HELD = "it uses a table or a variable that none of its layers holds as an attribute"
 
+_AXES_OF_BOXES = 2
+
 
 def check(model: keras.Model, task: Task, classes: int | None, size: Sequence[int]) -> None:
     """Calls a network on pictures of noise, and saves what would be served of it.
@@ -55,6 +57,8 @@ def check(model: keras.Model, task: Task, classes: int | None, size: Sequence[in
 
 def _sides(shape: Sequence[int | None], size: Sequence[int]) -> tuple[int, ...]:
     """A shape [..., height, width, channels] with those of the recipe's where they are open."""
+    if len(shape) == _AXES_OF_BOXES:
+        return tuple(side or _PICTURES for side in shape)
     *before, height, width, channels = shape
     return (*before, height or size[0], width or size[1], channels)
 

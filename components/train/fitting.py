@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -38,6 +38,33 @@ def fit(
         shuffle=False,  # Keras 3.15 warns that it cannot shuffle batches.
         **arguments,
     )
+
+
+def adapts(model: keras.Model) -> bool:
+    """Whether a network computes its own weights, as layers of Keras do that have `adapt`.
+
+    `model.adapt(batches)` takes all training examples, (inputs, targets), as often as it goes
+    through them, and returns numbers for the history, `loss` among them.
+    """
+    return hasattr(model, "adapt")
+
+
+def adapt(
+    model: keras.Model, batches: tf.data.Dataset, callbacks: Sequence[keras.callbacks.Callback]
+) -> None:
+    """Has a network compute its own weights, which counts as one epoch.
+
+    Args:
+      model: built and compiled.
+      batches: of the whole training split, each example once.
+      callbacks: told the beginning and the end of the epoch.
+    """
+    told = keras.callbacks.CallbackList(list(callbacks), model=model)
+    told.on_train_begin()
+    told.on_epoch_begin(0)
+    logs = dict(model.adapt(batches))
+    told.on_epoch_end(0, logs)
+    told.on_train_end(logs)
 
 
 def retrace(model: keras.Model, steps: int) -> None:

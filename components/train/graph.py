@@ -81,10 +81,16 @@ def _check_input(model: keras.Model, input_shape: Sequence[int]) -> None:
     """Raises ValueError where a model takes other than an image of this shape; None is any side."""
     shapes = [tuple(each.shape) for each in model.inputs]
     wanted = (None, *input_shape)
-    fits = len(shapes) == 1 and len(shapes[0]) == len(wanted)
-    if not fits or any(a not in (None, b) for a, b in zip(shapes[0], wanted, strict=True)):
+    if len(shapes) != 1 or not _fits(shapes[0], wanted):
         found = " and ".join(map(str, shapes))
         raise ValueError(f"the network takes {found}; the images are {wanted}")
+
+
+def _fits(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether an input of a shape takes what is wanted; None is any side."""
+    return len(shape) == len(wanted) and all(
+        a in (None, b) for a, b in zip(shape, wanted, strict=True)
+    )
 
 
 def _of_several(model: keras.Model, input_shape: Sequence[int], task: Task) -> keras.Model:
@@ -97,13 +103,16 @@ def _of_several(model: keras.Model, input_shape: Sequence[int], task: Task) -> k
         name: (None, *([frames] if frames else []), *input_shape)
         for name, frames in task.stacks.items()
     }
+    wanted |= {name: (None, count, 4) for name, count in task.box_counts.items()}
     given = getattr(model, "input", None)
     shapes = (
         {name: tuple(each.shape) for name, each in given.items()}
         if isinstance(given, Mapping)
-        else None
+        else {}
     )
-    if shapes != wanted:
+    if shapes.keys() != wanted.keys() or not all(
+        _fits(shapes[name], wanted[name]) for name in wanted
+    ):
         raise ValueError(f"{model.name} must take a mapping of inputs of the shapes {wanted}")
     return model
 

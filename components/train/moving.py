@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from components import inputs
+from components.preprocess import originals, places
 from components.preprocess.augment import augment_example, central_example
 from components.preprocess.steps import sampling
 from components.preprocess.transform import centre, decode_one, decode_whole, normalize
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 Move = Callable[[Mapping[str, tf.Tensor], tf.Tensor], dict[str, tf.Tensor]]
 # What makes a record, string [], and a seed, int64 [2], a network's input and what it learns.
 Load = Callable[[tf.Tensor, tf.Tensor], tuple[Any, Any]]
-_IMAGE, _FRAMES = "image", "frames"
+_ENCODED = "image/encoded"
+_IMAGE, _FRAMES, _PROPOSALS = "image", "frames", "proposals"
 
 
 def distorted(images: Images, recipe: Mapping[str, Any]) -> Load:
@@ -58,11 +61,27 @@ def _load(
     def load(record: tf.Tensor, seed: tf.Tensor) -> tuple[Any, Any]:
         encoded, parsed = images.parse(record)
         marked = images.targets.placed(parsed, fit)
+        for boxes in inputs.boxes(parsed, images.task).values():
+            # Under the name that `augment_example` moves.
+            marked = {**marked, _PROPOSALS: _at_input(boxes, encoded, images.task, fit)}
         shown, marked = moved(images.task, encoded, marked, read, move, seed)
         pixels = tf.nest.map_structure(lambda each: normalize(each, mean, preprocess), shown)
+        for name, count in images.task.box_counts.items():
+            pixels[name] = inputs.padded(marked.pop(_PROPOSALS), count)
         return pixels, images.targets.trained(parsed, marked)
 
     return load
+
+
+def _at_input(
+    boxes: tf.Tensor, encoded: Mapping[str, tf.Tensor], task: Task, fit: Mapping[str, Any] | None
+) -> tf.Tensor:
+    """Boxes [B, 4] in parts of the stored picture's sides, in parts of those of the decoded one."""
+    if fit is None:
+        return boxes
+    picture = next(encoded[each.name] for each in task.inputs if each.feature == _ENCODED)
+    sides = originals.sides(picture[None])
+    return places.to_input(boxes, places.stored_window(sides, fit))
 
 
 def moved(

@@ -128,12 +128,14 @@ def _export(fn_args, model, recipe, transform, train, names, checkpoint, notes) 
 def _questions(train: data.Images, preprocess: Mapping[str, Any]) -> warmup.Questions:
     """Some training images as requests hold them."""
     stored = next(iter(train.batches))[0]
-    pixels = tf.nest.map_structure(
-        lambda each: centre(each[:_WARM_UP_IMAGES], preprocess).numpy(), stored
-    )
+    shown = {"image": stored} if train.task.one_picture else stored
+    few = {name: each[:_WARM_UP_IMAGES] for name, each in shown.items()}
     return warmup.Questions(
         warmup.bare_examples(train.records, _WARM_UP_IMAGES, train.task),
-        {"image": pixels} if train.task.one_picture else pixels,
+        {
+            name: (each if name in train.task.box_counts else centre(each, preprocess)).numpy()
+            for name, each in few.items()
+        },
     )
 
 
@@ -165,6 +167,12 @@ def _fit(
     if is_chief(active):
         folder = os.path.join(model_run_dir, "tensorboard")
         callbacks += [checkpoint, keras.callbacks.TensorBoard(folder, write_graph=False)]
+    if fitting.adapts(model):
+        if recipe["strategy"] != "one_device":
+            raise ValueError(f"{recipe['model']} computes its weights on one device")
+        whole = for_outputs(model, data.validation_batches(train, recipe), train.targets)
+        fitting.adapt(model, whole, callbacks)
+        return
     held_out = None
     if validation is not None:
         whole = data.validation_batches(validation, recipe)

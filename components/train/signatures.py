@@ -97,7 +97,7 @@ class ServingModule(tf.Module):
         return {"predict": self.predict.get_concrete_function(image)}
 
     def _of_several(self, shape: Sequence[int]) -> dict[str, Any]:
-        """What takes encoded pictures, or pixels, by the names of the inputs."""
+        """What takes encoded pictures, or pixels, and boxes, by the names of the inputs."""
         stacks = {name: [frames] if frames else [] for name, frames in self._task.stacks.items()}
         encoded = {
             name: tf.TensorSpec([None, *stack], tf.string, name=name)
@@ -107,11 +107,15 @@ class ServingModule(tf.Module):
             name: tf.TensorSpec([None, *stack, *shape], tf.float32, name=name)
             for name, stack in stacks.items()
         }
+        boxes = {
+            name: tf.TensorSpec([None, count, 4], tf.float32, name=name)
+            for name, count in self._task.box_counts.items()
+        }
         ask = tf.function(lambda **given: self._answers_about(given), autograph=False)
         predict = tf.function(lambda **given: self.predict(given), autograph=False)
         return {
-            DEFAULT_SIGNATURE: ask.get_concrete_function(**encoded),
-            "predict": predict.get_concrete_function(**images),
+            DEFAULT_SIGNATURE: ask.get_concrete_function(**encoded, **boxes),
+            "predict": predict.get_concrete_function(**images, **boxes),
         }
 
     @tf.function(autograph=False)
@@ -125,8 +129,8 @@ class ServingModule(tf.Module):
     def predict(self, image: Any) -> dict[str, tf.Tensor]:
         """Pixels 0..255, float32 [N, H, W, C], to the task's answers.
 
-        Of several inputs a mapping by their names, of stacks [N, F, H, W, C]. Places in the answers
-        are in pixels of what is given here.
+        Of several inputs a mapping by their names, of stacks [N, F, H, W, C], of boxes [N, B, 4].
+        Places in the answers are in pixels of what is given here.
         """
         given = self._answer(self._network(self._normalized(image), training=False))
         return self._placed(given, image, None)
@@ -150,9 +154,12 @@ class ServingModule(tf.Module):
             sides = tf.tile(shape[None, 1:3], [shape[0], 1])
             return places.in_pixels(given, outputs, places.whole(sides), sides)
         sides = originals.sides(files)
+        return places.in_pixels(given, outputs, self._window(sides), sides)
+
+    def _window(self, sides: tf.Tensor) -> tf.Tensor:
+        """Where the network's input lies in pictures of these sides, see `places`."""
         stored = originals.stored_sides(sides, self._ingest)
-        window = places.input_window(stored, self._preprocess)
-        return places.in_pixels(given, outputs, window, sides)
+        return places.input_window(stored, self._preprocess)
 
     def _marked(self, pictures: Any) -> Any:
         """Of several inputs the picture that places are marked in."""
@@ -188,17 +195,25 @@ class ServingModule(tf.Module):
     @tf.function(autograph=False)
     def _read(self, encoded: Any) -> Any:
         """Encoded pictures, string [N], or such by the names of the inputs, of stacks [N, F], to
-        their pixels.
+        their pixels; boxes among them, in parts of the picture's sides, to parts of the input's.
         """
         if self._task.one_picture:
             return self._decoded(encoded)
+        boxes = {name: encoded[name] for name in self._task.box_counts}
+        if boxes:
+            window = self._window(originals.sides(self._marked(encoded)))
+            boxes = {
+                name: tf.clip_by_value(places.to_input(each, window[:, None]), 0.0, 1.0)
+                for name, each in boxes.items()
+            }
+        encoded = {name: encoded[name] for name in self._task.stacks}
         flat = [tf.reshape(each, [-1]) for each in encoded.values()]
         pixels = self._decoded(tf.concat(flat, axis=0))
         parts = tf.split(pixels, [tf.size(each) for each in flat])
         return {
             name: tf.reshape(part, [-1, *each.shape[1:], *self._mean.shape])
             for (name, each), part in zip(encoded.items(), parts, strict=True)
-        }
+        } | boxes
 
     def _decoded(self, encoded: tf.Tensor) -> tf.Tensor:
         encoded = originals.stored(encoded, self._ingest)
@@ -209,9 +224,14 @@ class ServingModule(tf.Module):
         return centre(pixels, self._preprocess)
 
     def _normalized(self, pixels: Any) -> Any:
-        return tf.nest.map_structure(
-            lambda each: normalize(each, self._mean, self._preprocess), pixels
-        )
+        if self._task.one_picture:
+            return normalize(pixels, self._mean, self._preprocess)
+        return {
+            name: each
+            if name in self._task.box_counts
+            else normalize(each, self._mean, self._preprocess)
+            for name, each in pixels.items()
+        }
 
     def _answer(self, outputs: Any) -> dict[str, tf.Tensor]:
         return self._answers.served(outputs, self._names, self._preprocess["size"])

@@ -29,7 +29,7 @@ class Questions:
     Attributes:
       examples: with the pictures alone.
       pixels: the same pictures or others as pixels 0..255, [N, H, W, C], of stacks
-        [N, F, H, W, C], by the names of the inputs of the signature `predict`.
+        [N, F, H, W, C], and boxes [N, B, 4], by the names of the inputs of the signature `predict`.
     """
 
     examples: Sequence[tf.train.Example]
@@ -41,7 +41,7 @@ def bare_examples(records: tf.data.Dataset, number: int, task: Task) -> list[tf.
     found = []
     for record in records.take(number).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
-        kept = {each.feature: features[each.feature] for each in task.inputs}
+        kept = {name: features[name] for name in inputs.spec(task)}
         found.append(tf.train.Example(features=tf.train.Features(feature=kept)))
     return found
 
@@ -88,5 +88,5 @@ def _inputs(name: str, asked: Questions, task: Task) -> dict[str, Any]:
     records = [example.SerializeToString() for example in asked.examples]
     if name == DEFAULT_SIGNATURE and not task.one_picture:
         shown = [inputs.of_record(record, task) for record in records]
-        return {key: [each[key] for each in shown] for key in shown[0]}
+        return {key: inputs.column([each[key] for each in shown]) for key in shown[0]}
     return {"examples": records}

@@ -19,5 +19,6 @@ The contract of all of them:
 from keras_models.detection.fast_rcnn import FastRCNN
 from keras_models.detection.faster_rcnn import FasterRCNN
 from keras_models.detection.overfeat import OverFeatDetector
+from keras_models.detection.rcnn import RCNN
 
-__all__ = ["FastRCNN", "FasterRCNN", "OverFeatDetector"]
+__all__ = ["RCNN", "FastRCNN", "FasterRCNN", "OverFeatDetector"]

@@ -6,13 +6,17 @@ import dataclasses
 import json
 import shlex
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from components import tasks
 from components.settings import near_matches
 from pipelines.history import runs
 from pipelines.recipe import Recipe, RecipeError
+
+# A network of another task may see parts of the pictures, in another size.
+_OF_PIXELS = ("channels", "range")
 
 
 def on_base(recipe: Recipe, root: Path) -> Recipe:
@@ -31,7 +35,8 @@ def on_base(recipe: Recipe, root: Path) -> Recipe:
         return recipe
     found = _newest(recipe.transfer["from"], recipe.size, root)
     trained = json.loads(Path(found["model_run"], "recipe.json").read_text(encoding="utf-8"))
-    _check_preprocess(recipe, trained["preprocess"])
+    of_pixels = trained.get("task", tasks.EARLIEST) != recipe.task
+    _check_preprocess(recipe, trained["preprocess"], _OF_PIXELS if of_pixels else None)
     _check_layers(recipe, Path(found["model_run"], "model.keras"))
     return dataclasses.replace(recipe, transfer={**recipe.transfer, **found})
 
@@ -47,9 +52,12 @@ def _newest(name: str, size: str, root: Path) -> dict[str, str]:
     )
 
 
-def _check_preprocess(recipe: Recipe, trained: Mapping[str, Any]) -> None:
+def _check_preprocess(
+    recipe: Recipe, trained: Mapping[str, Any], keys: Collection[str] | None
+) -> None:
+    """Whether pictures are prepared as the base's were, in these keys or in all."""
     for key, value in trained.items():
-        if recipe.preprocess.get(key) != value:
+        if (keys is None or key in keys) and recipe.preprocess.get(key) != value:
             raise RecipeError(
                 f"{recipe.transfer['from']} was trained with preprocess.{key}={json.dumps(value)}, "
                 f"so that its features are of no other; here it is "

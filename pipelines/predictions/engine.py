@@ -8,7 +8,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from components.tasks import Task
@@ -28,6 +28,7 @@ _OF_THE_SERVER = ("UNAVAILABLE", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMEN
 _OF_THE_SERVER += ("PERMISSION_DENIED", "UNAUTHENTICATED", "CANCELLED", "DEADLINE_EXCEEDED")
 # What gRPC says where nobody listens; a server that is busy says another thing.
 _NOBODY = re.compile(r"UNAVAILABLE: .*connect")
+_IMAGE = "image/encoded"
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -100,7 +101,9 @@ def predict(
     done = 0
     try:
         fews = _fews(questions(pictures, answerer.task))
-        read = in_order(reading, lambda few: [*map(_read, few)], fews, AHEAD // _FEW)
+        read = in_order(
+            reading, lambda few: [_read(each, answerer.task) for each in few], fews, AHEAD // _FEW
+        )
         batches = _batches(itertools.chain.from_iterable(read), batch_size)
         answered = in_order(asking, lambda batch: _answered(answerer, batch), batches, _ASKED + 1)
         for batch in answered:
@@ -154,15 +157,16 @@ def _fews(asked: Iterator[_Item]) -> Iterator[list[_Item]]:
 
 @dataclass(frozen=True)
 class _Question:
-    """Pictures with their files, or why a file is not there."""
+    """Pictures with their files and the boxes found in them, or why a file is not there."""
 
     pictures: tuple[Picture, ...]
     contents: tuple[bytes, ...]
     pixels: int
     error: str
+    boxes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _read(pictures: tuple[Picture, ...]) -> _Question:
+def _read(pictures: tuple[Picture, ...], task: Task | None) -> _Question:
     contents, pixels = [], 0
     for picture in pictures:
         try:
@@ -172,7 +176,19 @@ def _read(pictures: tuple[Picture, ...]) -> _Question:
             return _Question(pictures, (), 0, f"{which}{error}")
         contents.append(file)
         pixels += size
-    return _Question(pictures, tuple(contents), pixels, "")
+    return _Question(pictures, tuple(contents), pixels, "", boxes_of(contents, task))
+
+
+def boxes_of(contents: Sequence[bytes], task: Task | None) -> dict[str, Any]:
+    """Where a model takes proposals, those that ingestion would find in the picture."""
+    if task is None or task.proposals is None:
+        return {}
+    from components.ingest.proposals import finding
+
+    pictures = _by_input(contents, task)
+    (image,) = (pictures[each.name] for each in task.inputs if each.feature == _IMAGE)
+    found = finding.of_file(image, finding.Proposals(**task.proposals))
+    return {name: finding.padded(found, count) for name, count in task.box_counts.items()}
 
 
 def _batches(asked: Iterable[_Question], most: int) -> Iterator[list[_Question]]:
@@ -204,7 +220,7 @@ def _asked(answerer: Answerer, batch: Sequence[_Question]) -> list[Prediction]:
     from serving.errors import ServingError
 
     try:
-        given = answerer.ask([shown(question.contents, answerer.task) for question in batch])
+        given = answerer.ask([shown(each.contents, answerer.task, each.boxes) for each in batch])
     except ServingError as error:
         text = f"{error.code.name}: {first_line(error.message)}"
         if _NOBODY.search(text):
@@ -221,10 +237,16 @@ def _asked(answerer: Answerer, batch: Sequence[_Question]) -> list[Prediction]:
     ]
 
 
-def shown(contents: Sequence[bytes], task: Task | None) -> bytes | Mapping[str, Any]:
-    """The pictures of one question as a model takes them."""
+def shown(
+    contents: Sequence[bytes], task: Task | None, boxes: Mapping[str, Any]
+) -> bytes | Mapping[str, Any]:
+    """The pictures of one question, and the boxes in them, as a model takes them."""
     if task is None or task.one_picture:
         return contents[0]
+    return {**_by_input(contents, task), **boxes}
+
+
+def _by_input(contents: Sequence[bytes], task: Task) -> dict[str, Any]:
     left = iter(contents)
     return {
         name: [*itertools.islice(left, frames)] if frames else next(left)

@@ -24,7 +24,7 @@ def main(request_path: str) -> int:
     before = verdict.Training.read(str(Path(request["verdict"]).parent))
     source, *_ = sources.window(recipe.dataset, 1, recipe.task)
     with tempfile.TemporaryDirectory() as folder:
-        inspection.ingest(sources.prepare(source), folder, recipe.ingest)
+        inspection.ingest(sources.prepare(source), folder, recipe.encoding)
         found = facts.read(folder)
     latest = verdict.Training.of(found)
     distances = verdict.drift(latest, before, recipe.data_checks, checks.has_several(found))

@@ -27,6 +27,7 @@ from components.evaluate.executor import Executor
 from components.evaluate.verdict import evaluation_reasons
 from components.ingest import features
 from components.ingest.contract import Encoding, Record, to_example
+from components.ingest.proposals.finding import Proposals, of_file, padded
 from components.judge.executor import _write as write_judgement
 from components.judge.executor import judge
 from components.report.executor import render
@@ -38,6 +39,7 @@ from pipelines import build
 from pipelines.cli import main
 
 FRAMES = 3
+BOXES = 4
 TRAIN, TEST = 48, 12
 RECIPE = {
     "name": "kin",
@@ -46,14 +48,14 @@ RECIPE = {
     "summary": "whether pictures are of one brightness",
     "paper": "none",
     "model": "keras_models.classification:Kin",
-    "model_args": {"frames": FRAMES},
+    "model_args": {"frames": FRAMES, "boxes": BOXES},
     "loss": {"class": "keras.losses:BinaryCrossentropy", "from_logits": True},
     "optimizer": {"class": "keras.optimizers:Adam", "learning_rate": 0.1},
     "augment": [{"step": "flip"}, {"step": "translate", "pixels": 2}],
     "distorted_copies": 0,
     "weight_decay": 0.0,
     "task": "kinship",
-    "task_args": {"frames": FRAMES},
+    "task_args": {"frames": FRAMES, "proposals": BOXES},
     "validation_split": 0.1,
     "auxiliary_weight": 0.3,
     "fully_convolutional": False,
@@ -91,12 +93,16 @@ def kinship():
     del tasks.kinship
 
 
-def network(input_shape, frames) -> keras.Model:
-    """Compares the brightness of the first picture with that of the others."""
+def network(input_shape, frames, boxes=BOXES) -> keras.Model:
+    """Compares the brightness of the first picture with that of the others.
+
+    How much of it the boxes take has a small part in the answer.
+    """
     shown = {
         "first": keras.Input(input_shape, name="first"),
         "second": keras.Input(input_shape, name="second"),
         "clip": keras.Input((frames, *input_shape), name="clip"),
+        "proposals": keras.Input((boxes, 4), name="proposals"),
     }
     first = keras.layers.GlobalAveragePooling2D()(shown["first"])
     others = [
@@ -105,7 +111,9 @@ def network(input_shape, frames) -> keras.Model:
     ]
     apart = [keras.ops.abs(first - other) for other in others]
     together = keras.layers.Concatenate(name="together")(apart)
-    return keras.Model(shown, keras.layers.Dense(1)(together), name="kin")
+    taken = 1e-3 * keras.ops.sum(shown["proposals"], axis=1)
+    everything = keras.layers.Concatenate()([together, taken])
+    return keras.Model(shown, keras.layers.Dense(1)(everything), name="kin")
 
 
 def picture(random: np.random.Generator, kind: int) -> bytes:
@@ -139,7 +147,8 @@ def kin(kinship, analyse, tmp_path_factory) -> SimpleNamespace:
                     "frames/encoded": [picture(random, other) for _ in range(3 + number % 4)],
                     "same": int(same),
                 }
-                example = to_example(Record(f"{split}{number}", made), Encoding())
+                encoding = Encoding(proposals=tasks.of_recipe(RECIPE).proposals)
+                example = to_example(Record(f"{split}{number}", made), encoding)
                 file.write(example.SerializeToString())
     (root / "examples" / "labels.txt").write_text("")
     (root / "transform").mkdir()
@@ -190,6 +199,7 @@ def test_batches_hold_each_input_by_its_name(kin, kinship):
         "first": (12, 16, 20, 3),
         "second": (12, 16, 20, 3),
         "clip": (12, FRAMES, 16, 20, 3),
+        "proposals": (12, BOXES, 4),
     }
     assert set(targets.numpy()) == {0, 1}
     validation = data.validation_batches(images, RECIPE)
@@ -240,16 +250,21 @@ def test_an_example_is_read_in_the_same_way_inside_and_outside_of_a_graph(kin, k
     together = inputs.of_records(tf.constant(records), kinship)
     for number, record in enumerate(records):
         alone = inputs.of_record(record, kinship)
-        assert list(alone) == ["second", "first", "clip"]
+        assert list(alone) == ["second", "first", "clip", "proposals"]
         for name, value in alone.items():
             found = together[name][number].numpy()
-            assert (found.tolist() if name == "clip" else found) == value
+            if name == "proposals":
+                np.testing.assert_array_equal(found, value)
+                assert found.max() == 1, "the whole picture is among them"
+            else:
+                assert (found.tolist() if name == "clip" else found) == value
 
 
 @pytest.mark.parametrize(
     ("build_it", "reason"),
     [
         (lambda shape: network(shape, FRAMES + 1), "must take a mapping of inputs"),
+        (lambda shape: network(shape, FRAMES, BOXES + 1), "must take a mapping of inputs"),
         (lambda shape: keras.Sequential([keras.Input(shape)]), "must take a mapping of inputs"),
     ],
 )
@@ -274,12 +289,18 @@ def test_the_served_model_takes_files_pixels_and_examples(kin, kinship):
     }
     sides = (16, 20, 3)
     assert shapes == {
-        "serving_default": {"first": (None,), "second": (None,), "clip": (None, FRAMES)},
+        "serving_default": {
+            "first": (None,),
+            "second": (None,),
+            "clip": (None, FRAMES),
+            "proposals": (None, BOXES, 4),
+        },
         "examples": {"examples": (None,)},
         "predict": {
             "first": (None, *sides),
             "second": (None, *sides),
             "clip": (None, FRAMES, *sides),
+            "proposals": (None, BOXES, 4),
         },
         "features": {"examples": (None,)},
     }
@@ -361,10 +382,12 @@ def test_a_person_asks_about_files(kin, tmp_path):
     one, two = map(json.loads, told.stdout.splitlines())
     assert one["files"] == paths and one == two
     served = tf.saved_model.load(kin.serving)
+    settings = Proposals(**served_task(kin.serving).proposals)
     (kin_of,) = served.signatures["serving_default"](
         second=tf.constant([shown["pair/encoded"]]),
         first=tf.constant([shown["image/encoded"]]),
         clip=tf.constant([frames]),
+        proposals=padded(of_file(shown["image/encoded"], settings), BOXES)[None],
     ).values()
     assert one["kin"] == pytest.approx(float(kin_of[0]), rel=1e-4)
     table = tmp_path / "kin.csv"

@@ -19,7 +19,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import tasks, trusted
-from components.train import data
+from components.train import checks, data
 from components.train.objects import build
 from components.train.run import compiled_model, run_fn
 from keras_models.optimizers import Diverged
@@ -471,6 +471,46 @@ def test_any_kind_of_keras_model_is_trained_and_served(kind, fn_args, tmp_path, 
     scores = served.signatures["predict"](image=tf.constant(image))["scores"]
     assert scores.shape == (2, network.output_shape[-1])
     assert ("features" in served.signatures) == bool(features)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class _Means(keras.Model):
+    """Compares pictures with the mean picture of each class, which it computes itself."""
+
+    def adapt(self, batches):
+        pixels, labels = map(np.concatenate, zip(*batches.as_numpy_iterator(), strict=True))
+        flat = pixels.reshape(len(pixels), -1)
+        classes = self.get_layer("scores").units
+        means = np.stack([flat[labels == number].mean(axis=0) for number in range(classes)], axis=1)
+        self.get_layer("scores").set_weights([means, -0.5 * np.square(means).sum(axis=0)])
+        return {"loss": 0.25, "examples": float(len(flat))}
+
+    def compute_loss(self, *args, **kwargs):
+        raise NotImplementedError
+
+
+def _means(input_shape, classes):
+    image = keras.Input(input_shape)
+    scores = keras.layers.Dense(classes, name="scores")(keras.layers.Flatten()(image))
+    return _Means(image, scores)
+
+
+def test_a_network_that_computes_its_own_weights(fn_args, tmp_path, monkeypatch, train_images):
+    monkeypatch.setattr("keras_models.classification.Own", _means, raising=False)
+    monkeypatch.setenv(trusted.VARIABLE, __name__.partition(".")[0])
+    own = {"model": "keras_models.classification:Own", "loss": None, "features": []}
+    run_fn(fn_args(tmp_path, **own, epochs=1, validation_split=0.0))
+    (entry,) = history(tmp_path)
+    assert entry["epoch"] == 1 and entry["loss"] == 0.25
+    # Every picture once, whatever the size of the batches is.
+    assert entry["examples"] == train_images["per_pixel"].count
+    network = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    images = train_images["per_pixel"]
+    pixels, labels = next(iter(data.validation_batches(images, RECIPE)))
+    assert (np.argmax(network(pixels), axis=1) == labels.numpy()).mean() > 0.7
+    checks.check_losses(_means((32, 32, 1), 10), {**RECIPE, **own}, 10)
+    with pytest.raises(ValueError, match="on one device"):
+        run_fn(fn_args(tmp_path / "other", **own, epochs=1, strategy="mirrored"))
 
 
 def test_a_network_for_another_number_of_classes_is_not_trained(train_images, monkeypatch):

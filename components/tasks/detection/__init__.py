@@ -1,6 +1,6 @@
 """Which objects are in a picture, and where: a class, a score and a box of each."""
 
-from components.tasks.task import Metric, Output, Task
+from components.tasks.task import Boxes, Metric, Output, Task
 
 _MAP = Metric("map50", "mean average precision at an overlap of 0.5")
 
@@ -44,4 +44,11 @@ TASK = Task(
     monitor_less_is_better=True,
     averages=False,
     has_classes=True,
+    boxes=Boxes("proposals", "proposals"),
+    arguments={
+        "proposals": 0,
+        "proposals_width": 500,
+        "proposals_smallest": 20,
+        "proposals_method": "own",
+    },
 )

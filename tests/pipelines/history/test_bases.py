@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -85,3 +86,13 @@ def test_images_that_the_base_saw_otherwise(tmp_path):
     remember(tmp_path, "1", preprocess={**BASE.preprocess, "mean": "none"})
     with pytest.raises(RecipeError, match=r'preprocess\.mean="none".*"per_pixel"'):
         bases.on_base(RECIPE, tmp_path)
+
+
+def test_a_base_of_another_task_may_have_seen_other_sizes(tmp_path):
+    recipe = replace(recipes.find("r-cnn"), transfer={"from": BASE.name})
+    seen = {key: recipe.preprocess[key] for key in ("channels", "range")}
+    remember(tmp_path, "1", preprocess={**BASE.preprocess, **seen})
+    assert bases.on_base(recipe, tmp_path).transfer["model_run"]
+    remember(tmp_path, "2", preprocess={**BASE.preprocess, **seen, "range": [0.0, 2.0]})
+    with pytest.raises(RecipeError, match=r"preprocess\.range=\[0\.0, 2\.0\]"):
+        bases.on_base(recipe, tmp_path)

@@ -1,0 +1,1 @@
+"""Regions of a picture in which an object may be, found without knowing any class."""
