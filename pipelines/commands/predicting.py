@@ -206,7 +206,7 @@ class _Missed:
         if prediction.error:
             self.number += 1
             if len(self._first) < _MISSED:
-                self._first.append(prediction.told)
+                self._first.append(prediction.message)
 
     def tell(self) -> None:
         """Lists those without an answer on the error stream."""

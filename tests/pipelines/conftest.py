@@ -1,7 +1,7 @@
 """A stand-in for the pipeline's process: a real child that writes what the runner writes; and a
 scheduler whose runs are such children. And one real run, of docs/python.md, for all tests.
 
-The whole pipeline, with TFX, is tested in test_road.py.
+The whole pipeline, with TFX, is tested in test_whole_run.py.
 """
 
 import contextlib

@@ -270,11 +270,13 @@ def test_the_documented_code_gets_the_served_answers(root, exported, monkeypatch
 
 
 def test_every_format_and_every_documented_command_is_there(exported):
-    folder, told = exported
+    folder, output = exported
     every = exports.FORMATS.values()
-    assert {*told} == {kind.file_name("lenet", each) for kind in every for each in kind.precisions}
-    assert all("test pictures: apart by" in text for text in told.values())
-    assert "first import keras_models" in told["lenet.keras"]
+    assert {*output} == {
+        kind.file_name("lenet", each) for kind in every for each in kind.precisions
+    }
+    assert all("test pictures: apart by" in text for text in output.values())
+    assert "first import keras_models" in output["lenet.keras"]
     assert not [name for name in os.listdir(folder) if name.startswith(".")]
 
 
@@ -290,12 +292,12 @@ def test_the_savedmodel_is_the_served_one_with_a_note_inside(root, exported):
 
 
 def test_half_and_whole_numbers_make_smaller_files(exported):
-    folder, told = exported
+    folder, output = exported
     names = ("lenet.tflite", "lenet.float16.tflite", "lenet.int8.tflite")
     whole, half, quarter = (os.path.getsize(folder / name) for name in names)
     assert half < 0.6 * whole and quarter < 0.4 * whole
-    assert re.search(r"accuracy +[0-9.]+ % +[0-9.]+ %", told["lenet.int8.tflite"])
-    assert "accuracy" not in told["lenet.tflite"]
+    assert re.search(r"accuracy +[0-9.]+ % +[0-9.]+ %", output["lenet.int8.tflite"])
+    assert "accuracy" not in output["lenet.tflite"]
 
 
 def test_the_note_says_what_goes_in_and_what_comes_out(exported):
@@ -330,17 +332,17 @@ def test_a_file_that_answers_otherwise_is_not_written(export, root, tmp_path):
         other = keras.models.load_model(network, compile=False)
         other.set_weights([-value for value in other.get_weights()])
         other.save(network)
-        told = export("lenet", "--format", "weights", "--to", "new/a.weights.h5", code=1)
+        output = export("lenet", "--format", "weights", "--to", "new/a.weights.h5", code=1)
     finally:
         shutil.move(tmp_path.parent / "kept.keras", network)
-    assert "it does not answer as the served model does" in told
+    assert "it does not answer as the served model does" in output
     assert not os.listdir(tmp_path)
 
 
 def test_nothing_is_overwritten_unasked(export, tmp_path):
     (tmp_path / "lenet.onnx").write_text("mine")
-    told = export("lenet", "--format", "onnx", code=1)
-    assert "is there already; --overwrite replaces it" in told
+    output = export("lenet", "--format", "onnx", code=1)
+    assert "is there already; --overwrite replaces it" in output
     assert (tmp_path / "lenet.onnx").read_text() == "mine"
     (tmp_path / "lenet.weights.h5").write_text("mine")
     (tmp_path / "lenet.weights.h5.mean.npy").write_text("of another")
@@ -435,8 +437,8 @@ def test_an_operation_that_the_format_lacks_is_named_in_words(tmp_path, kind):
 
 def test_a_missing_extra_is_told_with_the_command_that_brings_it(export, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    told = export("lenet", "--format", "onnx", code=1)
-    assert "onnxruntime is not installed; pip install -e" in told and "[onnx]" in told
+    output = export("lenet", "--format", "onnx", code=1)
+    assert "onnxruntime is not installed; pip install -e" in output and "[onnx]" in output
     assert not os.listdir(tmp_path)
 
 
