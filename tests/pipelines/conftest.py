@@ -15,10 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
 import pytest
-import skimage.data
-from PIL import Image
 
 from pipelines.scheduling.definition import Definition
 from pipelines.scheduling.scheduler import Scheduler
@@ -83,7 +80,6 @@ def make(tmp_path, clock, stand_in):
 
 DOCS = Path(__file__).parents[2] / "docs" / "python.md"
 CODE = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
 
 
 @pytest.fixture(scope="session")
@@ -130,10 +126,14 @@ def folder(shared, alone) -> Path:
 
 
 def _write_photos(folder: Path) -> None:
+    import numpy as np
+    import skimage.data
+    from PIL import Image
+
     random = np.random.default_rng(0)
-    for name, load in PHOTOS.items():
+    photos = {"cat": skimage.data.chelsea(), "coffee": skimage.data.coffee()}
+    for name, photo in photos.items():
         (folder / "photos" / name).mkdir(parents=True)
-        photo = load()
         for number in range(100):
             side = int(random.integers(60, 200))
             top, left = (random.integers(0, length - side) for length in photo.shape[:2])
