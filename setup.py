@@ -2,11 +2,11 @@
 
 from setuptools import find_namespace_packages, setup
 
-ROOMS = ["components", "convnets", "keras_models", "pipelines", "serving"]
+PACKAGES = ["components", "convnets", "keras_models", "pipelines", "serving"]
 
 # Folders of tables or templates are namespace packages, so that they are packaged too.
 rooms = find_namespace_packages(
-    include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")],
+    include=[pattern for package in PACKAGES for pattern in (package, f"{package}.*")],
     exclude=["*.__pycache__"],
 )
 

@@ -27,7 +27,7 @@ _PACKAGES = (
 )
 # The libraries do without these where they are not installed, and so does a run.
 _OPTIONAL = ("IPython", "jax", "pymongo", "sklearn")
-_OPTIONAL_IN_RUNS = ("matplotlib", "pandas")
+_OPTIONAL_IN_RUNS = ("googleapiclient", "matplotlib", "pandas")
 # What every run needs of TFX.
 TFX = (
     "tfx.orchestration.portable.launcher",
@@ -80,8 +80,8 @@ def load(*modules: str, is_run: bool = False) -> None:
 
     Args:
       *modules: those that are imported.
-      is_run: whether this process is a run's own, in which nobody gives Keras a table or has it
-        plot: a half of a second less before a network's faults are found.
+      is_run: whether this process is a run's own, in which nobody gives Keras a table, has it plot
+        or asks Google for a TPU: a network's faults are found so much the sooner.
     """
     prefer_onednn()
     # Hardly anything of them is garbage, and all of it would be gone through again and again.

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable
 from typing import Any
@@ -37,13 +38,15 @@ def read(path: str | os.PathLike[str], modules: Iterable[str] = ()) -> keras.Mod
       modules: those that register layers of it; ours are known.
 
     Raises:
-      RecipeError: one of them is of a package that is not allowed.
+      RecipeError: one of them is of a package that is not allowed, and has not been imported.
       ValueError: it cannot be read.
     """
     # Its own `__init__` registers the layers that files of ours need.
     for name in dict.fromkeys(("keras_models", *modules)):
-        trusted.check(os.path.basename(path), name)
-        importlib.import_module(name)
+        # To import what a user's own code has imported runs nothing more.
+        if name not in sys.modules:
+            trusted.check(os.path.basename(path), name)
+            importlib.import_module(name)
     try:
         with recursion():
             return keras.models.load_model(path, compile=False)

@@ -79,7 +79,7 @@ class Model:
         asked = list(_pictures(images))
         found = [_in_text(each) for each in engine.predict(self._answerer(), asked, batch_size)]
         if found and all(each.answer is None for each in found):
-            raise ValueError(found[0].told)
+            raise ValueError(found[0].message)
         return Answers(found, self.task, self.names)
 
     def evaluate(

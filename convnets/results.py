@@ -137,10 +137,14 @@ class Run:
 
     @property
     def history(self) -> pd.DataFrame:
-        """The training, a row an epoch: loss, the task's metrics, learning rate, seconds."""
+        """The training, a row an epoch: loss, the task's metrics, learning rate, seconds.
+
+        Raises:
+          ValueError: the run did not come to the end of it.
+        """
         import pandas as pd
 
-        path = self.paths["training"] / "history.json"
+        path = self._need("training") / "history.json"
         return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).set_index("epoch")
 
     @property

@@ -42,9 +42,9 @@ def tried(run: Run) -> str:
     try:
         return note(run)
     except Exception as error:  # of whatever kind: servers, disks, versions of MLflow
-        told = f"not noted: {str(error) or type(error).__name__}"
-        warnings.warn(f"{run.id} is {told}", NotNoted, stacklevel=3)
-        return told
+        message = f"not noted: {str(error) or type(error).__name__}"
+        warnings.warn(f"{run.id} is {message}", NotNoted, stacklevel=3)
+        return message
 
 
 def note(run: Run) -> str:

@@ -1,6 +1,6 @@
 """Networks of the convolutional-network literature and the mathematics they need.
 
-Rooms: `layers`, `losses`, `classification`, `depth`, `detection`, `analysis`. Everything here is
+Parts: `layers`, `losses`, `classification`, `depth`, `detection`, `analysis`. Everything here is
 written on keras, keras.ops and numpy, runs on every Keras backend, and is registered under the
 package name "keras_models": import this package before `keras.models.load_model` reads a saved
 network.

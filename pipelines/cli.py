@@ -7,6 +7,7 @@ cannot do, before TensorFlow or TFX is touched.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -24,6 +25,7 @@ from pipelines.commands import (
     serving,
 )
 from pipelines.commands.common import (
+    INTERRUPTED,
     console,
     packages_option,
     recipe_of,
@@ -33,7 +35,19 @@ from pipelines.commands.common import (
 from pipelines.commands.recipe_options import recipe_options
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """A group whose commands end on Ctrl-C with the status that shells know."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # In a terminal the cursor stands behind "^C".
+            click.echo("\nstopped", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="convnets")
 def main() -> None:
     """The networks of the papers: trained, judged beside the published figures, served."""

@@ -219,7 +219,9 @@ def _of_python(path: Path) -> dict[str, Recipe]:
         with trusted.own_code(), trusted.importable([path.absolute().parent]):
             found = [checked(_from_folder(each, path)) for each in recipes_of(_module(path))]
     except (Exception, SystemExit) as error:  # of whatever kind: the user's code runs
-        raise RecipeError(f"{_place(path, _line_of_code(error, path))}: {told(error)}") from error
+        raise RecipeError(
+            f"{_place(path, _line_of_code(error, path))}: {message_of(error)}"
+        ) from error
     names = {each.name for each in found}
     if len(names) > 1:
         raise RecipeError(
@@ -296,7 +298,7 @@ def _line_of_code(error: BaseException, path: Path) -> int | None:
     return lines[-1] if lines else None
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """What code of the user's own has raised, in a line."""
     if isinstance(error, RecipeError):
         return str(error)

@@ -77,7 +77,7 @@ def main(request_path: str) -> int:
     except Exception as error:
         with contextlib.suppress(OSError):  # The log's disk may be the full one.
             traceback.print_exc()
-        run.error = _told(error, run)
+        run.error = _message(error, run)
         run.hopeless = _is_hopeless(error)
         if not run.stages or run.stages[-1]["state"] != "failed":
             progress.emit({"event": run_events.FAILED, "error": run.error})
@@ -170,7 +170,7 @@ def _recorder(run: _Run) -> Callable[..., None]:
     def record(stage: str, state: str, seconds: float = 0.0, artifacts=None, error=None) -> None:
         event = {"event": "stage", "stage": stage, "state": state, "seconds": seconds}
         if error is not None:
-            event["error"] = _told(error, run)
+            event["error"] = _message(error, run)
         progress.emit(event)
         if state != "running":
             run.stages.append({"stage": stage, "state": state, "seconds": seconds})
@@ -179,7 +179,7 @@ def _recorder(run: _Run) -> Callable[..., None]:
     return record
 
 
-def _told(error: BaseException, run: _Run) -> str:
+def _message(error: BaseException, run: _Run) -> str:
     """`readable`, with the names of the images that it is about."""
     if not any(run.artifacts.values()):  # Nothing is stored yet.
         return readable(error)
@@ -316,10 +316,10 @@ def _verdict(run: _Run) -> tuple[bool | None, list[str]]:
     canary = run.artifacts.get("Canary", {}).get("InfraBlessing")
     if canary is None or not evaluators or not all("ModelBlessing" in each for each in evaluators):
         return None, []
-    from components.evaluate.verdict import told
+    from components.evaluate.verdict import conclusion
 
     blessings = [canary, *(each["ModelBlessing"] for each in evaluators)]
-    found = told(
+    found = conclusion(
         [each["ModelEvaluation"].uri for each in evaluators],
         [blessing.custom_properties["blessed"].int_value == 1 for blessing in blessings],
         canary.uri,

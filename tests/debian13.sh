@@ -18,7 +18,7 @@ fail() {
 }
 
 cd "$(dirname "$0")/.."
-(($#)) || set -- tests/pipelines/test_road.py::test_ones_own_images \
+(($#)) || set -- tests/pipelines/test_whole_run.py::test_ones_own_images \
     tests/keras_models/test_every_net.py tests/keras_models/test_layers*.py
 ((EUID == 0)) || fail "a Debian 13 root is made and entered by root only."
 [[ $root == /* ]] || fail "CONVNETS_DEBIAN13 must be an absolute path, not '$root'."

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("components", "convnets", "keras_models", "pipelines", "serving")
-# Which rooms a folder may import. The longest folder that holds a file decides.
-ROOMS_ALLOWED = {
+PACKAGES = ("components", "convnets", "keras_models", "pipelines", "serving")
+# Which packages a folder may import. The longest folder that holds a file decides.
+ALLOWED = {
     "keras_models": {"keras_models"},
     "serving": {"serving"},
     "components": {"components", "keras_models"},
@@ -76,27 +76,27 @@ def imports_of(file: Path) -> Iterator[Import]:
     yield from visit(ast.parse(file.read_text(), str(path)), False)
 
 
-def room_imports(room: str) -> list[Import]:
-    files = sorted((ROOT / room).rglob("*.py"))
-    assert files, f"the room {room} is empty"
+def package_imports(top: str) -> list[Import]:
+    files = sorted((ROOT / top).rglob("*.py"))
+    assert files, f"the package {top} is empty"
     return [found for file in files for found in imports_of(file)]
 
 
 def allowed(found: Import) -> set[str]:
     folders = [str(parent) for parent in Path(found.file).parents]
-    rooms = next(ROOMS_ALLOWED[folder] for folder in folders if folder in ROOMS_ALLOWED)
-    return rooms | (INSIDE_FUNCTIONS.get(folders[-2], set()) if found.inside_function else set())
+    tops = next(ALLOWED[folder] for folder in folders if folder in ALLOWED)
+    return tops | (INSIDE_FUNCTIONS.get(folders[-2], set()) if found.inside_function else set())
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_import_downwards(room: str) -> None:
-    wrong = [i for i in room_imports(room) if i.top in ROOMS and i.top not in allowed(i)]
+@pytest.mark.parametrize("top", PACKAGES)
+def test_packages_import_downwards(top: str) -> None:
+    wrong = [i for i in package_imports(top) if i.top in PACKAGES and i.top not in allowed(i)]
     assert not wrong, "\n".join(map(str, wrong))
 
 
 def test_stages_do_not_import_each_other_in_a_circle() -> None:
     graph: dict[str, set[str]] = {stage: set() for stage in STAGES}
-    for found in room_imports("components"):
+    for found in package_imports("components"):
         stage, others = Path(found.file).parts[1], found.module.split(".")[1:2]
         if stage in STAGES and found.top == "components":
             graph[stage] |= (STAGES & {*others}) - {stage}
@@ -111,12 +111,12 @@ def test_keras_models_imports_keras_and_numpy_alone() -> None:
     def may(i: Import) -> bool:
         return i.top in known or (i.inside_function and i.top in BACKENDS_INSIDE.get(i.file, ()))
 
-    wrong = [i for i in room_imports("keras_models") if not may(i)]
+    wrong = [i for i in package_imports("keras_models") if not may(i)]
     assert not wrong, "\n".join(map(str, wrong))
 
 
 def test_serving_needs_no_pipeline_library() -> None:
-    wrong = [i for i in room_imports("serving") if i.top in SERVING_NEVER]
+    wrong = [i for i in package_imports("serving") if i.top in SERVING_NEVER]
     assert not wrong, "\n".join(map(str, wrong))
 
 
@@ -174,9 +174,9 @@ def _names_and_texts(node: ast.AST) -> list[str]:
 
 def test_tfx_comes_without_google_clouds_clients() -> None:
     """`tfx.v1` imports those of its extensions, which is a third of the time that TFX takes."""
-    files = [file for room in ROOMS for file in (ROOT / room).rglob("*.py")]
+    files = [file for top in PACKAGES for file in (ROOT / top).rglob("*.py")]
     assert [file for file in files if re.search(r"\btfx(\.| import )v1\b", file.read_text())] == []
 
 
 def test_no_file_is_called_utils() -> None:
-    assert [p for room in (*ROOMS, "tests") for p in (ROOT / room).rglob("util*.py")] == []
+    assert [p for top in (*PACKAGES, "tests") for p in (ROOT / top).rglob("util*.py")] == []

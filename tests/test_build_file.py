@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("components", "keras_models", "pipelines", "serving")
+PACKAGES = ("components", "keras_models", "pipelines", "serving")
 # The imports that the design allows, as deps.
 # Folders that are of one library, since each imports the other.
 FOLDERS = {"pipelines": ("pipelines", "convnets")}
@@ -62,12 +62,12 @@ def python_files(folder: str) -> set[str]:
     return {str(file.relative_to(ROOT)) for file in (ROOT / folder).rglob("*.py")}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_is_one_library(targets: dict[str, Target], room: str) -> None:
-    library = targets[room]
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_is_one_library(targets: dict[str, Target], package: str) -> None:
+    library = targets[package]
     assert library["kind"] == "py_library"
-    assert set(library["srcs"]) == set().union(*map(python_files, FOLDERS.get(room, (room,))))
-    assert set(library.get("deps", ())) == DEPENDENCIES[room]
+    assert set(library["srcs"]) == set().union(*map(python_files, FOLDERS.get(package, (package,))))
+    assert set(library.get("deps", ())) == DEPENDENCIES[package]
 
 
 def test_no_source_is_in_two_libraries(targets: dict[str, Target]) -> None:
@@ -85,10 +85,10 @@ def test_every_file_under_tests_belongs_to_a_target(targets: dict[str, Target]) 
     assert python_files("tests") <= {s for t in targets.values() for s in t.get("srcs", ())}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_suite_runs_the_tests_of_its_room(targets: dict[str, Target], room: str) -> None:
-    prefix = f"tests/{room}/"
-    assert sorted(targets[f"{room}_tests"]["tests"]) == sorted(
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_suite_runs_the_tests_of_its_package(targets: dict[str, Target], package: str) -> None:
+    prefix = f"tests/{package}/"
+    assert sorted(targets[f"{package}_tests"]["tests"]) == sorted(
         name for name, t in targets.items() if t["kind"] == "py_test" and name.startswith(prefix)
     )
 

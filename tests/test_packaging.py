@@ -19,7 +19,7 @@ import pytest
 from components import extras
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("components", "convnets", "keras_models", "pipelines", "serving")
+PACKAGES = ("components", "convnets", "keras_models", "pipelines", "serving")
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 UNPACKAGED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
@@ -28,7 +28,7 @@ UNPACKAGED = shutil.ignore_patterns("__pycache__", "*.pyc")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree to build from: a build writes beside its sources."""
     source = tmp_path_factory.mktemp("source")
-    for folder in (*ROOMS, "data"):
+    for folder in (*PACKAGES, "data"):
         shutil.copytree(ROOT / folder, source / folder, ignore=UNPACKAGED)
     for file in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):
         shutil.copy(ROOT / file, source)
@@ -48,13 +48,13 @@ def test_every_file_of_the_rooms_is_in_the_wheel(source: Path, wheel: Path) -> N
     packed = set(zipfile.ZipFile(wheel).namelist())
     files = {
         str(file.relative_to(source))
-        for room in ROOMS
-        for file in (source / room).rglob("*")
+        for package in PACKAGES
+        for file in (source / package).rglob("*")
         if file.is_file()
     }
     assert files - packed == set()
     assert {name.partition("/")[0] for name in packed} == {
-        *ROOMS,
+        *PACKAGES,
         "convnets_data",
         next(name.partition("/")[0] for name in packed if ".dist-info/" in name),
     }
@@ -154,7 +154,9 @@ class TestExtras:
     TEXTS = [
         ROOT / "README.md",
         *sorted((ROOT / "docs").rglob("*.md")),
-        *sorted(file for room in ROOMS for file in (ROOT / room).rglob("*") if file.is_file()),
+        *sorted(
+            file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.is_file()
+        ),
     ]
     TEXTS = [file for file in TEXTS if file.suffix in (".md", ".py", ".html", ".yaml", "")]
 

@@ -66,7 +66,7 @@ def canary_reasons(folder: str) -> list[str]:
     return outcome["reasons"] or [f"the server answered {outcome['asked']} real images"]
 
 
-def told(
+def conclusion(
     evaluations: Sequence[str],
     blessed: Sequence[bool],
     canary: str,

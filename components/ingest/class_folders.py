@@ -255,10 +255,10 @@ def check_several(where: Path, classes: Iterable[str], listed: Sequence[str]) ->
     there = set(classes)
     names = sorted(there & set(listed) if listed else there)
     if len(names) == 1:
-        told = f", of {len(there)} that are there," * (len(there) > 1)
-        told = f" that {LABELS_FILE} lists{told}" if listed else ""
+        which = f", of {len(there)} that are there," * (len(there) > 1)
+        which = f" that {LABELS_FILE} lists{which}" if listed else ""
         raise SourceError(
-            f"{where}: images of one class only{told} ({names[0]}); a classifier needs two or more"
+            f"{where}: images of one class only{which} ({names[0]}); a classifier needs two or more"
         )
 
 

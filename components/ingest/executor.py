@@ -79,8 +79,8 @@ class Executor(BaseBeamExecutor):
         counts = engine.total_counts(artifact.uri)
         for name, count in sorted(counts.items()):
             logging.info("ingested: %s: %d", name, count)
-        told = f"{counts['read']:,} read, {counts['dead_letters']:,} of them dead letters"
-        progress.report(engine.STAGE, counts["read"], counts["read"], told)
+        text = f"{counts['read']:,} read, {counts['dead_letters']:,} of them dead letters"
+        progress.report(engine.STAGE, counts["read"], counts["read"], text)
         _check(counts, artifact.uri)
         _describe(artifact, counts, exec_properties)
 

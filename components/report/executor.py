@@ -16,7 +16,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import examples, model_run, progress, tasks
-from components.evaluate.verdict import told
+from components.evaluate.verdict import conclusion
 from components.judge import results
 from components.report import augmentation, pages, pictures, trials
 from components.report.evidence import Evidence
@@ -70,7 +70,7 @@ def _push(
         return None
     evaluations = sorted(input_dict["evaluations"], key=_is_of_fixed)
     blessings = [*input_dict["blessings"], *input_dict["infra_blessing"]]
-    return told(
+    return conclusion(
         [each.uri for each in evaluations],
         [each.get_int_custom_property("blessed") == 1 for each in blessings],
         artifact_utils.get_single_uri(input_dict["infra_blessing"]),

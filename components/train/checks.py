@@ -83,9 +83,9 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
         with _without_penalties(model):
             value = float(np.mean(model.compute_loss(pictures, truths, answers)))
     except Exception as error:  # of whatever kind: the loss's own code runs
-        raise ValueError(_told(model, recipe, truths, first_line(error))) from error
+        raise ValueError(_message(model, recipe, truths, first_line(error))) from error
     if not math.isfinite(value):
-        raise ValueError(_told(model, recipe, truths, f"it is {value}"))
+        raise ValueError(_message(model, recipe, truths, f"it is {value}"))
 
 
 @contextlib.contextmanager
@@ -167,7 +167,7 @@ def check_memory(model: keras.Model) -> None:
         )
 
 
-def _told(model: keras.Model, recipe: Mapping[str, Any], truths: Any, reason: str) -> str:
+def _message(model: keras.Model, recipe: Mapping[str, Any], truths: Any, reason: str) -> str:
     named = json.dumps(recipe["loss"]) if recipe["loss"] else "compute_loss"
     answers, wanted = (
         " and ".join(str((None, *each.shape[1:])) for each in keras.tree.flatten(values))

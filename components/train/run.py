@@ -84,7 +84,7 @@ def run_fn(fn_args: FnArgs) -> None:
     if stopping:
         with active.scope():
             stopping.restore(model)
-        notes.append(stopping.told)
+        notes.append(stopping.note)
     if is_chief(active):
         _export(fn_args, model, recipe, transform, train, names, checkpoint, notes)
     if recipe["strategy"] == "multi_worker":

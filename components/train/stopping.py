@@ -59,7 +59,7 @@ class EarlyStopping(keras.callbacks.Callback):
         return self._is_over(self._checkpoint.history)
 
     @property
-    def told(self) -> str:
+    def note(self) -> str:
         """What came of it, for a reader."""
         history = self._checkpoint.history
         best = self._best(history)

@@ -121,20 +121,20 @@ def fit(
     def test_step(batch) -> None:
         active.run(model.test_step, args=(batch,))
 
-    told = keras.callbacks.CallbackList(
+    listeners = keras.callbacks.CallbackList(
         callbacks, model=model, epochs=epochs.stop, steps=steps, verbose=0
     )
     iterator = iter(active.distribute_datasets_from_function(local))
     held_out = validation and validation.shard(own.workers, own.worker)
-    told.on_train_begin()
+    listeners.on_train_begin()
     try:
         for epoch in epochs:
-            told.on_epoch_begin(epoch)
+            listeners.on_epoch_begin(epoch)
             model.reset_metrics()
             for step in range(steps):
-                told.on_train_batch_begin(step)
+                listeners.on_train_batch_begin(step)
                 train_step(iterator)
-                told.on_train_batch_end(step)
+                listeners.on_train_batch_end(step)
             logs = _metrics(model)
             if held_out is not None:
                 model.reset_metrics()
@@ -142,11 +142,11 @@ def fit(
                 for batch in held_out:
                     test_step(batch)
                 logs |= {f"val_{name}": value for name, value in _metrics(model).items()}
-            told.on_epoch_end(epoch, logs)
+            listeners.on_epoch_end(epoch, logs)
     except _LOST as error:
         raise WorkerLost(_AGAIN) from error
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    told.on_train_end()
+    listeners.on_train_end()
 
 
 def end(active: tf.distribute.Strategy) -> None:

@@ -51,7 +51,7 @@ def _allow(context: click.Context, _: click.Parameter, names: Sequence[str]) -> 
         raise click.UsageError(str(error), context) from error
 
 
-ALLOW_HELP = "Let the recipe name objects of this package of yours, whose code is run. Repeatable."
+ALLOW_HELP = "Trust the code of this package, which the recipe or the file names. Repeatable."
 packages_option = click.option(
     "--allow-package",
     multiple=True,

@@ -65,10 +65,10 @@ def export(
     named = recipe_of(run, None).name if is_recipe else run
     with user_errors(), status(screen, "looking for the run") as say:
         found = exporting.export(named, root, name, precision, target, overwrite, say)
-    screen.print(_told(found, exports.find(name)))
+    screen.print(_screen(found, exports.find(name)))
 
 
-def _told(found: Exported, kind: exports.Format) -> Group:
+def _screen(found: Exported, kind: exports.Format) -> Group:
     from rich.console import Group
     from rich.table import Table
 

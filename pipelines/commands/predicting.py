@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines import models, served
-from pipelines.commands.common import console, root_option, status, user_errors
+from pipelines.commands.common import (
+    console,
+    packages_option,
+    root_option,
+    status,
+    user_errors,
+)
 from pipelines.served import GRPC_PORT
 
 if TYPE_CHECKING:
@@ -75,6 +81,7 @@ _LIVE_SECONDS, _LOG_SECONDS = 0.2, 20.0
     metavar="FOLDER",
     help="Write each image with its answer drawn in, as PNG, into this folder.",
 )
+@packages_option
 def predict(
     paths: Sequence[Path],
     root: Path,
@@ -199,7 +206,7 @@ class _Missed:
         if prediction.error:
             self.number += 1
             if len(self._first) < _MISSED:
-                self._first.append(prediction.told)
+                self._first.append(prediction.message)
 
     def tell(self) -> None:
         """Lists those without an answer on the error stream."""

@@ -102,8 +102,8 @@ def export(
         facts.write(original, kind, precision, written, needs)
         size = sum(each.stat().st_size for each in (written, *written.rglob("*")) if each.is_file())
         _put(folder, place)
-    told = places.facts(kind, place)
-    return Exported(trained.run_id, place, told, size, needs, len(pictures), apart, measured)
+    note = places.facts(kind, place)
+    return Exported(trained.run_id, place, note, size, needs, len(pictures), apart, measured)
 
 
 def _compared(original: Original, given: Answers, wanted: Answers, name: str) -> float:

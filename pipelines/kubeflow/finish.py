@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--webhook", default="")
     parser.add_argument("--status", required=True, type=json.loads)
     given = parser.parse_args(arguments)
-    told = {
+    outcome = {
         "recipe": given.recipe,
         "run": given.run,
         "succeeded": given.status.get("state") in _SUCCEEDED,
@@ -34,20 +34,20 @@ def main(arguments: list[str]) -> int:
         "error": given.status.get("error", {}).get("message", ""),
         "ended": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
-    _write(f"{given.root.rstrip('/')}/kubeflow", f"{given.run}.json", told)
+    _write(f"{given.root.rstrip('/')}/kubeflow", f"{given.run}.json", outcome)
     if given.webhook:
-        problem = webhook.post(given.webhook, json.dumps(told).encode("utf-8"), _SECONDS)
+        problem = webhook.post(given.webhook, json.dumps(outcome).encode("utf-8"), _SECONDS)
         if problem:  # A webhook that does not answer changes nothing about the run.
             print(f"the webhook was not told: {problem}", file=sys.stderr)
     return 0
 
 
-def _write(folder: str, name: str, told: dict[str, Any]) -> None:
+def _write(folder: str, name: str, outcome: dict[str, Any]) -> None:
     from tensorflow.io import gfile
 
     gfile.makedirs(folder)
     with gfile.GFile(f"{folder}/{name}", "w") as file:
-        file.write(json.dumps(told, indent=1))
+        file.write(json.dumps(outcome, indent=1))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ TFX compiles for Vertex AI. Kubeflow's own driver has no resolvers and runs no `
 an ExampleGen, and a value that was compiled cannot be changed when a run is started. So a first
 step, the Plan, makes every step's values when the run starts, by the recipe, the data and the root
 that the run was given; each step takes its values from there. A step is cached by its values, so
-that a changed recipe repeats what it concerns, and nothing else. The steps are one group, `road`,
+that a changed recipe repeats what it concerns, and nothing else. The steps are one group, `stages`,
 after which, however it ended, `finish` tells how.
 """
 
@@ -22,7 +22,7 @@ from pipelines.paths import Paths
 from pipelines.recipe import Recipe
 
 PLAN = "Plan"
-ROAD = "road"
+STAGES = "stages"
 FINISH = "finish"
 STEP_COMMAND = ("python", "-m", "pipelines.kubeflow.step")
 _PLAN_COMMAND = ("python", "-m", "pipelines.kubeflow.plan")
@@ -92,7 +92,7 @@ def with_plan(spec: Spec, recipe: Recipe, paths: Paths, image: str, beam: Beam) 
     executors[_label(PLAN)] = _container(image, _PLAN_COMMAND, ["--executor-input", "{{$}}"])
     for step, task in tasks.items():
         task["cachingOptions"] = {"enableCache": step not in _NEVER_CACHED}
-    components[ROAD] = {"dag": {"tasks": tasks}, "inputDefinitions": {"parameters": asked}}
+    components[STAGES] = {"dag": {"tasks": tasks}, "inputDefinitions": {"parameters": asked}}
     _add_finish(spec, recipe, image, run)
     return spec
 
@@ -104,7 +104,7 @@ def recipe_of(spec: Spec) -> Recipe:
       KeyError: the specification is another one.
       RecipeError: another version of this package made it.
     """
-    task = spec["components"][ROAD]["dag"]["tasks"][PLAN]
+    task = spec["components"][STAGES]["dag"]["tasks"][PLAN]
     return Recipe.from_json(task["inputs"]["parameters"]["recipe"]["runtimeValue"]["constant"])
 
 
@@ -175,12 +175,12 @@ def _optional(kind: str, default: Any, description: str) -> Spec:
 
 
 def _add_finish(spec: Spec, recipe: Recipe, image: str, run: Mapping[str, Spec]) -> None:
-    road = _task(ROAD, {}, {name: run[name] for name in ("overrides", "data", "root")})
+    group = _task(STAGES, {}, {name: run[name] for name in ("overrides", "data", "root")})
     constants = {"recipe": recipe.name, "run": "{{$.pipeline_job_uuid}}"}
     asked = {name: run[name] for name in ("root", "webhook")}
     finish = _task(FINISH, constants, asked)
-    finish["inputs"]["parameters"]["status"] = {"taskFinalStatus": {"producerTask": ROAD}}
-    finish["dependentTasks"] = [ROAD]
+    finish["inputs"]["parameters"]["status"] = {"taskFinalStatus": {"producerTask": STAGES}}
+    finish["dependentTasks"] = [STAGES]
     finish["triggerPolicy"] = {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
     finish["cachingOptions"] = {"enableCache": False}
     component = _component(FINISH, constants, asked)
@@ -191,7 +191,7 @@ def _add_finish(spec: Spec, recipe: Recipe, image: str, run: Mapping[str, Spec])
     container = _container(image, _FINISH_COMMAND, arguments)
     spec["deploymentSpec"]["executors"][_label(FINISH)] = container
     spec["root"] = {
-        "dag": {"tasks": {ROAD: road, FINISH: finish}},
+        "dag": {"tasks": {STAGES: group, FINISH: finish}},
         "inputDefinitions": {"parameters": dict(run)},
     }
 

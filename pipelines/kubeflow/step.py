@@ -77,13 +77,13 @@ def has_nothing_to_read(executor_input: Mapping[str, Any]) -> bool:
 def leave_none(outputs: Mapping[str, Any]) -> None:
     """Writes that each output stands for none, where Kubeflow reads what became of them."""
     absent = {_ABSENT: 1}
-    told = {
+    artifacts = {
         name: {"artifacts": [{**each, "metadata": absent} for each in found["artifacts"]]}
         for name, found in outputs["artifacts"].items()
     }
     path = Path(outputs["outputFile"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"artifacts": told}), encoding="utf-8")
+    path.write_text(json.dumps({"artifacts": artifacts}), encoding="utf-8")
 
 
 def complete(executor_input: Mapping[str, Any], described: Mapping[str, Any]) -> None:

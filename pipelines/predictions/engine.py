@@ -55,7 +55,7 @@ class Prediction:
         return tuple(each.name for each in self.pictures)
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """The error, with the names of the pictures."""
         return f"{', '.join(self.names)}: {self.error}"
 

@@ -60,4 +60,4 @@ def test_a_run_names_them(stored):
     run = run_local._Run(None, "run", Beam())
     run.artifacts["ImageExampleGen"] = {"Examples": artifact}
     run.artifacts["Transform"] = {}
-    assert "train#2 (train)" in run_local._told(error_of(stored), run)
+    assert "train#2 (train)" in run_local._message(error_of(stored), run)

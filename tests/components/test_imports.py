@@ -10,7 +10,8 @@ LEAN = """
 import os, sys
 from components import imports
 
-imports.load("keras")
+imports.load("keras", is_run=True)
+assert not {"googleapiclient", "matplotlib", "pandas"} & sys.modules.keys()
 imports.load(*imports.TFX)
 import pipelines.build
 
@@ -25,7 +26,7 @@ assert tfma.load_eval_result and tfma.metrics.ExampleCount and tfma.EvalResult
 assert "ipywidgets" not in sys.modules
 
 # Whoever asks for the rest gets it.
-import IPython, sklearn.svm
+import googleapiclient.discovery, IPython, matplotlib.pyplot, pandas, sklearn.svm
 from tfx import components
 assert components.InfraValidator and "kubernetes" in sys.modules
 assert tfma.view.render_slicing_metrics

@@ -172,8 +172,8 @@ def test_killed_and_resumed(
     whole, history = train(images, recipe, tmp_path / "whole")
     train(images, recipe, tmp_path / "killed", killed)
     again = data.Images(spans[::-1], transformed["none"], tasks.find("classification"))
-    resumed, told = train(again, recipe, tmp_path / "killed")
-    assert told == history
+    resumed, records = train(again, recipe, tmp_path / "killed")
+    assert records == history
     assert len(history) == EPOCHS
     for one, other in zip(resumed, whole, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -203,8 +203,8 @@ def test_fine_tuning_killed_and_resumed(steps_per_execution, train_images, tmp_p
         train(images, recipe, folder, killed, accuracies=ACCURACIES)
     shutil.copytree(tmp_path / "whole", tmp_path / "4")
     for killed in (1, 3, 4):
-        resumed, told = train(images, recipe, tmp_path / str(killed), accuracies=ACCURACIES)
-        assert told == history
+        resumed, records = train(images, recipe, tmp_path / str(killed), accuracies=ACCURACIES)
+        assert records == history
         for one, other in zip(resumed, whole, strict=True):
             np.testing.assert_array_equal(one, other)
     # What is kept is the third epoch's.
@@ -324,9 +324,9 @@ def test_keras_knows_how_many_batches_there_are(train_images):
     model = compiled_model(recipe, images, 10)
     batches = data.training_batches(images, recipe)
     tested = data.validation_batches(images, recipe | {"batch_size": 250})
-    told = fitting.fit(model, batches, 5, range(1), validation_data=tested, verbose=0).history
+    records = fitting.fit(model, batches, 5, range(1), validation_data=tested, verbose=0).history
     assert int(model.optimizer.iterations) == 5
-    assert told["val_loss"] == pytest.approx([model.evaluate(tested, verbose=0)[0]])
+    assert records["val_loss"] == pytest.approx([model.evaluate(tested, verbose=0)[0]])
 
 
 def drawn(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -354,8 +354,8 @@ def test_an_epoch_has_its_steps_whatever_an_execution_has(jit_compile):
         optimizer = keras.optimizers.SGD(0.1)
         model = dense(optimizer, jit_compile=jit_compile, steps_per_execution=number)
         counted = Counted()
-        told = fitting.fit(model, batches, 5, range(1, 4), callbacks=[counted], verbose=0)
-        steps[number], losses[number] = counted.steps, told.history["loss"]
+        records = fitting.fit(model, batches, 5, range(1, 4), callbacks=[counted], verbose=0)
+        steps[number], losses[number] = counted.steps, records.history["loss"]
     assert steps[1] == list(range(1, 16))
     assert steps[2] == [2, 4, 5, 7, 9, 10, 12, 14, 15]
     assert steps[5] == steps[10] == [5, 10, 15]

@@ -377,9 +377,9 @@ def test_a_person_asks_about_files(kin, tmp_path):
         Path(paths[-1]).write_bytes(content)
     root = ["--root", str(tmp_path)]
     # Files of two questions, the second of them the same.
-    told = CliRunner().invoke(main, ["predict", *paths, *paths, *root, "--json"])
-    assert told.exit_code == 0, told.output
-    one, two = map(json.loads, told.stdout.splitlines())
+    outcome = CliRunner().invoke(main, ["predict", *paths, *paths, *root, "--json"])
+    assert outcome.exit_code == 0, outcome.output
+    one, two = map(json.loads, outcome.stdout.splitlines())
     assert one["files"] == paths and one == two
     served = tf.saved_model.load(kin.serving)
     settings = Proposals(**served_task(kin.serving).proposals)
@@ -393,14 +393,14 @@ def test_a_person_asks_about_files(kin, tmp_path):
     table = tmp_path / "kin.csv"
     Path(bad := str(tmp_path / "bad.png")).write_bytes(b"no picture")
     asked = [*paths, *paths[:4], bad]
-    told = CliRunner().invoke(main, ["predict", *asked, *root, "--csv", str(table)])
-    assert told.exit_code == 1 and f"{bad}: {bad}: neither PNG nor JPEG" in told.stderr
+    outcome = CliRunner().invoke(main, ["predict", *asked, *root, "--csv", str(table)])
+    assert outcome.exit_code == 1 and f"{bad}: {bad}: neither PNG nor JPEG" in outcome.stderr
     header, answered, missed = csv.reader(table.open())
     assert header == ["second", "first", "clip_1", "clip_2", "clip_3", "kin", "error"]
     assert answered == [*paths, str(one["kin"]), ""]
     assert missed == [*paths[:4], bad, "", f"{bad}: neither PNG nor JPEG"]
-    told = CliRunner().invoke(main, ["predict", *paths[:3], *root])
-    assert told.exit_code == 1
+    outcome = CliRunner().invoke(main, ["predict", *paths[:3], *root])
+    assert outcome.exit_code == 1
     assert "asked about 5 at a time: second, first, clip (3 images)" in " ".join(
-        told.output.split()
+        outcome.output.split()
     )

@@ -134,9 +134,9 @@ def test_weights_that_cannot_be_downloaded_are_named(
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.setattr(urllib.request, "_opener", None)
     monkeypatch.setattr(keras.src.backend.config, "keras_home", lambda: str(tmp_path))
-    with pytest.raises(FileNotFoundError) as told:
+    with pytest.raises(FileNotFoundError) as error:
         outline(build, (SIDE, SIDE, 3), include_top=False, weights="imagenet")
-    message = str(told.value)
+    message = str(error.value)
     assert re.search(rf"/{name}, {checksum}", message), message
     assert message.endswith(f"there: {tmp_path}/models/{name}")
 

@@ -52,29 +52,29 @@ def test_a_step_is_the_solution_of_the_damped_system(examples):
     columns = [objective.gauss_newton_product(start, *examples, e) for e in np.eye(start.size)]
     damped = np.stack(columns) + 5.0 * np.eye(start.size)
     expected = np.linalg.solve(damped, -gradient)
-    told = free.step(*examples)
+    records = free.step(*examples)
     np.testing.assert_allclose(
         objective.vector - start, expected, atol=2e-3 * np.abs(expected).max()
     )
     fall = 0.5 * expected @ damped @ expected + gradient @ expected
-    assert told["ratio"] == pytest.approx((told["loss_after"] - loss) / fall, rel=1e-2)
+    assert records["ratio"] == pytest.approx((records["loss_after"] - loss) / fall, rel=1e-2)
     # The model was good, so that the damping shrinks.
-    assert told["ratio"] > 0.75 and free.damping == pytest.approx(5.0 * 2 / 3)
-    assert told["length"] == 1.0
+    assert records["ratio"] > 0.75 and free.damping == pytest.approx(5.0 * 2 / 3)
+    assert records["length"] == 1.0
 
 
 def test_learns_and_goes_on_as_if_it_had_not_stopped(examples, tmp_path):
     settings = {"curvature_share": 0.5, "chunk": 25}
     whole = HessianFree(net(), LOSS, **settings)
-    told = whole.fit(*examples, epochs=12)
-    assert told[-1]["loss_after"] < 0.3 * told[0]["loss"]
-    assert all(record["loss_after"] <= record["loss"] for record in told)
+    records = whole.fit(*examples, epochs=12)
+    assert records[-1]["loss_after"] < 0.3 * records[0]["loss"]
+    assert all(record["loss_after"] <= record["loss"] for record in records)
     first = HessianFree(net(), LOSS, **settings)
     first.fit(*examples, epochs=5)
     first.save(str(tmp_path / "state.npz"))
     second = HessianFree(net(seed=1), LOSS, **settings)
     second.load(str(tmp_path / "state.npz"))
-    assert second.fit(*examples, epochs=12) == told[5:]
+    assert second.fit(*examples, epochs=12) == records[5:]
     np.testing.assert_array_equal(second.objective.vector, whole.objective.vector)
 
 

@@ -38,11 +38,11 @@ def test_a_step_is_that_of_the_explicit_matrix(method, vectors, examples):
     if method is SaddleFreeNewton:
         values = np.abs(values)
     expected = start - directions @ ((directions.T @ gradient) / (values + 0.1))
-    told = newton.step(*examples)
-    assert told["loss"] == pytest.approx(loss)
+    records = newton.step(*examples)
+    assert records["loss"] == pytest.approx(loss)
     if objective.loss(expected, *examples) < loss:
         np.testing.assert_allclose(objective.vector, expected, rtol=1e-5, atol=1e-7)
-        assert told["damping"] == 0.1
+        assert records["damping"] == 0.1
     else:
         np.testing.assert_array_equal(objective.vector, start)
 
@@ -54,9 +54,9 @@ def test_the_damping_is_the_best_of_the_set(examples):
     for damping in newton.dampings:
         alone = SaddleFreeNewton(small_net(), LOSS, dampings=[damping])
         tried[damping] = alone.step(*examples)["loss_after"]
-    told = newton.step(*examples)
-    assert told["loss_after"] == pytest.approx(min(tried.values()))
-    assert newton.objective.loss(newton.objective.vector, *examples) == told["loss_after"]
+    records = newton.step(*examples)
+    assert records["loss_after"] == pytest.approx(min(tried.values()))
+    assert newton.objective.loss(newton.objective.vector, *examples) == records["loss_after"]
     assert not np.array_equal(newton.objective.vector, start)
 
 
@@ -83,15 +83,15 @@ def test_saddle_free_escapes_where_damped_newton_stays():
 @pytest.mark.parametrize("vectors", [None, 5])
 def test_goes_on_as_if_it_had_not_stopped(vectors, examples, tmp_path):
     whole = SaddleFreeNewton(small_net(), LOSS, vectors=vectors, inner_steps=2)
-    told = whole.fit(*examples, epochs=3, batch_size=15)
+    records = whole.fit(*examples, epochs=3, batch_size=15)
     first = SaddleFreeNewton(small_net(), LOSS, vectors=vectors, inner_steps=2)
-    assert first.fit(*examples, epochs=1, batch_size=15) == told[:2]
+    assert first.fit(*examples, epochs=1, batch_size=15) == records[:2]
     first.save(str(tmp_path / "state.npz"))
     second = SaddleFreeNewton(small_net(seed=1), LOSS, vectors=vectors, inner_steps=2)
     second.load(str(tmp_path / "state.npz"))
-    assert second.fit(*examples, epochs=3, batch_size=15) == told[2:]
+    assert second.fit(*examples, epochs=3, batch_size=15) == records[2:]
     np.testing.assert_array_equal(second.objective.vector, whole.objective.vector)
-    assert all(record["loss_after"] <= record["loss"] for record in told)
+    assert all(record["loss_after"] <= record["loss"] for record in records)
     with pytest.raises(ValueError, match="holds SaddleFreeNewton"):
         DampedNewton(small_net(), LOSS).load(str(tmp_path / "state.npz"))
     with pytest.raises(ValueError, match=r"ends with \.npz"):

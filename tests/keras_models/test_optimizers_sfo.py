@@ -53,14 +53,14 @@ def test_learns_and_goes_on_as_if_it_had_not_stopped(
 ):
     whole = SumOfFunctions(net(), LOSS, history=history)
     start = whole.objective.loss(whole.objective.vector, *examples)
-    told = whole.fit(*examples, epochs=20, batch_size=batch_size)
+    records = whole.fit(*examples, epochs=20, batch_size=batch_size)
     assert whole.objective.loss(whole.objective.vector, *examples) < 0.7 * start
     first = SumOfFunctions(net(), LOSS, history=history)
     before = first.fit(*examples, epochs=epochs, batch_size=batch_size)
     first.save(str(tmp_path / "state.npz"))
     second = SumOfFunctions(net(seed=1), LOSS, history=history)
     second.load(str(tmp_path / "state.npz"))
-    assert before + second.fit(*examples, epochs=20, batch_size=batch_size) == told
+    assert before + second.fit(*examples, epochs=20, batch_size=batch_size) == records
     np.testing.assert_array_equal(second.objective.vector, whole.objective.vector)
     with pytest.raises(ValueError, match=r"knows \d+ batches, and these are 2"):
         second.fit(*examples, epochs=30, batch_size=100)
@@ -153,8 +153,8 @@ def test_a_step_to_a_far_higher_loss_is_taken_back(examples):
     sums.place = sums.place + 100.0
     far = sums.origin + sums.basis @ sums.place
     seen = sums.seen[0]
-    told = sums._look(0, x[:50], y[:50])
-    assert told["accepted"] == 0 and sums.seen[0] == seen + 1
+    records = sums._look(0, x[:50], y[:50])
+    assert records["accepted"] == 0 and sums.seen[0] == seen + 1
     middle = sums.origin + sums.basis @ sums.positions[sums.active].mean(axis=0)
     np.testing.assert_allclose(sums.objective.vector, (far + middle) / 2)
 

@@ -1,12 +1,19 @@
 """A stand-in for the pipeline's process: a real child that writes what the runner writes; and a
-scheduler whose runs are such children.
+scheduler whose runs are such children. And one real run, of docs/python.md, for all tests.
 
-The whole pipeline, with TFX, is tested in test_road.py.
+The whole pipeline, with TFX, is tested in test_whole_run.py.
 """
 
+import contextlib
+import fcntl
+import os
 import random
+import re
 import sys
 import textwrap
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +76,90 @@ def make(tmp_path, clock, stand_in):
         return scheduler
 
     return made
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "python.md"
+CODE = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A folder that all processes of the tests have."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def alone(shared) -> Callable[[], AbstractContextManager[None]]:
+    """Keeps other processes of the tests from the shared run while a block lasts."""
+
+    @contextlib.contextmanager
+    def held():
+        with (shared / "python.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    return held
+
+
+@contextlib.contextmanager
+def _inside(folder: Path):
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def folder(shared, alone) -> Path:
+    """Has `photos`, a folder a class of crops of two photographs, and one truncated file.
+
+    The processes of the tests share it, and with it the runs below `runs`.
+    """
+    folder = shared / "python"
+    with alone():
+        if not folder.exists():
+            _write_photos(folder)
+    return folder
+
+
+def _write_photos(folder: Path) -> None:
+    import numpy as np
+    import skimage.data
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    photos = {"cat": skimage.data.chelsea(), "coffee": skimage.data.coffee()}
+    for name, photo in photos.items():
+        (folder / "photos" / name).mkdir(parents=True)
+        for number in range(100):
+            side = int(random.integers(60, 200))
+            top, left = (random.integers(0, length - side) for length in photo.shape[:2])
+            crop = Image.fromarray(photo[top : top + side, left : left + side])
+            suffix = "png" if number % 2 else "jpg"
+            crop.save(folder / "photos" / name / f"{number:02d}.{suffix}")
+    whole = (folder / "photos" / "cat" / "00.jpg").read_bytes()
+    (folder / "cat.jpg").write_bytes(whole)
+    (folder / "photos" / "cat" / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+
+
+@pytest.fixture(scope="session")
+def documented(folder, alone) -> dict:
+    """What the code of docs/python.md leaves, all of it run in one go."""
+    found: dict = {}
+    with alone(), _inside(folder):
+        Path("net.keras").unlink(missing_ok=True)
+        for code in CODE:
+            exec(code, found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def trained(folder, alone):
+    """The run of docs/python.md, or the same from the cache."""
+    import convnets
+
+    with alone(), _inside(folder):
+        return convnets.run("lenet-relu", data="photos", epochs=20, batch_size=8, progress=False)

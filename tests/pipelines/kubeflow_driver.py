@@ -194,11 +194,11 @@ class Driver:
         left = Outputs()
         for key, file in files.items():
             left.parameters[key] = _READ[kinds[key]["parameterType"]](file.read_text())
-        told = pipeline_spec_pb2.ExecutorOutput()
+        output = pipeline_spec_pb2.ExecutorOutput()
         if output_file.exists():
-            json_format.Parse(output_file.read_text(), told)
+            json_format.Parse(output_file.read_text(), output)
         for key, artifact in outputs.items():
-            (said,) = told.artifacts[key].artifacts or (pipeline_spec_pb2.RuntimeArtifact(),)
+            (said,) = output.artifacts[key].artifacts or (pipeline_spec_pb2.RuntimeArtifact(),)
             with self._lock:
                 self._artifacts += 1
                 number = self._artifacts

@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
@@ -512,6 +513,21 @@ class TestRun:
         assert "hand to the server" in screen
         assert "\x1b[?25h" in screen, "the cursor is shown again"
         assert "lenet (small) on mnist" in screen
+
+
+def test_a_command_that_is_interrupted_ends_as_shells_count_it():
+    @click.command()
+    def wait():
+        signal.raise_signal(signal.SIGINT)
+
+    commands = type(cli.main)("convnets", {"wait": wait})
+    # A shell that starts the tests in the background lets them ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = CliRunner().invoke(commands, ["wait"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (result.exit_code, result.output) == (130, "\nstopped\n")
 
 
 class TestStatus:

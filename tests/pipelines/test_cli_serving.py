@@ -302,21 +302,21 @@ def test_draw_into_a_file_is_refused(images, convnets):
 
 
 def test_load_test(running, images, convnets):
-    told = words(
+    lines = words(
         convnets(
             "load-test", *images, "--server", running[1], "--model", "shade", "--clients", 3,
             "--seconds", 0.5, "--batch-size", 2,
         )
     )  # fmt: skip
-    values = dict(line.rsplit(" ", 1) for line in told if line and not line.endswith("ms"))
+    values = dict(line.rsplit(" ", 1) for line in lines if line and not line.endswith("ms"))
     assert int(values["requests answered"]) >= 3
     assert int(values["images a second"]) > 0
-    assert any(re.fullmatch(r"99 % within [0-9.]+ ms", line) for line in told)
+    assert any(re.fullmatch(r"99 % within [0-9.]+ ms", line) for line in lines)
 
 
 def test_load_test_of_a_model_that_is_not_served(running, images, convnets):
-    told = convnets("load-test", *images, "--server", running[1], "--model", "none", code=1)
-    assert "Latest(none)" in told
+    lines = convnets("load-test", *images, "--server", running[1], "--model", "none", code=1)
+    assert "Latest(none)" in lines
 
 
 def test_several_models_and_none_named(root, images, convnets):

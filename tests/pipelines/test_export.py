@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -16,11 +17,11 @@ from PIL import Image
 
 from components import trusted
 from pipelines import cli, exports
-from pipelines.commands.export import export as export_command
 from pipelines.exports import places, runs
 from pipelines.history import allowed
 
 DOCS = Path(__file__).parents[2] / "docs" / "exports.md"
+COMMANDS = re.findall(r"^(convnets export .*?)(?: +#.*)?$", DOCS.read_text("utf-8"), re.MULTILINE)
 TRAIN, TEST = 300, 60
 CLASSIFICATION = {
     "name": "lenet",
@@ -224,18 +225,24 @@ def export(root, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def exported(root, tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """A folder with the LeNet in every format and precision, and what the command said of each."""
+    """A folder with the LeNet in every format and precision, and what the command said of each.
+
+    They are what the document's commands write.
+    """
     folder = tmp_path_factory.mktemp("exported")
-    told = {}
-    for kind in exports.FORMATS.values():
-        for precision in kind.precisions:
-            options = ("--format", kind.name, "--precision", precision, "--to", str(folder))
-            command = ["export", "lenet", *options, "--root", str(root)]
-            result = CliRunner(env={"COLUMNS": "300"}).invoke(cli.main, command)
+    output = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for command in COMMANDS:
+            arguments = [*shlex.split(command)[1:], "--root", str(root)]
+            result = CliRunner(env={"COLUMNS": "300"}).invoke(cli.main, arguments)
             assert result.exit_code == 0, result.output
-            told[kind.file_name("lenet", precision)] = result.output
+            place = Path(re.search(r"written +(\S+) ", result.output)[1])
+            if place.parent != folder:
+                shutil.move(place, folder)
+            output[place.name] = result.output
     (folder / "digit.png").write_bytes(_test_image(root))
-    return folder, told
+    return folder, output
 
 
 def _test_image(root: Path) -> bytes:
@@ -276,12 +283,13 @@ def test_the_documented_code_gets_the_served_answers(root, exported, monkeypatch
 
 
 def test_every_format_and_every_documented_command_is_there(exported):
-    folder, told = exported
-    commands = re.findall(r"^convnets (export .*?) *#", DOCS.read_text(), re.MULTILINE)
-    parsed = [export_command.make_context("export", words.split()[1:]).params for words in commands]
-    assert {each["name"] for each in parsed} == {*exports.FORMATS}
-    assert all("test pictures: apart by" in text for text in told.values())
-    assert "first import keras_models" in told["lenet.keras"]
+    folder, output = exported
+    every = exports.FORMATS.values()
+    assert {*output} == {
+        kind.file_name("lenet", each) for kind in every for each in kind.precisions
+    }
+    assert all("test pictures: apart by" in text for text in output.values())
+    assert "first import keras_models" in output["lenet.keras"]
     assert not [name for name in os.listdir(folder) if name.startswith(".")]
 
 
@@ -297,12 +305,12 @@ def test_the_savedmodel_is_the_served_one_with_a_note_inside(root, exported):
 
 
 def test_half_and_whole_numbers_make_smaller_files(exported):
-    folder, told = exported
+    folder, output = exported
     names = ("lenet.tflite", "lenet.float16.tflite", "lenet.int8.tflite")
     whole, half, quarter = (os.path.getsize(folder / name) for name in names)
     assert half < 0.6 * whole and quarter < 0.4 * whole
-    assert re.search(r"accuracy +[0-9.]+ % +[0-9.]+ %", told["lenet.int8.tflite"])
-    assert "accuracy" not in told["lenet.tflite"]
+    assert re.search(r"accuracy +[0-9.]+ % +[0-9.]+ %", output["lenet.int8.tflite"])
+    assert "accuracy" not in output["lenet.tflite"]
 
 
 def test_the_note_says_what_goes_in_and_what_comes_out(exported):
@@ -342,17 +350,17 @@ def test_a_file_that_answers_otherwise_is_not_written(export, root, tmp_path):
         other = keras.models.load_model(network, compile=False)
         other.set_weights([-value for value in other.get_weights()])
         other.save(network)
-        told = export("lenet", "--format", "weights", "--to", "new/a.weights.h5", code=1)
+        output = export("lenet", "--format", "weights", "--to", "new/a.weights.h5", code=1)
     finally:
         shutil.move(tmp_path.parent / "kept.keras", network)
-    assert "it does not answer as the served model does" in told
+    assert "it does not answer as the served model does" in output
     assert not os.listdir(tmp_path)
 
 
 def test_nothing_is_overwritten_unasked(export, tmp_path):
     (tmp_path / "lenet.onnx").write_text("mine")
-    told = export("lenet", "--format", "onnx", code=1)
-    assert "is there already; --overwrite replaces it" in told
+    output = export("lenet", "--format", "onnx", code=1)
+    assert "is there already; --overwrite replaces it" in output
     assert (tmp_path / "lenet.onnx").read_text() == "mine"
     (tmp_path / "lenet.weights.h5").write_text("mine")
     (tmp_path / "lenet.weights.h5.mean.npy").write_text("of another")
@@ -447,8 +455,8 @@ def test_an_operation_that_the_format_lacks_is_named_in_words(tmp_path, kind):
 
 def test_a_missing_extra_is_told_with_the_command_that_brings_it(export, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    told = export("lenet", "--format", "onnx", code=1)
-    assert "onnxruntime is not installed; pip install -e" in told and "[onnx]" in told
+    output = export("lenet", "--format", "onnx", code=1)
+    assert "onnxruntime is not installed; pip install -e" in output and "[onnx]" in output
     assert not os.listdir(tmp_path)
 
 
@@ -506,4 +514,14 @@ def test_an_own_network_that_a_run_was_allowed_is_exported(tmp_path, monkeypatch
         allowed.note(root)  # As each run does.
     done = CliRunner(env={"COLUMNS": "300"}).invoke(cli.main, command)
     assert done.exit_code == 0 and "first import networks_of_mine" in done.output, done.output
-    assert (tmp_path / "elsewhere" / "new" / "own.keras").is_file()
+    command = ["predict", str(tmp_path / "digit.png"), "--model", "new/own.keras"]
+    Image.fromarray(images[0]).save(tmp_path / "digit.png")
+    # Imported by the tests' own code above.
+    assert CliRunner().invoke(cli.main, command).exit_code == 0
+    del sys.modules["networks_of_mine"]
+    refused = CliRunner().invoke(cli.main, command)
+    assert refused.exit_code == 1 and "--allow-package networks_of_mine" in refused.output
+    monkeypatch.syspath_prepend(tmp_path / "project")
+    allowing = ["--allow-package", "networks_of_mine"]
+    assert CliRunner().invoke(cli.main, [*command, *allowing]).exit_code == 0
+    del sys.modules["networks_of_mine"]

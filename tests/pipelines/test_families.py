@@ -1,8 +1,8 @@
 """Every family of networks is trained, exported and judged, in a few steps on a few real images.
 
 Three go the whole pipeline: a plain net, one with auxiliary outputs, one that is evaluated fully
-convolutionally. LeNet's run is that of test_road.py, and that of the residual nets for CIFAR of
-test_transfer.py.
+convolutionally. LeNet's run is that of test_whole_run.py, that of the residual nets for CIFAR
+test_transfer.py's.
 """
 
 import json

@@ -77,7 +77,7 @@ def specification(compiled) -> dict:
 
 
 def tasks(specification: dict) -> dict:
-    return specification["components"]["road"]["dag"]["tasks"]
+    return specification["components"]["stages"]["dag"]["tasks"]
 
 
 def containers(specification: dict) -> dict[str, dict]:
@@ -200,8 +200,8 @@ def test_what_a_run_may_be_given(specification):
     plan = tasks(specification)["Plan"]["inputs"]["parameters"]
     assert json.loads(plan["recipe"]["runtimeValue"]["constant"])["epochs"] == 3
     assert plan["data"] == {"componentInputParameter": "data"}
-    road = specification["root"]["dag"]["tasks"]["road"]["inputs"]["parameters"]
-    assert road["data"] == {"componentInputParameter": "data"}
+    group = specification["root"]["dag"]["tasks"]["stages"]["inputs"]["parameters"]
+    assert group["data"] == {"componentInputParameter": "data"}
 
 
 def test_resources_and_gpus_are_a_steps_own(specification):
@@ -227,10 +227,10 @@ def test_everything_is_cached_but_what_looks_outside(specification):
 
 def test_the_exit_handler_runs_whatever_happened(specification):
     finish = specification["root"]["dag"]["tasks"]["finish"]
-    assert finish["dependentTasks"] == ["road"]
+    assert finish["dependentTasks"] == ["stages"]
     assert finish["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
     status = finish["inputs"]["parameters"]["status"]
-    assert status == {"taskFinalStatus": {"producerTask": "road"}}
+    assert status == {"taskFinalStatus": {"producerTask": "stages"}}
     container = containers(specification)["finish"]
     assert "--status={{$.inputs.parameters['status']}}" in container["args"]
 

@@ -1,4 +1,4 @@
-"""What runs in the containers, piece by piece; together: test_kubeflow_road.py."""
+"""What runs in the containers, piece by piece; together: test_kubeflow_run.py."""
 
 import copy
 import functools
@@ -133,8 +133,8 @@ class TestStep:
 
     def test_kubeflow_is_told_uris(self, tmp_path):
         file = tmp_path / "output_metadata.json"
-        told = {"artifacts": {"blessing": {"artifacts": [{"uri": "/minio/b", "metadata": {}}]}}}
-        file.write_text(json.dumps(told))
+        noted = {"artifacts": {"blessing": {"artifacts": [{"uri": "/minio/b", "metadata": {}}]}}}
+        file.write_text(json.dumps(noted))
         step.restore(str(file), {"/minio/b": "minio://b"})
         (artifact,) = json.loads(file.read_text())["artifacts"]["blessing"]["artifacts"]
         assert artifact["uri"] == "minio://b"
@@ -313,11 +313,11 @@ class TestFinish:
         assert failed["error"] == "no images"
 
     def test_the_webhook_is_told(self, tmp_path):
-        told = []
+        noted = []
 
         class Hook(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                noted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self.send_response(204)
                 self.end_headers()
 
@@ -329,7 +329,7 @@ class TestFinish:
             url = f"http://127.0.0.1:{server.server_port}/"
             kept = self.end(tmp_path, f"--webhook={url}")
             server.shutdown()
-        assert told == [kept]
+        assert noted == [kept]
 
     def test_a_webhook_that_is_not_there_changes_nothing(self, tmp_path, capsys):
         assert self.end(tmp_path, "--webhook=http://127.0.0.1:9/")["succeeded"] is True

@@ -120,9 +120,9 @@ def test_a_folder_becomes_a_table_and_nothing_stops_the_rest(convnets, photos):
         else:
             assert row["class"] == expected and 0.9 < float(row["score"]) < 1
     assert "4 answers are in out/table.csv" in result.stdout
-    first, *told = result.stderr.splitlines()
+    first, *message = result.stderr.splitlines()
     assert first == "Error: no answer about 3 of 7:"
-    assert [line.split(":")[0] for line in told] == [
+    assert [line.split(":")[0] for line in message] == [
         f"  {photos}/{name}" for name in ("half.jpg", "b/old.gif", "c/refused.png")
     ]
 
@@ -240,7 +240,7 @@ def test_pictures_as_python_has_them(root):
         found = list(engine.predict(model, asked, batch_size=2))
     answers = [each.answer["classes"].decode() for each in found[:3]]
     assert answers == ["light", "light", "dark"]
-    assert [each.told for each in found[3:]] == [
+    assert [each.message for each in found[3:]] == [
         "no such file.png: cannot be read: No such file or directory",
         "image 4: neither PNG nor JPEG",
     ]
@@ -370,9 +370,9 @@ def test_a_table_of_errors_alone_has_its_columns(tmp_path):
 
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path):
-    told = []
-    assert list(walk(str(tmp_path / "gone"), missed=lambda *each: told.append(each))) == []
-    ((below, error),) = told
+    message = []
+    assert list(walk(str(tmp_path / "gone"), missed=lambda *each: message.append(each))) == []
+    ((below, error),) = message
     assert below == "" and isinstance(error, FileNotFoundError)
     with pytest.raises(FileNotFoundError):
         next(walk(str(tmp_path / "gone")))

@@ -78,9 +78,9 @@ class TestTemporaryFiles:
 
     @pytest.mark.parametrize("end", ["", "sys.exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
     def test_lie_in_one_folder_that_goes_with_the_run(self, run, stand_in, system, end):
-        _, (told,) = execute(run, stand_in(textwrap.dedent(self.LEAVES) + end))
-        assert Path(told["folder"]).parent == system
-        assert f"{told['folder']}/tmp" in run.log.read_text()
+        _, (event,) = execute(run, stand_in(textwrap.dedent(self.LEAVES) + end))
+        assert Path(event["folder"]).parent == system
+        assert f"{event['folder']}/tmp" in run.log.read_text()
         assert list(system.iterdir()) == []
 
     def test_of_a_killed_run_go_with_the_next(self, run, stand_in, system):

@@ -3,8 +3,6 @@
 import doctest
 import importlib.util
 import inspect
-import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,50 +11,12 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import skimage.data
 from PIL import Image
 
 import convnets
 from components import trusted
 from convnets import calls, tracking
 from pipelines import evaluation, process
-
-DOCS = Path(__file__).parents[2] / "docs" / "python.md"
-CODE = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
-PHOTOS = {"cat": skimage.data.chelsea, "coffee": skimage.data.coffee}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """Has `photos`, a folder a class of crops of two photographs, and one truncated file."""
-    folder = tmp_path_factory.mktemp("python")
-    random = np.random.default_rng(0)
-    for name, load in PHOTOS.items():
-        (folder / "photos" / name).mkdir(parents=True)
-        photo = load()
-        for number in range(100):
-            side = int(random.integers(60, 200))
-            top, left = (random.integers(0, length - side) for length in photo.shape[:2])
-            crop = Image.fromarray(photo[top : top + side, left : left + side])
-            suffix = "png" if number % 2 else "jpg"
-            crop.save(folder / "photos" / name / f"{number:02d}.{suffix}")
-    whole = (folder / "photos" / "cat" / "00.jpg").read_bytes()
-    (folder / "photos" / "cat" / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def documented(folder) -> dict:
-    """What the documented code leaves, all of it run in one go."""
-    found: dict = {}
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        for code in CODE:
-            exec(code, found)
-    finally:
-        os.chdir(before)
-    return found
 
 
 def test_a_run_on_ones_own_images(documented):
@@ -342,8 +302,9 @@ def test_a_run_that_fails_says_why_and_is_kept(stand_in, monkeypatch, tmp_path):
         convnets.run("lenet", root=tmp_path, progress=events.append)
     assert failed.value.run.error == "no space" and failed.value.run.log.exists()
     assert failed.value.run.figures == {}
-    with pytest.raises(ValueError, match="no space"):
-        failed.value.run.model()
+    for ask in (lambda run: run.model(), lambda run: run.history, lambda run: run.served()):
+        with pytest.raises(ValueError, match=r"no space|has no model"):
+            ask(failed.value.run)
     (kept,) = convnets.runs(tmp_path)
     assert kept.id == failed.value.run.id
 
@@ -403,14 +364,15 @@ answer["classes"].decode()
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("ipykernel"), reason="no notebook's kernel here")
-def test_in_a_notebook(documented, folder):
+def test_in_a_notebook(documented, folder, alone):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     cells = [nbformat.v4.new_code_cell(each) for each in (NOTEBOOK, SERVING)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     client = nbclient.NotebookClient(
         notebook, timeout=None, resources={"metadata": {"path": folder}}
     )
-    client.execute(env=process.environment())
+    with alone():
+        client.execute(env=process.environment())
     progress, shown = notebook.cells[0].outputs[0], notebook.cells[0].outputs[-1]
     assert "Trainer" in progress["data"]["text/html"]
     assert "lenet-relu (small) on" in shown["data"]["text/html"]

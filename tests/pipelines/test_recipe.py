@@ -595,7 +595,7 @@ def test_arguments_that_a_search_chooses_are_a_deviation():
 
 
 def test_small_pictures_are_told_where_the_data_are_the_papers():
-    told = {
+    said = {
         name: [each for each in recipes.deviations(sizes["small"]) if "preprocess." in each]
         for name, sizes in recipes.all_recipes().items()
     }
@@ -603,7 +603,7 @@ def test_small_pictures_are_told_where_the_data_are_the_papers():
         "preprocess.resize=None instead of 256",
         "preprocess.size=[32, 32] instead of [224, 224]",
     ]
-    assert {name: each for name, each in told.items() if each} == {
+    assert {name: each for name, each in said.items() if each} == {
         "transfer-zfnet-caltech101": sizes,
         "transfer-zfnet-caltech256": sizes,
     }

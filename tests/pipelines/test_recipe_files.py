@@ -117,10 +117,10 @@ def test_what_is_wrong_is_told_by_its_line(old, new, words, write):
         recipe_files.read(path)
     assert str(error.value).startswith("own.toml")
     assert words in str(error.value)
-    told = str(error.value).partition(": ")[0].partition(", line ")[2]
-    if told:
-        assert text.splitlines()[int(told) - 1] in (new, *text.splitlines())
-        assert new.splitlines()[-1].strip() in text.splitlines()[int(told) - 1]
+    message_of = str(error.value).partition(": ")[0].partition(", line ")[2]
+    if message_of:
+        assert text.splitlines()[int(message_of) - 1] in (new, *text.splitlines())
+        assert new.splitlines()[-1].strip() in text.splitlines()[int(message_of) - 1]
 
 
 @pytest.mark.parametrize(

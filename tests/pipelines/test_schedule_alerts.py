@@ -17,7 +17,7 @@ from tests.pipelines.scheduled import FAILED, KEPT, at
 class _Hook(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.told.append(json.loads(body))
+        self.server.posted.append(json.loads(body))
         self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
         self.end_headers()
 
@@ -28,7 +28,7 @@ class _Hook(BaseHTTPRequestHandler):
 @pytest.fixture
 def hook():
     server = HTTPServer(("127.0.0.1", 0), _Hook)
-    server.told, server.answers = [], []
+    server.posted, server.answers = [], []
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
@@ -41,17 +41,17 @@ class TestAlerts:
     def test_a_model_that_does_not_replace_the_served_one_is_told(
         self, make, clock, hook, tmp_path
     ):
-        told = tmp_path / "told.json"
+        posted = tmp_path / "told.json"
         address = f"http://127.0.0.1:{hook.server_port}/secret"
-        scheduler = make(KEPT, webhook=address, command=f"cat > {told}; echo $CONVNETS_EVENT")
+        scheduler = make(KEPT, webhook=address, command=f"cat > {posted}; echo $CONVNETS_EVENT")
         hook.answers = [503]
         at(clock, 15)
         with scheduler.alerts:
             scheduler.tick()
-        assert len(hook.told) == 2
-        assert hook.told[1]["event"] == "kept"
-        assert hook.told[1]["text"] == "accuracy 0.1, less than the wanted 0.9"
-        assert json.loads(told.read_text()) == hook.told[1]
+        assert len(hook.posted) == 2
+        assert hook.posted[1]["event"] == "kept"
+        assert hook.posted[1]["text"] == "accuracy 0.1, less than the wanted 0.9"
+        assert json.loads(posted.read_text()) == hook.posted[1]
         assert scheduler.store.history()[0].notes is None
 
     def test_a_failure_is_told_after_the_last_try(self, make, clock, hook):
@@ -59,11 +59,11 @@ class TestAlerts:
         scheduler = make(FAILED, webhook=address, retries=1)
         at(clock, 15)
         scheduler.tick()
-        assert hook.told == []
+        assert hook.posted == []
         clock.wait(60)
         with scheduler.alerts:
             scheduler.tick()
-        (message,) = hook.told
+        (message,) = hook.posted
         assert (message["event"], message["attempts"]) == ("failed", 2)
         assert message["text"] == "the disk is full"
 
@@ -72,7 +72,7 @@ class TestAlerts:
         at(clock, 0)
         for alert_on, number in ((("failed",), 0), (("replaced",), 1)):
             make(webhook=address, alert_on=alert_on).once("daily")
-            assert len(hook.told) == number
+            assert len(hook.posted) == number
 
     def test_an_alert_that_fails_is_noted_without_its_secret(self, make, clock, monkeypatch):
         monkeypatch.setattr("pipelines.scheduling.alerts._COMMAND_SECONDS", 0.1)

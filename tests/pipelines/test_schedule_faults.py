@@ -246,9 +246,9 @@ def test_a_scheduler_whose_disk_is_full_waits_and_goes_on(small_disk, stand_in, 
     assert scheduler.store.history() == []
     for arguments in (["pause", "far"], ["lenet", "--cron", "@daily", "--no-start"]):
         command = ["schedule", *arguments, "--root", str(small_disk / "root")]
-        told = CliRunner().invoke(cli.main, command)
-        assert told.exit_code == 1
-        assert told.output == "Error: database or disk is full\n"
+        result = CliRunner().invoke(cli.main, command)
+        assert result.exit_code == 1
+        assert result.output == "Error: database or disk is full\n"
 
     ballast.unlink()
     scheduler._work()

@@ -39,7 +39,7 @@ TENSORFLOW_MODEL_SERVER = """
 
 
 @pytest.fixture
-def told(monkeypatch, caplog):
+def text(monkeypatch, caplog):
     """What the command says where its port is in use: all that is wrong comes before."""
     monkeypatch.setitem(sys.modules, "serving.server", None)
 
@@ -52,7 +52,7 @@ def told(monkeypatch, caplog):
     return run
 
 
-def test_every_flag_is_known(told, caplog, tmp_path):
+def test_every_flag_is_known(text, caplog, tmp_path):
     file = tmp_path / "settings"
     file.touch()
     given = TENSORFLOW_MODEL_SERVER.format(file=file).split()
@@ -61,7 +61,7 @@ def test_every_flag_is_known(told, caplog, tmp_path):
 
     without = [flag for flag in given if flag.partition("=")[0] in flags.WITHOUT_EFFECT]
     assert len(without) == len(flags.WITHOUT_EFFECT)
-    assert "in use" in told(*(f"--{flag}" for flag in without), "--prefer_tflite_model")
+    assert "in use" in text(*(f"--{flag}" for flag in without), "--prefer_tflite_model")
     (message,) = caplog.messages
     assert re.findall("--([a-z_]+)", message) == sorted(flags.WITHOUT_EFFECT)
 
@@ -81,11 +81,11 @@ def test_every_flag_is_known(told, caplog, tmp_path):
         ("--version", f"TensorFlow Library: {__import__('tensorflow').__version__}"),
     ],
 )
-def test_values_of_flags(told, tmp_path, flag, expected):
+def test_values_of_flags(text, tmp_path, flag, expected):
     file = tmp_path / "batching.config"
     file.touch()
     more = [f"--batching_parameters_file={file}"] if "batching" in flag else []
-    assert expected in told(*more, flag)
+    assert expected in text(*more, flag)
 
 
 @pytest.mark.parametrize("flag", ["port", "rest_api_port"])
@@ -108,17 +108,17 @@ def test_a_port_that_is_none(flag, value):
         ("max_image_pixels", ["-1", "0"]),
     ],
 )
-def test_numbers_that_make_no_sense(told, flag, values):
+def test_numbers_that_make_no_sense(text, flag, values):
     for value in values:
-        assert f"Invalid value for '--{flag}'" in told(f"--{flag}={value}")
+        assert f"Invalid value for '--{flag}'" in text(f"--{flag}={value}")
 
 
-def test_numbers_that_do_make_sense(told):
+def test_numbers_that_do_make_sense(text):
     """Each flag with a number has a type that knows its range."""
     numbers = [option for option in main.params if "_RANGE" in option.type.name.upper()
                or option.type.name.upper() in ("INTEGER", "FLOAT", "SECONDS")]  # fmt: skip
     assert {option.name for option in numbers if option.type.name in ("integer", "float")} == set()
-    assert "in use" in told(*(f"--{option.name}={option.default}" for option in numbers))
+    assert "in use" in text(*(f"--{option.name}={option.default}" for option in numbers))
 
 
 def test_threads_of_tensorflow(monkeypatch):

@@ -401,19 +401,19 @@ def test_cross_origin_requests():
         for each in (plain, server):
             connection = http.client.HTTPConnection("127.0.0.1", each.rest_port, timeout=30)
 
-            def told(method, path="/v1/models/small", ask=connection, **headers):
+            def allowed(method, path="/v1/models/small", ask=connection, **headers):
                 ask.request(method, path, headers=headers)
                 answer = ask.getresponse()
                 return answer.status, answer.read(), dict(answer.headers)
 
             ports.append(
                 [
-                    told("OPTIONS", Origin="https://page"),
-                    told("OPTIONS"),
-                    told("OPTIONS", Origin="null"),
-                    told("GET"),
-                    told("GET", "/monitoring/prometheus/metrics"),
-                    told("OPTIONS", "/elsewhere", Origin="https://page"),
+                    allowed("OPTIONS", Origin="https://page"),
+                    allowed("OPTIONS"),
+                    allowed("OPTIONS", Origin="null"),
+                    allowed("GET"),
+                    allowed("GET", "/monitoring/prometheus/metrics"),
+                    allowed("OPTIONS", "/elsewhere", Origin="https://page"),
                 ]
             )
             connection.close()

@@ -292,8 +292,8 @@ def test_a_number_that_is_no_int64_is_no_version(small, exports, base_path, capl
     for _ in range(3):
         small.poll()
     assert states(small) == {1: "AVAILABLE"}
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert told == f"{base_path / str(1 << 63)}: no version: it is no int64"
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message == f"{base_path / str(1 << 63)}: no version: it is no int64"
     shutil.copytree(exports[1], base_path / str((1 << 63) - 1))
     small.poll()
     assert serving(small) == (1 << 63) - 1

@@ -94,8 +94,8 @@ class TfrecordReader:
             _check_file(os.path.join(self._base, name))
         before = list(self._patterns)[: list(self._patterns).index(split)]
         # A set that several splits share is told of once.
-        told = {_set_of(name) for one in before for name in self._files(one)} | {None}
-        sets = dict.fromkeys(found for name in names if (found := _set_of(name)) not in told)
+        reported = {_set_of(name) for one in before for name in self._files(one)} | {None}
+        sets = dict.fromkeys(found for name in names if (found := _set_of(name)) not in reported)
         return [*names, *filter(None, map(self._first_missing, sets))]
 
     def _files(self, split: str) -> list[str]:

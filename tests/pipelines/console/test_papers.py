@@ -78,10 +78,10 @@ def test_a_figure_that_nobody_has_seen_in_the_paper_says_so(verified):
     (figure,) = benchmarks.find(["lecun1998-linear"])
     figure = dataclasses.replace(figure, verified=verified)
     row = results.compare(figure, {"error": 0.1}, CIFAR, "1-crop")
-    told = verified == "no"
-    assert ("not verified" in _printed(screens.papers_screen([figure], []))) == told
+    unverified = verified == "no"
+    assert ("not verified" in _printed(screens.papers_screen([figure], []))) == unverified
     judgement = {**CIFAR, "examples": 10_000, "rows": [row]}
-    assert ("not verified" in _printed(screens.judged([judgement]))) == told
+    assert ("not verified" in _printed(screens.judged([judgement]))) == unverified
     # A judgement that an earlier version has written.
     del row["verified"]
     assert "not verified" not in _printed(screens.judged([judgement]))

@@ -120,8 +120,8 @@ def test_the_recipe_has_the_values_that_a_search_has_found(root):
     newest, before, _ = lineage.versions(root, "lenet")
     assert newest.recipe["optimizer"] == {"learning_rate": 0.125}
     assert "optimizer.learning_rate: null -> 0.125" in lineage.changes(newest.recipe, before.recipe)
-    told = CliRunner().invoke(cli.main, ["history", "lenet", "--json", "--root", str(root)])
-    assert json.loads(told.output)[0]["recipe"]["optimizer"] == {"learning_rate": 0.125}
+    result = CliRunner().invoke(cli.main, ["history", "lenet", "--json", "--root", str(root)])
+    assert json.loads(result.output)[0]["recipe"]["optimizer"] == {"learning_rate": 0.125}
     (root / "model-run-13" / "recipe.json").unlink()
     assert lineage.versions(root, "lenet")[0].recipe["optimizer"] == {"learning_rate": 0.5}
 
@@ -140,8 +140,8 @@ def test_the_command_prints_it_and_gives_it_to_programs(root, monkeypatch):
     for words in ("epochs: 1 -> 3", "span 2, 60 images", "25.00 %", "commit abc", "not noted"):
         assert words in printed.output
     assert "test error" in printed.output
-    told = CliRunner().invoke(cli.main, ["history", "lenet", "--json", "--root", str(root)])
-    assert [each["version"] for each in json.loads(told.output)] == ["12", "11"]
+    result = CliRunner().invoke(cli.main, ["history", "lenet", "--json", "--root", str(root)])
+    assert [each["version"] for each in json.loads(result.output)] == ["12", "11"]
 
 
 def test_a_model_that_is_not_there(root, tmp_path):

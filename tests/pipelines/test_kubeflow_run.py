@@ -134,11 +134,11 @@ def test_custom_components_did_their_part(cluster, root):
 def test_the_candidate_was_measured_against_the_model_that_is_served(cluster, root):
     _, folder = cluster
     local, _ = versions(root)
-    told = json.loads((folder / "Baseline/output_metadata.json").read_text())
-    assert told["artifacts"]["model"]["artifacts"][0]["metadata"]["version"] == local.name
+    metadata = json.loads((folder / "Baseline/output_metadata.json").read_text())
+    assert metadata["artifacts"]["model"]["artifacts"][0]["metadata"]["version"] == local.name
     for evaluator in ("Evaluator", "Evaluator-fixed"):
-        told = json.loads((folder / evaluator / "output_metadata.json").read_text())
-        blessing = told["artifacts"]["blessing"]["artifacts"][0]["metadata"]
+        metadata = json.loads((folder / evaluator / "output_metadata.json").read_text())
+        blessing = metadata["artifacts"]["blessing"]["artifacts"][0]["metadata"]
         assert blessing["blessed"] == 1
         assert blessing["baseline_model"] == str(folder / "Baseline" / "model")
 

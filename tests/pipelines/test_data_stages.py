@@ -25,7 +25,7 @@ class _FarEnough(Exception):
     """Ends a run before anything is computed with the images."""
 
 
-class Road:
+class FirstStages:
     """Runs the first stages as `convnets run` does."""
 
     def __init__(self, folder: Path):
@@ -55,31 +55,31 @@ class Road:
 
 @pytest.mark.slow
 def test_spans_follow_each_other(tmp_path):
-    road = Road(tmp_path)
+    stages = FirstStages(tmp_path)
     make(tmp_path / "photos" / "span-1" / "v1", 1)
-    road.run()
-    assert road.verdict["spans"] == ["1 (version 1)"]
-    assert road.verdict["before"] is None
-    first = road.verdict["newest"]
+    stages.run()
+    assert stages.verdict["spans"] == ["1 (version 1)"]
+    assert stages.verdict["before"] is None
+    first = stages.verdict["newest"]
 
-    road.run()
-    assert road.states["ImageExampleGen"] == road.states["ExampleValidator"] == "cached"
+    stages.run()
+    assert stages.states["ImageExampleGen"] == stages.states["ExampleValidator"] == "cached"
 
     make(tmp_path / "photos" / "span-2" / "v1", 2, share=0.2)
     with pytest.raises(UnfitData, match=r"brightness of the images has drifted(.|\n)*image_drift="):
-        road.run()
-    assert road.states["ExampleValidator"] == "failed"
+        stages.run()
+    assert stages.states["ExampleValidator"] == "failed"
 
     make(tmp_path / "photos" / "span-2" / "v2", 3)
-    road.run()
-    assert road.verdict["spans"] == ["2 (version 2)"]
-    assert road.verdict["before"] == first
+    stages.run()
+    assert stages.verdict["spans"] == ["2 (version 2)"]
+    assert stages.verdict["before"] == first
 
-    road.run("window=2")
-    assert road.verdict["spans"] == ["2 (version 2)", "1 (version 1)"]
-    assert road.states["ImageExampleGen"] == "cached"
-    alone = road.verdict["newest"]["images"]
-    assert road.verdict["splits"]["train"]["images"] == alone + first["images"]
+    stages.run("window=2")
+    assert stages.verdict["spans"] == ["2 (version 2)", "1 (version 1)"]
+    assert stages.states["ImageExampleGen"] == "cached"
+    alone = stages.verdict["newest"]["images"]
+    assert stages.verdict["splits"]["train"]["images"] == alone + first["images"]
 
 
 def test_exchanged_classes_are_read_anew(tmp_path):
