@@ -402,7 +402,8 @@ def test_it_learns_to_find_squares():
     ).history
     assert before < 0.2
     assert found(net) > 0.8
-    for part in PARTS:
+    # Of boxes there is no loss before a proposal is near an object.
+    for part in PARTS - {"region_box_loss"}:
         assert history[part][-1] < 0.7 * history[part][0], part
 
 
