@@ -56,7 +56,10 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
     truths = targets.fitted(targets.sample(count, size, classes), model)
     draw = np.random.default_rng(0)
     answers = keras.tree.map_structure(
-        lambda each: tf.constant(draw.normal(size=(count, *each.shape[1:])), each.dtype),
+        # As many as there happen to be, such as proposals, are one.
+        lambda each: tf.constant(
+            draw.normal(size=(count, *(side or 1 for side in each.shape[1:]))), each.dtype
+        ),
         model.output,
     )
     pictures = keras.tree.map_structure(
