@@ -38,7 +38,8 @@ def OverFeatDetector(
     regressor_units: tuple[int, int] = (4096, 1024),
     width: float = 1.0,
     initialization: str = "normal",
-    threshold: float = 0.5,
+    dropout: float = 0.5,
+    threshold: float = 0.7,
     top_classes: int = 5,
     candidates: int = 64,
     least_score: float = 0.1,
@@ -71,6 +72,7 @@ def OverFeatDetector(
         scales: what the sides of the picture are multiplied by.
         regressor: "class", a last layer for each class, or "shared", one for all of them.
         regressor_units: of the regressor's hidden layers.
+        dropout: rate after the hidden layers of the classifier; narrow nets learn with less.
         threshold: t of section 4.3, in the units of `match_scores`; the paper does not print it.
         top_classes: k of section 4.3, at each scale; not printed either.
         candidates, least_score: which windows of each class are merged: at most so many, the
@@ -107,7 +109,7 @@ def OverFeatDetector(
     window, stride = _window(chain, (None, side, side, input_shape[-1]))
     apart = chain[-1].pool_size[0]
     boxes = classes if regressor == "class" else 1
-    classifier = _classifier(classes, window, apart, variant, units, initialization)
+    classifier = _classifier(classes, window, apart, variant, units, initialization, dropout)
     edges = _regressor(boxes, window, apart, regressor_units, initialization)
 
     logits, codes, maps = [], [], []
@@ -182,14 +184,16 @@ def _window(chain: Sequence[layers.Layer], shape: tuple) -> tuple[tuple[int, int
     return tuple(length // pool for length in shape[1:3]), stride
 
 
-def _classifier(classes, window, apart, variant, units, initialization) -> list[layers.Layer]:
+def _classifier(
+    classes, window, apart, variant, units, initialization, dropout
+) -> list[layers.Layer]:
     """Fully connected layers with the names that they have in `OverFeat`."""
     published = VARIANTS[variant]
     head = []
     for number, published_units in enumerate(published.units, len(published.convolutions) + 1):
         head += [
             _full(units or published_units, f"fc{number}", initialization, window, apart),
-            layers.Dropout(0.5, name=f"drop{number}"),
+            layers.Dropout(dropout, name=f"drop{number}"),
         ]
         window, apart = (1, 1), 1
     return [*head, _last(classes + 1, "class_logits")]

@@ -103,7 +103,7 @@ class SlidingWindows(layers.Layer):
         maps: Sequence[Sequence[int]],
         stride: int,
         side: int,
-        threshold: float = 0.5,
+        threshold: float = 0.7,
         top_classes: int = 5,
         candidates: int = 64,
         least_score: float = 0.1,
@@ -170,9 +170,11 @@ class SlidingWindows(layers.Layer):
             squared distance of the boxes from the true ones in the windows' frames; 0 where there
             is none.
         """
-        logits, codes, boxes = map(floats, (logits, codes, targets["boxes"]))
-        classes = ops.cast(targets["classes"], "int32")
-        weights = ops.ones_like(boxes[..., 0]) if weights is None else floats(weights)
+        boxes, classes = targets["boxes"], ops.cast(targets["classes"], "int32")
+        weights = ops.ones_like(classes) if weights is None else weights
+        logits, codes, boxes, weights = (
+            ops.cast(each, "float32") for each in (logits, codes, boxes, weights)
+        )
         # One more, so that there is one.
         boxes = ops.pad(boxes, ((0, 0), (0, 1), (0, 0)))
         classes = ops.pad(classes, ((0, 0), (0, 1)), constant_values=-1)

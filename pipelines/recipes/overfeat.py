@@ -126,19 +126,20 @@ _SMALL_DETECTION = replace(
         "variant": "fast",
         "stem": "cifar",
         "scales": [0.5, 0.75, 1.0],
-        "width": 0.125,
+        "width": 0.0625,
         "units": 128,
         "regressor_units": [128, 64],
         "initialization": "he",
+        "dropout": 0.1,
         "positive": 0.4,
         "negative": 0.25,
     },
     preprocess={**SMALL_PIXELS, "size": [128, 128]},
     augment=(),
-    optimizer=adam(0.002),
+    optimizer=adam(0.003),
     weight_decay=1e-4,
     batch_size=16,
-    epochs=6,
+    epochs=8,
 )
 
 RECIPES = (

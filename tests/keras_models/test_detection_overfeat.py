@@ -27,6 +27,7 @@ NARROW = {
     "regressor_units": (16, 12),
     "width": 0.1,
     "initialization": "he",
+    "dropout": 0.1,
     "candidates": 12,
     "detections": 7,
     "seed": 3,
@@ -373,6 +374,7 @@ def test_published_windows(outline, variant, sides, windows):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"dropout": 1.5}, "dropout|rate"),
         ({"regressor": "none"}, r"\('class', 'shared'\), not 'none'"),
         ({"variant": "slow"}, "not 'slow'"),
         ({"classes": 0}, "1 or more"),
