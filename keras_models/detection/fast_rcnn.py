@@ -27,6 +27,7 @@ def FastRCNN(
     backbone: str = "vgg16",
     width: float = 1.0,
     units: int = 4096,
+    proposals: int | None = None,
     regions: int = 64,
     detections: int = 100,
     seed: int | None = None,
@@ -46,6 +47,7 @@ def FastRCNN(
             pictures to a shorter side of 600; RGB of 0..255 minus the mean.
         classes: 1 or more, without the background.
         backbone, width, units, detections, seed, weights: as of `FasterRCNN`.
+        proposals: R, how many are given; None for any number.
         regions: drawn a picture.
         base: path of a .keras file: a net of this kind or a `FasterRCNN`, or a classification net
             of the backbone's family; layers of the same names start from its weights.
@@ -63,14 +65,14 @@ def FastRCNN(
     """
     kind = checked_backbone(backbone)
     image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE, any_size=True), name="image")
-    proposals = keras.Input((None, 4), dtype="float32", name="proposals")
+    given = keras.Input((proposals, 4), dtype="float32", name="proposals")
     maps, _ = convolutions(image, kind, width)
-    logits, codes = region_answers(maps, image, proposals, kind, checked_objects(classes), units)
-    detected = RegionDetections(detections, name="detections")([proposals, logits, codes])
-    outputs = {"maps": maps, "proposals": proposals} | dict(
+    logits, codes = region_answers(maps, image, given, kind, checked_objects(classes), units)
+    detected = RegionDetections(detections, name="detections")([given, logits, codes])
+    outputs = {"maps": maps, "proposals": given} | dict(
         zip(("boxes", "scores", "classes"), detected, strict=True)
     )
-    net = RegionTrained({"image": image, "proposals": proposals}, outputs, name=name).learns(
+    net = RegionTrained({"image": image, "proposals": given}, outputs, name=name).learns(
         {"proposals": False, "sampled": regions, "background": [0.1, 0.5], "seed": seed}
     )
     if kind.fixed_normalization:

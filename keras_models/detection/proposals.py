@@ -133,22 +133,26 @@ def _convolution(filters: int, window: int, name: str, activation=None, dtype=No
 
 
 def anchor_shapes(
-    boxes: np.ndarray, number: int, ratios: int = 1
+    boxes: np.ndarray, scales: int, ratios: int = 1
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Scales and ratios of anchors for objects like these.
 
-    Quantiles, in the middle of equal parts, of the square roots of their areas and of their height
-    by width.
+    The middles of equal parts, in the logarithm, of what the square roots of the areas, and height
+    by width, span between their 5 % and 95 % quantiles.
 
     Args:
         boxes: [B, 4] in pixels of the picture that the net is shown.
-        number: of scales.
-        ratios: of ratios.
+        scales: how many.
+        ratios: how many.
 
     Returns:
         scales in pixels and ratios, both rising.
     """
     height, width = np.asarray(boxes[:, 2:] - boxes[:, :2], np.float64).T
-    scales = np.quantile(np.sqrt(height * width), (np.arange(number) + 0.5) / number)
-    shapes = np.exp(np.quantile(np.log(height / width), (np.arange(ratios) + 0.5) / ratios))
-    return tuple(scales.tolist()), tuple(shapes.tolist())
+    return _spread(np.sqrt(height * width), scales), _spread(height / width, ratios)
+
+
+def _spread(values: np.ndarray, number: int) -> tuple[float, ...]:
+    lowest, highest = np.log(np.quantile(values, [0.05, 0.95]))
+    places = (np.arange(number) + 0.5) / number
+    return tuple(np.exp(lowest + places * (highest - lowest)).tolist())

@@ -7,7 +7,7 @@ import pytest
 from keras_models.classification import VGG
 from keras_models.detection import FasterRCNN, FastRCNN
 from keras_models.detection.anchors import base_anchors, grid_anchors
-from keras_models.detection.boxes import encode
+from keras_models.detection.boxes import encode, pairwise_iou
 from keras_models.detection.fast_rcnn import compressed
 from keras_models.detection.matching import match
 from keras_models.detection.proposals import anchor_shapes
@@ -344,8 +344,57 @@ def test_arguments_that_cannot_be(arguments, said):
         FasterRCNN(**FASTER | arguments)
 
 
+@pytest.mark.slow
+def test_it_learns_to_find_squares():
+    """Bright and dark ones, of 16 to 28 pixels: nothing is found at first, and most at the end."""
+    draw = np.random.default_rng(5)
+    x = draw.normal(size=(64, 64, 64, 3)).astype("float32")
+    boxes = np.zeros((64, 1, 4), "float32")
+    classes = draw.integers(0, 2, (64, 1)).astype("int32")
+    for n in range(64):
+        side = draw.integers(16, 29)
+        top, left = draw.integers(0, 64 - side, 2)
+        x[n, top : top + side, left : left + side] += 2 if classes[n, 0] else -2
+        boxes[n, 0] = np.array([top, left, top + side, left + side]) / 64
+
+    def found(net):
+        """How many pictures have the object as their surest detection."""
+        answers = net.predict(x, batch_size=16, verbose=0)
+        overlaps = keras.ops.convert_to_numpy(pairwise_iou(boxes, answers["boxes"][:, :1]))
+        right = (overlaps[:, 0, 0] > 0.5) & (answers["classes"][:, :1] == classes)[:, 0]
+        return right.mean()
+
+    keras.utils.set_random_seed(0)
+    net = FasterRCNN(
+        (64, 64, 3),
+        2,
+        "resnet18",
+        scales=(16, 24),
+        ratios=(1.0,),
+        units=64,
+        anchors=32,
+        balance=1.0,
+        regions=32,
+        proposals=50,
+        tested_proposals=20,
+        seed=0,
+    )
+    net.compile(keras.optimizers.Adam(1e-3))
+    before = found(net)
+    history = net.fit(
+        x, {"boxes": boxes, "classes": classes}, batch_size=16, epochs=30, verbose=0
+    ).history
+    assert before < 0.2
+    assert found(net) > 0.8
+    for part in PARTS:
+        assert history[part][-1] < 0.7 * history[part][0], part
+
+
 def test_anchors_are_chosen_from_boxes():
-    boxes = np.array([[0, 0, side, 2 * side] for side in (10, 20, 30, 40)], "float64")
+    sides = np.exp(np.linspace(np.log(10), np.log(40), 1001))
+    boxes = np.stack([0 * sides, 0 * sides, sides, 2 * sides], axis=-1)
     scales, ratios = anchor_shapes(boxes, 2)
-    np.testing.assert_allclose(scales, np.sqrt(2) * np.array([17.5, 32.5]))
+    # A quarter and three quarters of the way from 5 % to 95 %, times the square root of 2.
+    expected = np.sqrt(2) * 10 * 4 ** np.array([0.275, 0.725])
+    np.testing.assert_allclose(scales, expected, rtol=1e-6)
     np.testing.assert_allclose(ratios, [0.5])

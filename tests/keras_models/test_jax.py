@@ -158,6 +158,35 @@ assert "tensorflow" not in sys.modules, "imports TensorFlow"
 print(json.dumps(answers))
 """
 )
+# With fixed normalisations, two fully connected layers, and given proposals.
+DETECTION_NETS = {
+    "vgg": ("FasterRCNN", {"width": 0.03125, "units": 16}),
+    "residual": ("FasterRCNN", {"backbone": "resnet18", "units": 16}),
+    "given": ("FastRCNN", {"width": 0.03125, "units": 16}),
+}
+DETECTION_ON_JAX = (
+    STEPPED
+    + """
+from keras_models import detection
+
+answers, draw = {}, np.random.default_rng(3)
+x = draw.normal(size=(4, 64, 64, 3)).astype("float32")
+corners, sides = draw.uniform(0, 0.5, (2, 4, 5, 2))
+boxes = np.concatenate([corners, corners + 0.1 + 0.8 * sides], axis=-1).astype("float32")
+targets = {"boxes": boxes, "classes": draw.integers(-1, 3, (4, 5)).astype("int32")}
+for name, (net, arguments) in json.loads(sys.argv[1]).items():
+    random.seed(7)  # As for the classics.
+    if net == "FasterRCNN":
+        arguments |= {"scales": (16, 32), "proposals": 40, "tested_proposals": 20}
+    model = getattr(detection, net)(x.shape[1:], 3, seed=1, **arguments)
+    inputs = x if net == "FasterRCNN" else {"image": x, "proposals": boxes}
+    answers[name] = stepped(model, None, inputs, targets)
+    found = model.predict_on_batch(inputs)
+    answers[name]["places"] = [list(found[key].shape) for key in ("boxes", "scores", "classes")]
+assert "tensorflow" not in sys.modules, "imports TensorFlow"
+print(json.dumps(answers))
+"""
+)
 BOXES = """
 import keras, numpy as np
 from keras_models.detection.anchors import base_anchors, grid_anchors
@@ -283,3 +312,12 @@ def test_the_mathematics_of_boxes_on_jax():
     there = on_jax(BOXES_ON_JAX)
     for mine, theirs in zip(here["answers"](), there, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_detection_nets_take_a_step_on_jax():
+    answers = on_jax(DETECTION_ON_JAX, json.dumps(DETECTION_NETS), XLA_FLAGS=HASTILY)
+    places = [[4, 100, 4], [4, 100], [4, 100]]
+    assert answers == {
+        name: {"finite": True, "unmoved": [], "places": places} for name in DETECTION_NETS
+    }

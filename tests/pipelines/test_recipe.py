@@ -493,6 +493,22 @@ def test_the_last_scale_is_trained_on_the_same_data_and_net(name, size):
         assert last.model_args.get(key) == first.model_args.get(key), key
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_the_steps_of_alternating_training_are_of_one_net(size):
+    steps = [recipes.find(f"faster-r-cnn-step{number}", size) for number in range(1, 5)]
+    of_all = recipes.find("faster-r-cnn", size)
+    parts = [step.model_args["train"] for step in steps]
+    assert parts == ["proposals", "regions", "proposals", "regions"]
+    assert [step.model_args.get("shared", True) for step in steps] == [True, False, True, True]
+    assert [bool(step.freeze["layers"]) for step in steps] == [False, False, True, True]
+    for number, step in enumerate(steps, 1):
+        last = f"faster-r-cnn-step{number - 1}"
+        assert (step.transfer or {}).get("from") == (last if number > 1 else None)
+        assert (step.dataset, step.loss, step.model) == (of_all.dataset, None, of_all.model)
+        same = of_all.model_args.keys() - {"weights"}
+        assert all(step.model_args[key] == of_all.model_args[key] for key in same)
+
+
 def test_transfer_can_be_set_part_by_part():
     changed = TRANSFER.override(["transfer.from=cifar-resnet32", "transfer.model_run=/m"])
     assert changed.transfer == {
