@@ -46,6 +46,7 @@ _R_CNN = Recipe(
     batch_size=64,
     # Of 5,011 pictures 78 steps are an epoch.
     epochs=897,
+    benchmarks=("girshick2014-voc2007-ft-softmax",),
 )
 
 
