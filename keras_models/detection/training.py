@@ -3,7 +3,7 @@ He, Girshick, Sun, Faster R-CNN, NIPS 2015, sections 3.1.2, 3.1.3 and 3.2."""
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -33,6 +33,20 @@ SETTINGS: Mapping[str, Any] = {
 _PARTS = ("proposal_class_loss", "proposal_box_loss", "region_class_loss", "region_box_loss")
 
 
+class _Truths(NamedTuple):
+    """The true boxes [N, M, 4], their classes [N, M], and what they weigh [N, M], or None."""
+
+    boxes: keras.KerasTensor
+    labels: keras.KerasTensor
+    weights: keras.KerasTensor | None
+
+    def weights_of(self, numbers, kinds):
+        """What boxes that learn from these numbers [N, S] weigh, negative ones 1."""
+        if self.weights is None:
+            return 1.0
+        return ops.where(kinds == POSITIVE, gather(self.weights, numbers), 1.0)
+
+
 @keras.saving.register_keras_serializable(package="keras_models")
 class RegionTrained(keras.Model):
     """A net of proposals and regions, with its loss.
@@ -44,8 +58,9 @@ class RegionTrained(keras.Model):
     out.
 
     `compute_loss` takes the targets {"boxes": [N, M, 4] in fractions, "classes": int [N, M], -1
-    where there is none}. The parts of the loss are metrics: proposal_class_loss,
-    proposal_box_loss, region_class_loss, region_box_loss.
+    where there is none}, and as weights [N, M] how much what learns from each of them counts. The
+    parts of the loss are metrics: proposal_class_loss, proposal_box_loss, region_class_loss,
+    region_box_loss.
 
     The constructor is that of `keras.Model`; `learns` follows it.
     """
@@ -79,22 +94,23 @@ class RegionTrained(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         # With one that is not there, for batches that have none.
-        truths = ops.pad(floats(y["boxes"]), ((0, 0), (0, 1), (0, 0)))
+        boxes = ops.pad(floats(y["boxes"]), ((0, 0), (0, 1), (0, 0)))
         labels = ops.pad(ops.cast(y["classes"], "int32"), ((0, 0), (0, 1)), constant_values=-1)
         image = x["image"] if isinstance(x, Mapping) else x
+        weights = None
+        if sample_weight is not None:
+            weights = ops.pad(ops.cast(sample_weight, "float32"), ((0, 0), (0, 1)))
+        truths = _Truths(boxes, labels, weights)
         parts = {}
         if self._setting("proposals"):
-            parts |= self._proposal_losses(image, y_pred, truths, labels >= 0)
+            parts |= self._proposal_losses(image, y_pred, truths)
         if self._setting("regions"):
-            parts |= self._region_losses(image, y_pred, truths, labels, training)
-        weights = 1.0
-        if sample_weight is not None:
-            weights = ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+            parts |= self._region_losses(image, y_pred, truths, training)
         for name, losses in parts.items():
             self._parts[name].update_state(losses)
-        return ops.mean(sum(parts.values()) * weights) + sum(self.losses)
+        return ops.mean(sum(parts.values())) + sum(self.losses)
 
-    def _proposal_losses(self, image, answers, truths, present):
+    def _proposal_losses(self, image, answers, truths: "_Truths"):
         """Eqn 1, on anchors that cross no side of the picture."""
         height, width = ops.shape(image)[1:3]
         logits = answers["proposal_logits"]
@@ -103,8 +119,8 @@ class RegionTrained(keras.Model):
         anchors = self.get_layer("proposals").anchors(*places) / sides
         matches = match(
             anchors[None],
-            truths,
-            present,
+            truths.boxes,
+            truths.labels >= 0,
             counted=ops.broadcast_to(
                 inside(anchors)[None], (ops.shape(logits)[0], ops.shape(anchors)[0])
             ),
@@ -113,9 +129,8 @@ class RegionTrained(keras.Model):
         drawn, kinds = sample(
             matches.kinds, self._setting("anchors"), self._setting("positive"), self._seeds
         )
-        targets = encode(
-            gather(truths, gather(matches.truths, drawn)), ops.take(anchors, drawn, axis=0)
-        )
+        of = gather(matches.truths, drawn)
+        targets = encode(gather(truths.boxes, of), ops.take(anchors, drawn, axis=0))
         codes = ops.reshape(answers["proposal_codes"], (-1, ops.shape(anchors)[0], 4))
         class_loss, box_loss = proposal_loss(
             gather(object_logits(logits), drawn),
@@ -123,21 +138,23 @@ class RegionTrained(keras.Model):
             kinds,
             targets,
             ops.cast(places[0] * places[1], "float32"),
+            weights=truths.weights_of(of, kinds),
         )
         return {
             "proposal_class_loss": class_loss,
             "proposal_box_loss": self._setting("balance") * box_loss,
         }
 
-    def _region_losses(self, image, answers, truths, labels, training):
+    def _region_losses(self, image, answers, truths: "_Truths", training):
         """The multi-task loss, on drawn proposals; true boxes are among them in training."""
         regions = ops.stop_gradient(floats(answers["proposals"]))
-        present = labels >= 0
+        present = truths.labels >= 0
         if training:
-            regions = ops.concatenate([regions, ops.where(present[..., None], truths, 0.0)], axis=1)
+            true = ops.where(present[..., None], truths.boxes, 0.0)
+            regions = ops.concatenate([regions, true], axis=1)
         matches = match(
             regions,
-            truths,
+            truths.boxes,
             present,
             0.5,
             self._setting("background"),
@@ -148,13 +165,15 @@ class RegionTrained(keras.Model):
         )
         regions = gather(regions, drawn)
         of = gather(matches.truths, drawn)
-        targets = encode(gather(truths, of), regions, DEVIATIONS)
+        targets = encode(gather(truths.boxes, of), regions, DEVIATIONS)
         # 0 is a negative region and the background, -1 no region.
-        classes = ops.where(kinds == POSITIVE, gather(labels, of) + 1, kinds)
+        classes = ops.where(kinds == POSITIVE, gather(truths.labels, of) + 1, kinds)
         pixels = self.get_layer("region_pixels")([regions, image])
         pooled = self.get_layer("region_pool")([answers["maps"], pixels])
         logits, codes = self.head(pooled, training=training)
-        class_loss, box_loss = region_loss(logits, by_class(codes), classes, targets)
+        class_loss, box_loss = region_loss(
+            logits, by_class(codes), classes, targets, weights=truths.weights_of(of, kinds)
+        )
         return {"region_class_loss": class_loss, "region_box_loss": box_loss}
 
     def get_config(self):

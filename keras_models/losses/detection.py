@@ -42,7 +42,7 @@ class SmoothL1(keras.losses.Loss):
         return super().get_config() | {"sigma": self.sigma}
 
 
-def proposal_loss(logits, codes, kinds, targets, places, sigma: float = 3.0) -> tuple:
+def proposal_loss(logits, codes, kinds, targets, places, sigma: float = 3.0, weights=1.0) -> tuple:
     """The two terms of the loss of a region proposal net, a number a picture each, not yet weighed.
 
     Args:
@@ -52,6 +52,7 @@ def proposal_loss(logits, codes, kinds, targets, places, sigma: float = 3.0) -> 
         targets: [N, S, 4], t*.
         places: N_reg, the number of places of anchors.
         sigma: of `smooth_l1`.
+        weights: how much each anchor counts, [N, S].
 
     Returns:
         L_cls and L_reg, float32 [N]: the cross-entropy over N_cls = S, and the smooth L1 of the
@@ -63,11 +64,11 @@ def proposal_loss(logits, codes, kinds, targets, places, sigma: float = 3.0) -> 
     positive, used = ops.cast(kinds == 1, logits.dtype), kinds >= 0
     # log(1 + exp(x)) - p x, in the form that does not overflow.
     entropy = ops.softplus(logits) - positive * logits
-    class_loss = ops.sum(ops.where(used, entropy, 0.0), axis=-1) / logits.shape[-1]
-    return class_loss, _box_loss(codes, targets, kinds == 1, sigma) / places
+    class_loss = ops.sum(ops.where(used, weights * entropy, 0.0), axis=-1) / logits.shape[-1]
+    return class_loss, _box_loss(codes, targets, kinds == 1, sigma, weights) / places
 
 
-def region_loss(logits, codes, labels, targets, sigma: float = 1.0) -> tuple:
+def region_loss(logits, codes, labels, targets, sigma: float = 1.0, weights=1.0) -> tuple:
     """The two terms of the multi-task loss of regions, a number a picture each, not yet weighed.
 
     Args:
@@ -76,6 +77,7 @@ def region_loss(logits, codes, labels, targets, sigma: float = 1.0) -> tuple:
         labels: u, int [N, S]: 0 for background, number of the class + 1; -1 no region.
         targets: v, [N, S, 4].
         sigma: of `smooth_l1`.
+        weights: how much each region counts, [N, S].
 
     Returns:
         L_cls and [u >= 1] L_loc, float32 [N], the mean over the S regions. Eqn 1 adds them up.
@@ -88,15 +90,15 @@ def region_loss(logits, codes, labels, targets, sigma: float = 1.0) -> tuple:
     entropy = keras.losses.sparse_categorical_crossentropy(
         ops.maximum(labels, 0), logits, from_logits=True
     )
-    class_loss = ops.sum(ops.where(labels >= 0, entropy, 0.0), axis=-1) / number
+    class_loss = ops.sum(ops.where(labels >= 0, weights * entropy, 0.0), axis=-1) / number
     if len(codes.shape) == 4:
         # By a product: the gradient of a gather is slow on some backends.
         chosen = ops.one_hot(labels - 1, codes.shape[2], dtype="bool")[..., None]
         codes = ops.sum(ops.where(chosen, codes, 0.0), axis=2)
-    return class_loss, _box_loss(codes, targets, labels >= 1, sigma) / number
+    return class_loss, _box_loss(codes, targets, labels >= 1, sigma, weights) / number
 
 
-def _box_loss(codes, targets, counted, sigma: float):
+def _box_loss(codes, targets, counted, sigma: float, weights):
     codes = widened(ops.convert_to_tensor(codes))
     errors = ops.where(counted[..., None], codes - targets, 0.0)
-    return ops.sum(smooth_l1(errors, sigma), axis=(-2, -1))
+    return ops.sum(weights * ops.sum(smooth_l1(errors, sigma), axis=-1), axis=-1)

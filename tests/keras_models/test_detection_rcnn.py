@@ -179,6 +179,22 @@ def test_the_loss_of_proposals_is_equation_1_on_all_anchors():
     np.testing.assert_allclose(found["proposal_box_loss"], np.mean(box_losses), rtol=1e-4)
 
 
+def test_weights_of_objects_count_in_what_learns_from_them():
+    x, y = examples()
+    net = FasterRCNN(**FASTER | {"anchors": 300})
+    net.compile(keras.optimizers.SGD(0.0))
+
+    def parts(weight):
+        weights = np.full(y["classes"].shape, weight, "float32")
+        net.reset_metrics()
+        answers = net.test_on_batch(x, y, weights, return_dict=True)
+        return np.array([answers["proposal_box_loss"], answers["proposal_class_loss"]])
+
+    nothing, once, twice = map(parts, (0.0, 1.0, 2.0))
+    assert nothing[0] == 0 < nothing[1]
+    np.testing.assert_allclose(twice - once, once - nothing, rtol=1e-4)
+
+
 @pytest.mark.slow
 def test_the_four_steps_of_alternating_training(tmp_path):
     x, y = examples()
