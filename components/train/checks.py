@@ -26,8 +26,6 @@ from components.train.learning import PLATEAU, losses, optimizer_of, plateau
 _STEPS = 100
 _BYTES = 4  # of a float32
 _PRIMES = (2, 3, 5, 7, 11)
-# Where no task says how many boxes there are.
-_BOXES = 2
 _AXES_OF_BOXES = 3  # [pictures, boxes, 4]
 
 
@@ -61,11 +59,10 @@ def check_losses(model: keras.Model, recipe: Mapping[str, Any], classes: int | N
     size = tuple(recipe["preprocess"]["size"])
     truths = targets.fitted(targets.sample(count, size, classes), model)
     draw = np.random.default_rng(0)
-    (boxes,) = task.box_counts.values() or (_BOXES,)
 
     def shape(each: keras.KerasTensor) -> list[int]:
-        """A network for any number of boxes leaves theirs open."""
-        return [count, *(side or boxes for side in each.shape[1:])]
+        """Of as many as there happen to be, such as proposals, one."""
+        return [count, *(side or 1 for side in each.shape[1:])]
 
     answers = keras.tree.map_structure(
         lambda each: tf.constant(draw.normal(size=shape(each)), each.dtype), model.output

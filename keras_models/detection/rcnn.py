@@ -46,7 +46,7 @@ class RegionClassifier(keras.Model):
 
     It is trained on regions that it draws itself (`RegionDraws`), of all pictures of a step, on
     `{"boxes": [N, M, 4], "classes": int [N, M]}`, -1 for padding. The loss is their mean
-    cross-entropy.
+    cross-entropy; `sample_weight` [N, M] says how much the regions of each true box count.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -64,6 +64,11 @@ class RegionClassifier(keras.Model):
         losses = keras.losses.sparse_categorical_crossentropy(
             ops.maximum(drawn.labels, 0), logits, from_logits=True
         )
+        if sample_weight is not None:
+            weights = ops.pad(ops.cast(sample_weight, losses.dtype), ((0, 0), (0, 1)))
+            place = drawn.pictures * ops.shape(weights)[1] + drawn.truths
+            own = ops.take(ops.reshape(weights, (-1,)), place, axis=0)
+            losses = ops.where(drawn.labels > 0, own, 1.0) * losses
         there = drawn.labels >= 0
         count = ops.maximum(ops.sum(ops.cast(there, losses.dtype)), 1.0)
         return ops.sum(ops.where(there, losses, 0.0)) / count + sum(self.losses)
@@ -130,6 +135,7 @@ def RCNN(
     positives: float = 0.25,
     detections: int = 100,
     overlap: float = 0.3,
+    seed: int | None = None,
     base: str | None = None,
     weights: str | None = None,
     name: str = "rcnn",
@@ -159,6 +165,7 @@ def RCNN(
         drawn, positives: regions of a step of fine-tuning, and the share of positive ones.
         detections: K, how many boxes a picture is answered with.
         overlap: of the suppression among the boxes of a class.
+        seed: of the draws.
         base: path of a trained net, a .keras file: the backbone, or this net of a step before.
             Layers of the same names and shapes start from its weights.
         weights: path of a .weights.h5 or .keras file, or None for a random start.
@@ -185,7 +192,7 @@ def RCNN(
     network = _region_network(backbone, (size, size, input_shape[-1]), wanted, backbone_args or {})
     image = keras.Input(tuple(input_shape), name="image")
     given = keras.Input((None, 4), name="proposals", dtype="float32")
-    regions = RegionDraws(drawn, positives, name="draws")(given)
+    regions = RegionDraws(drawn, positives, seed=seed, name="draws")(given)
     found = RegionFeatures(network, context, name="regions")([image, regions])
     answer = RegionSuppression(detections, overlap, name="detections")
     if scores == "softmax":

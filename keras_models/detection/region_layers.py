@@ -18,11 +18,13 @@ class Drawn(NamedTuple):
         boxes: float32 [S, 4].
         pictures: int32 [S], the number of the picture of each.
         labels: int32 [S]: 0 for background, number of the class + 1; -1 where there is no region.
+        truths: int32 [S], the number of the true box in its picture that each overlaps most.
     """
 
     boxes: keras.KerasTensor
     pictures: keras.KerasTensor
     labels: keras.KerasTensor
+    truths: keras.KerasTensor
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
@@ -191,6 +193,7 @@ class RegionDraws(keras.layers.Layer):
             ops.stop_gradient(ops.take(ops.reshape(boxes, (-1, 4)), indices, axis=0)),
             indices // regions,
             labels,
+            ops.take(ops.reshape(found.truths, (-1,)), indices, axis=0),
         )
 
     def compute_output_shape(self, input_shape):

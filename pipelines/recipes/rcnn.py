@@ -46,10 +46,20 @@ _R_CNN = Recipe(
     batch_size=64,
     # Of 5,011 pictures 78 steps are an epoch.
     epochs=897,
+    benchmarks=("girshick2014-voc2007-ft-softmax",),
 )
 
 
-def _computed(recipe: Recipe, name: str, base: str, summary: str, **model_args) -> Recipe:
+# Table 2.
+_FIGURES = {
+    "pool5": "girshick2014-voc2007-ft-pool5",
+    "fc6": "girshick2014-voc2007-ft-fc6",
+    "fc7": "girshick2014-voc2007-ft-fc7",
+    "bb": "girshick2014-voc2007-ft-fc7-bb",
+}
+
+
+def _computed(recipe: Recipe, name: str, base: str, summary: str, figure: str, **model_args):
     """A step whose weights are computed in one pass: optimizer and epochs have no part in it."""
     return replace(
         recipe,
@@ -63,31 +73,31 @@ def _computed(recipe: Recipe, name: str, base: str, summary: str, **model_args) 
         epochs=1,
         # Nothing is validated.
         validation_split=0.0,
+        benchmarks=(_FIGURES[figure],),
     )
 
 
 def _steps(recipe: Recipe, data: str) -> tuple[Recipe, ...]:
-    svm = _computed(
-        recipe, "r-cnn-svm", recipe.name, f"a linear SVM a class on fc7 of r-cnn, on {data}"
-    )
-    layers = (
+    svms = (
         _computed(
             recipe,
-            f"r-cnn-svm-{layer}",
+            "r-cnn-svm" if layer == "fc7" else f"r-cnn-svm-{layer}",
             recipe.name,
             f"a linear SVM a class on {layer} of r-cnn, on {data}",
+            layer,
             features=layer,
         )
-        for layer in ("pool5", "fc6")
+        for layer in ("fc7", "fc6", "pool5")
     )
     regressed = _computed(
         recipe,
         "r-cnn-bb",
-        svm.name,
+        "r-cnn-svm",
         f"boxes regressed from pool5, for r-cnn-svm, on {data}",
+        "bb",
         box_regression=True,
     )
-    return recipe, svm, *layers, regressed
+    return recipe, *svms, regressed
 
 
 # Of scenes of 128 pixels, and digits of 12 to 70: a net as small as the windows.

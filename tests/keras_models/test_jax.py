@@ -180,6 +180,7 @@ DETECTION_NETS = {
     "vgg": ("FasterRCNN", {"width": 0.03125, "units": 16}),
     "residual": ("FasterRCNN", {"backbone": "resnet18", "units": 16}),
     "given": ("FastRCNN", {"width": 0.03125, "units": 16}),
+    "warped": ("RCNN", {"backbone": "lenet", "size": 32, "context": 2}),
 }
 DETECTION_ON_JAX = (
     STEPPED

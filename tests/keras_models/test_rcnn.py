@@ -134,14 +134,15 @@ def test_features_of_regions_do_not_depend_on_the_chunks():
 def test_draws_are_of_the_published_shares():
     x, y = scenes(4)
     layer = RegionDraws(number=16, positives=0.25, seed=0)
-    boxes, pictures, labels = map(
+    boxes, pictures, labels, truths = map(
         ops.convert_to_numpy, layer.drawn(x["proposals"], y["boxes"], y["classes"])
     )
     assert (labels > 0).sum() == 4 and (labels == 0).sum() == 12
-    for box, picture, label in zip(boxes, pictures, labels, strict=True):
+    for box, picture, label, truth in zip(boxes, pictures, labels, truths, strict=True):
         overlaps = ops.convert_to_numpy(rcnn_fitting.pairwise_iou(box[None], y["boxes"][picture]))
         best = overlaps[0].argmax()
         assert (overlaps[0, best] >= 0.5) == (label > 0)
+        assert label == 0 or truth == best
         assert label == 0 or y["classes"][picture, best] == label - 1
     again = RegionDraws(number=16, positives=0.25, seed=0)
     same = again.drawn(x["proposals"], y["boxes"], y["classes"])
@@ -163,6 +164,31 @@ def test_the_loss_without_any_region_is_finite():
     nothing = {name: np.zeros_like(each) for name, each in x.items()}
     y = {"boxes": 0 * y["boxes"], "classes": np.full_like(y["classes"], -1)}
     assert float(net.compute_loss(nothing, y, None)) == 0
+
+
+def test_true_boxes_may_count_more_or_less():
+    x, y = scenes(2)
+    weights = np.where(y["classes"] == 1, 3.0, 0.0)
+    weighed, plain, background = (RCNN(**SMALL, seed=0) for _ in range(3))
+    for other in (plain, background):
+        other.set_weights(weighed.get_weights())
+    losses = [
+        float(net.compute_loss(x, y, None, sample_weight=each))
+        for net, each in (
+            (plain, None),
+            (weighed, weights),
+            (background, np.zeros_like(weights)),
+        )
+    ]
+    drawn = RegionDraws(32, seed=0).drawn(x["proposals"], y["boxes"], y["classes"])
+    labels = ops.convert_to_numpy(drawn.labels)
+    assert losses[0] > losses[2] > 0 and (labels == 2).any()
+    assert losses[1] > losses[2]
+    np.testing.assert_allclose(
+        float(plain.compute_loss(x, y, None, sample_weight=np.ones_like(weights))),
+        float(weighed.compute_loss(x, y, None)),
+        rtol=1e-5,
+    )
 
 
 def test_detections_are_the_best_of_each_class():
