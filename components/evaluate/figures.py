@@ -90,7 +90,7 @@ class _Figures(beam.CombineFn):
         features = element[constants.FEATURES_KEY]
         truths = self._targets.truths(
             {
-                name: np.reshape(features[name], (1, *spec.shape))
+                name: _given(features.get(name), spec)
                 for name, spec in self._targets.FEATURES.items()
             }
         )
@@ -118,3 +118,10 @@ class _Figures(beam.CombineFn):
         return {
             _key(name, self._model): np.nan if value is None else value for name, value in found
         }
+
+
+def _given(values: Any, spec: Any) -> np.ndarray:
+    """A feature of one example, [1, ...]; where it has none, what a parser would put there."""
+    if values is None or not np.size(values):
+        values = spec.default_value
+    return np.reshape(values, (1, *spec.shape))

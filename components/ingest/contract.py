@@ -19,6 +19,7 @@
 | `keypoints/visible` | of each point 0: not marked, 1: hidden, 2: seen | pose |
 | `torso` | ymin, xmin, ymax, xmax of the person's torso in 0..1 | pose |
 | `pair/encoded`, `same` | the other image, and whether (1) both show the same | verification |
+| `fold` | number of the fold of a cross-validation that a pair is in, from 0 | verification |
 | `text` | what is written in the image | transcription |
 
 VOC's difficult objects are not counted, found or not. COCO's crowds are boxes around many objects,

@@ -147,5 +147,7 @@ def check_numbers(given: Mapping[str, Any]) -> None:
         raise ImageError("unknown label")
     if given.get("same", 0) not in (0, 1):
         raise ImageError(f"same must be 0 or 1, not {given['same']}")
+    if given.get("fold", 0) < 0:
+        raise ImageError(f"fold must be 0 or more, not {given['fold']}")
     if not given.get("text", "-"):
         raise ImageError("text is empty")

@@ -73,6 +73,7 @@ FEATURES: Mapping[str, Feature] = {
     "torso": Feature(FLOATS, several=True, is_place=True, may_lack=True),
     "pair/encoded": Feature(BYTES, is_input=True),
     "same": Feature(INTEGERS),
+    "fold": Feature(INTEGERS, may_lack=True),
     "text": Feature(BYTES, is_text=True),
 }
 # By what data are for, the features without which they are not. Tasks say their own.

@@ -81,6 +81,11 @@ STORED = {
             [_png(np.full((6, 8), 1000 * far, np.uint16)) for far in (1, 2, 2, 4)]
         )
     },
+    "verification": {
+        "same": np.array([0, 1, 1, 0]),
+        "fold": np.array([0, 0, 1, 1]),
+        "pair/encoded": np.array([_png(np.full((6, 8), shade, np.uint8)) for shade in range(4)]),
+    },
 }
 
 every_task = pytest.mark.parametrize("task", [*map(tasks.find, tasks.names())], ids=tasks.names())
