@@ -20,7 +20,7 @@ from components.ingest.layouts import Source
 from components.ingest.rooms import settings
 
 # Kinds whose files a table or annotations name: a name may be that of any file.
-_NAMED = ("coco", "csv", "lfw", "tfrecord", "voc")
+_NAMED = ("coco", "csv", "lfw", "people", "tfrecord", "voc")
 _BLOCK = 1 << 20
 _QUESTIONS = 32  # that a bucket is asked at the same time
 

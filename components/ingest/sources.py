@@ -9,6 +9,7 @@ import importlib.resources
 import itertools
 import os
 import re
+import shlex
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 from components.ingest import class_folders, features, spans
 from components.ingest.layouts import (
     CSV_FILE,
+    DESCRIPTION,
+    PEOPLE,
     SPLITS,
     Source,
     SourceError,
@@ -64,7 +67,7 @@ _TFDS_TASKS = {
     "coco": "detection",
     "fashion_mnist": "classification",
     "imagenet2012": "classification",
-    "lfw": "classification",
+    "lfw": "people",
     "mnist": "classification",
     "nyu_depth_v2": "depth",
     "svhn_cropped": "classification",
@@ -95,8 +98,10 @@ def resolve(dataset: str, task: str | None = None) -> Source:
     if dataset.startswith("tfds:"):
         name = dataset.removeprefix("tfds:")
         known = _TFDS_TASKS.get(without_version(name).partition("/")[0], "")
-        served = features.served(features.TRUTHS[known]) if known else ()
-        return for_task(Source("tfds", "", (), name, task=known), task, served)
+        served = _served(known) if known else ()
+        return for_task(
+            Source("tfds", "", (), name, task=served[0] if served else ""), task, served
+        )
     if dataset == "mnist":
         folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
         source, served = recognised(folder)
@@ -114,6 +119,13 @@ def resolve(dataset: str, task: str | None = None) -> Source:
             raise SourceError(_no_folder(dataset, folder))
         source, served = recognised(folder.resolve())
     return for_task(source, task, served)
+
+
+def _served(known: str) -> tuple[str, ...]:
+    """The tasks that data for `known` serve; people are told apart, or compared."""
+    if known == "people":
+        return features.served(*(features.TRUTHS[each] for each in PEOPLE))
+    return features.served(features.TRUTHS[known])
 
 
 def is_name(dataset: str) -> bool:
@@ -184,7 +196,11 @@ def for_task(source: Source, task: str | None, served: Collection[str]) -> Sourc
         return source
     if served and task not in served:
         what = f"tfds:{source.name}" if source.name else source.base
-        raise SourceError(f"{what} is data for {' and '.join(served)}; needed is {task}")
+        hint = ""
+        if source.kind == "folder" and task in PEOPLE:
+            path = shlex.quote(os.path.join(source.base, DESCRIPTION))
+            hint = f"; where its folders are people, say so: echo '{{\"people\": {{}}}}' > {path}"
+        raise SourceError(f"{what} is data for {' and '.join(served)}; needed is {task}{hint}")
     return replace(source, task=task)
 
 
@@ -262,11 +278,15 @@ def tfds_builder(name: str) -> Any:
 
 
 def _prepared(source: Source) -> Source:
-    from components.ingest import packages, tfds_roles
+    from components.ingest import packages, tfds_people, tfds_roles
 
     builder = tfds_builder(source.name)
     if not builder.info.splits and (folder := packages.unpacked(source.name)):
         return Source("idx", str(folder), idx_patterns(folder))
+    if builder.name in tfds_people.BUILDERS:
+        builder.download_and_prepare()
+        found, served = recognised(tfds_people.folder_of(builder))
+        return for_task(found, source.task or None, served)
     roles = tfds_roles.roles(source.name, builder.info)
     chosen = for_task(source, source.task or roles.tasks[0], roles.tasks)
     builder.download_and_prepare()

@@ -133,6 +133,7 @@ DESCRIPTION = {
     "features": {"image/encoded": "jpeg", "label": "class"},
     "labels": ["cat", "dog"],
 }
+PEOPLE = {"people": {"test": ["a", "b"], "seed": 0, "train_pairs": 9, "test_pairs": 9}}
 TABLE = "path,label\n" + "".join(f"{n}.png,{'cat' if n % 2 else 'dog'}\n" for n in range(8))
 
 
@@ -190,6 +191,12 @@ def lfw(folder: Path) -> None:
     write(folder / "pairs.txt", b"1\t1\nBo\t1\t2\nBo\t2\tBo\t3\n")
 
 
+def people(folder: Path) -> None:
+    for number in range(8):
+        write(folder / "abcd"[number % 4] / f"{number}.png", photo(number))
+    write(folder / "dataset.json", json.dumps(PEOPLE).encode())
+
+
 def pairs(folder: Path) -> None:
     for number in range(3):
         write(folder / "input" / f"{number}.png", photo(number))
@@ -224,6 +231,9 @@ SPOILT = [
     (table, "labels.csv", None),
     (table, "labels.txt", None),
     (lfw, "pairs.txt", None),
+    (people, "dataset.json", PEOPLE),
+    (people, "dataset.json", None),
+    (people, "b/1.png", None),
     (pairs, "input/1.png", None),
     (folders, "b/1.jpeg", None),
     (folders, "a/0.png", None),
