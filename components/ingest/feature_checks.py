@@ -17,6 +17,7 @@ _SLACK_PIXELS = 1.0
 _MOST_TEXT = 200  # of a reason that shows a value
 # Of a point, as COCO has it: not marked; marked, and behind something; seen.
 _VISIBILITIES = (0, 1, 2)
+_PAIRS_POINTS = "pair/keypoints"
 _FLAGS = ("objects/difficult", "objects/crowd")
 
 
@@ -76,6 +77,10 @@ def checked_places(given: Mapping[str, Any], width: int, height: int) -> dict[st
         made["torso"] = torso
     if POINTS in given:
         made[POINTS] = _cut_points(given, width, height)
+    if _PAIRS_POINTS in given:
+        # Of the other image, whose size nobody asks for here.
+        of_the_pair = {POINTS: given[_PAIRS_POINTS]}
+        made[_PAIRS_POINTS] = _cut_points(of_the_pair, width, height)
     return made
 
 

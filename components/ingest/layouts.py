@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components import extras
-from components.ingest import class_folders, features, lfw, people, table
+from components.ingest import class_folders, features, lfw, people, regular_files, table
 from components.ingest.class_folders import IMAGE_SUFFIXES
 from components.ingest.labels import LABELS_FILE, listed_labels
 from components.ingest.regular_files import SourceError
@@ -254,7 +254,13 @@ def _tfrecord_tasks(folder: Path) -> tuple[str, ...]:
 
 def _is_people(folder: Path) -> bool:
     path = folder / DESCRIPTION
-    return path.is_file() and b'"people"' in path.read_bytes()
+    if not os.path.lexists(path):
+        return False
+    try:
+        return b'"people"' in regular_files.read(path)
+    except OSError as error:
+        # Passed over, it would let a training see those who are for the test.
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _people_patterns(folder: Path) -> tuple[tuple[str, str], ...]:

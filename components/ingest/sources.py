@@ -45,9 +45,14 @@ _ASKED = 3  # entries of a folder in a bucket, whether they are folders
 _LEAST_LIKENESS = 0.6
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
-# Data sets of recipes that their makers give out on request, and TFDS does not have.
+# Data sets of recipes that TFDS does not have: who has them, and what is named in their place.
 _ON_REQUEST = {
-    "hwdb1.1": "CASIA-HWDB1.1 (3,755 handwritten Chinese characters) is to be had from its makers",
+    "lfw": "Labeled Faces in the Wild is to be had from its makers; name the folder that holds its "
+    "NAME/NAME_0001.jpg, with pairs.txt beside them, with --data",
+    "sfc": "SFC (4.4 million photographs of 4,030 people) was never published; name a folder of "
+    "people, docs/data.md, with --data",
+    "hwdb1.1": "CASIA-HWDB1.1 (3,755 handwritten Chinese characters) is to be had from its makers; "
+    "name the folder that holds train/CLASS/*.png and test/CLASS/*.png with --data",
 }
 # The split that stands for `test` where a data set publishes no labels of its test images.
 HELD_OUT = {
@@ -144,10 +149,7 @@ def _no_folder(dataset: str, path: Path) -> str:
             "another layout of docs/data.md"
         )
     if dataset in _ON_REQUEST:
-        return (
-            f"{dataset}: {_ON_REQUEST[dataset]}; name the folder that holds train/CLASS/*.png and "
-            "test/CLASS/*.png with --data"
-        )
+        return f"{dataset}: {_ON_REQUEST[dataset]}"
     known = {name: f"tfds:{name}" for name in _TFDS_TASKS}
     known |= {name: name for name in ("mnist", rooms.NAME, *_TFDS_NAMES)}
     builder, *rest = re.split("(?=[/:])", dataset, maxsplit=1)

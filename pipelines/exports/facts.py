@@ -91,6 +91,8 @@ def _steps(original: Original, kind: Format) -> list[str]:
     stored = "{} x {} pixels".format(*stored_size(settings))
     seen = "{} x {} pixels".format(*settings["size"])
     steps = ["decode the file; turn it upright by its EXIF orientation; lay transparency on white"]
+    if original.ingest.get("align"):
+        steps.append(f"align the face to {original.ingest['align']} by points marked in it")
     if original.ingest["shorter_side"] is not None:
         steps.append(f"resize it so that its shorter side has {original.ingest['shorter_side']}")
     steps.append("make it {}".format({1: "grey", 3: "RGB"}[settings["channels"]]))

@@ -1,8 +1,10 @@
 """Folders of people, and Labeled Faces in the Wild by its lists: who is seen, and who is not."""
 
+import io
 import json
 import math
 import pickle
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -12,8 +14,10 @@ from PIL import Image
 
 from components.ingest import lfw, people
 from components.ingest.contract import DeadLetter, Encoding, to_example
+from components.ingest.images import ImageError
 from components.ingest.readers import reader
 from components.ingest.sources import Source, SourceError, resolve
+from components.preprocess import alignment
 
 NAMES = ("Ann_Lee", "Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal")
 COUNT = 4
@@ -200,6 +204,77 @@ def test_a_description_that_is_wrong(faces, said, words):
 def test_a_folder_that_does_not_say_that_it_is_of_people(faces):
     with pytest.raises(SourceError, match=r'people, say so: echo .\{"people": \{\}\}. > .*json'):
         resolve(str(faces), "verification")
+
+
+# Points that are marked.
+
+ALIGN = {"size": [16, 14], "anchors": [[0.4, 0.3], [0.4, 0.7], [0.7, 0.5]]}
+
+
+def marked(folder: Path, shift: int = 0) -> Path:
+    """Three points in each picture, at places of its own."""
+    lines = ["path,y1,x1,y2,x2,y3,x3"]
+    for number, path in enumerate(sorted(folder.glob("*/*.jpg"))):
+        points = np.array([[4, 2.5], [4, 7], [8.5, 5]]) + (number + shift) % 3 * 0.5
+        lines.append(",".join([str(path.relative_to(folder)), *map(str, points.reshape(-1))]))
+    (folder / "keypoints.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize("task", ["classification", "verification"])
+def test_faces_are_aligned_by_the_points_in_them(faces, task):
+    describe(marked(faces), test=["Bo", "Cy"])
+    source = resolve(str(faces), task)
+    read = reader(source)
+    piece = next(piece for root in read.roots("train") for piece in read.pieces(root))
+    (record,) = read.load(piece)
+    plain = to_example(record, Encoding()).features.feature
+    assert plain["image/width"].int64_list.value[0] == 10
+    features = to_example(record, Encoding(align=ALIGN)).features.feature
+    names = [("image/encoded", "keypoints")]
+    names += [("pair/encoded", "pair/keypoints")] * (task == "verification")
+    for name, points in names:
+        content = features[name].bytes_list.value[0]
+        crop = Image.open(io.BytesIO(content))
+        assert crop.size == (14, 16)
+        pixels = np.asarray(Image.open(io.BytesIO(record.features[name])))
+        given = np.reshape(record.features[points], (-1, 2))
+        wanted, placed = alignment.aligned(pixels, given, ALIGN)
+        np.testing.assert_array_equal(np.asarray(crop), wanted)
+        found = features[points].float_list.value
+        np.testing.assert_allclose(found, placed.reshape(-1), rtol=1e-5)
+    assert features["image/width"].int64_list.value[0] == 14
+
+
+def test_a_face_without_points_cannot_be_aligned(faces):
+    describe(faces, test=["Bo", "Cy"])
+    read = reader(resolve(str(faces), "classification"))
+    (record,) = read.load("Ann_Lee/Ann_Lee_0001.jpg")
+    with pytest.raises(ImageError, match="not aligned: keypoints that are marked are needed"):
+        to_example(record, Encoding(align=ALIGN))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("1,2,x,4", "a point of .*0001.jpg is no number"),
+        ("1,2,3", "has 3 numbers"),
+        ("1,nan", "has 2 numbers, which are no points"),
+    ],
+)
+def test_a_row_that_is_none_of_points(faces, row, words):
+    describe(faces, test=["Bo", "Cy"])
+    path = "Ann_Lee/Ann_Lee_0001.jpg"
+    (faces / "keypoints.csv").write_text(f"path,y1,x1\n{path},{row}\n")
+    (found,) = reader(resolve(str(faces), "classification")).load(path)
+    assert isinstance(found, DeadLetter) and re.search(words, found.reason)
+
+
+def test_a_table_that_is_none(faces):
+    describe(faces, test=["Bo", "Cy"])
+    (faces / "keypoints.csv").write_text("file,y1,x1\n")
+    with pytest.raises(SourceError, match=r"keypoints.csv: the first line must be path,y1,x1"):
+        reader(resolve(str(faces)))
 
 
 # Labeled Faces in the Wild.

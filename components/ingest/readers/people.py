@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.ingest import lfw, people
+from components.ingest import images, keypoints, lfw, people
 from components.ingest.class_folders import IMAGE_SUFFIXES, with_files
 from components.ingest.contract import DeadLetter, Record
 from components.ingest.features import needed
@@ -38,6 +38,7 @@ class PeopleReader:
         self._said = description(source.base, "people").people
         names = with_files(Path(source.base), IMAGE_SUFFIXES)
         self._people = people.divided(names, self._said, source.base)
+        keypoints.check(source.base)
         self._alone = _alone(source, self._people["train"], self._said.seed)
         self.labels = self._alone.labels if self._alone else []
 
@@ -74,6 +75,7 @@ class LfwReader:
         seen = lfw.in_the_test(source.base)
         names = with_files(Path(source.base), IMAGE_SUFFIXES)
         unseen = [name for name in names if name not in seen]
+        keypoints.check(source.base)
         self._alone = _alone(source, unseen, _SEED)
         self.labels = self._alone.labels if self._alone else []
 
@@ -153,11 +155,11 @@ class _Identification:
 
     def load(self, piece: str) -> Record | DeadLetter:
         name = piece.partition("/")[0]
+        features = {"label": self._numbers[name], "label/text": name}
         try:
-            content = files.content(self._base, piece)
+            features |= _marked(self._base, piece, "image/encoded", "keypoints")
         except ImageError as error:
             return DeadLetter(piece, str(error))
-        features = {"image/encoded": content, "label": self._numbers[name], "label/text": name}
         return Record(piece, features)
 
 
@@ -190,8 +192,21 @@ def _loaded(base: str, pair: people.Pair, name: str = "") -> Record | DeadLetter
     name = name or f"{pair.first} {pair.second}"
     features: dict[str, Any] = {"same": int(pair.same), "fold": pair.fold}
     try:
-        features["image/encoded"] = files.content(base, pair.first)
-        features["pair/encoded"] = files.content(base, pair.second)
+        features |= _marked(base, pair.first, "image/encoded", "keypoints")
+        features |= _marked(base, pair.second, "pair/encoded", "pair/keypoints")
     except ImageError as error:
         return DeadLetter(name, str(error))
     return Record(name, features)
+
+
+def _marked(base: str, path: str, image: str, points: str) -> dict[str, Any]:
+    """A file, and the points that are marked in it, by the names of features.
+
+    Raises:
+      ImageError: it cannot be read, or its points cannot.
+    """
+    content = files.content(base, path)
+    if not keypoints.is_there(base):
+        return {image: content}
+    found = keypoints.of(base, path, images.opened(content))
+    return {image: content} | ({} if found is None else {points: found})
