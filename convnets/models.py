@@ -62,7 +62,8 @@ class Model:
         Args:
           images: one or several: a path, encoded bytes, pixels, uint8 [H, W] or [H, W, 3] from 0 to
             255, or Pillow's image; a folder stands for the images in it, however deep. A model of
-            several inputs, such as pairs, is asked about so many at a time, in their order.
+            several inputs, such as pairs, is asked about so many at a time, in their order; they
+            may also be given as tuples, one a question.
           batch_size: of questions that are computed at once, at most.
 
         Returns:
@@ -122,7 +123,8 @@ def _pictures(images: Images) -> Iterator[pictures.Picture]:
     several = isinstance(images, Iterable) and not hasattr(images, "__array_interface__")
     if isinstance(images, (str, bytes, os.PathLike)) or not several:
         images = [images]
-    for number, image in enumerate(images):
+    flat = (each for image in images for each in (image if isinstance(image, tuple) else (image,)))
+    for number, image in enumerate(flat):
         if isinstance(image, (str, os.PathLike)) and Path(image).is_dir():
             yield from pictures.found([Path(image)])
         else:
