@@ -102,7 +102,12 @@ class _Figures(beam.CombineFn):
         if not isinstance(given, dict):
             # TFMA takes the only output out of its mapping.
             given = dict.fromkeys(self._found.averaged, given)
-        return {name: np.asarray(given[name])[None] for name in self._found.averaged}
+        shapes = {each.name: each.shape for each in self._found.outputs}
+        # Of an output of one number it gives an array of one.
+        return {
+            name: np.reshape(given[name], (1, *(np.shape(given[name]) if shapes[name] else ())))
+            for name in self._found.averaged
+        }
 
     def merge_accumulators(self, accumulators: Iterable[list[np.ndarray]]) -> list[np.ndarray]:
         return [rows for each in accumulators for rows in each]

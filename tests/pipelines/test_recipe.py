@@ -223,7 +223,7 @@ def test_the_last_assignment_holds():
         ("ingest.shorter_side=0", ["ingest.shorter_side", "0"]),
         ("ingest.shorter_side=big", ["ingest.shorter_side", '"big"']),
         ("ingest.quality=100", ["ingest.quality", "1 to 95", "100"]),
-        ("ingest.align=true", ["ingest.align", "anchors", "true"]),
+        ("ingest.align=true", ["ingest.align takes a value such as null, not True"]),
         ('ingest.align={"size": [9, 9]}', ["ingest.align", "anchors"]),
         ('ingest.align={"size": [9, 9], "anchors": [[0.5, 2], [0, 0]]}', ["ingest.align"]),
         ('ingest.align={"size": [9, 9], "model": [[0.5, 0.5]]}', ["ingest.align", "model"]),
