@@ -1,18 +1,19 @@
 """Faces: who somebody is, and whether two pictures show the same person.
 
 Y. Taigman, M. Yang, M. Ranzato, L. Wolf: DeepFace: Closing the gap to human-level performance in
-face verification. CVPR 2014. Section 3 trains the net to tell 4,030 people apart on 4.4 million
+face verification. CVPR 2014. Section 5.2 trains the net to tell 4,030 people apart on 4.4 million
 photographs (SFC, which Facebook never published): batches of 128, momentum 0.9, a rate of 0.01
 that is divided by 10 by hand whenever the validation error stops falling, down to 0.0001, about 15
 epochs. Section 4 compares the features of people who were never seen: by the inner product, by a
-chi-squared distance whose weights a linear support vector machine (C = 1) learns of 5,400 pairs, and
-by a siamese net of which the two topmost layers are trained: two epochs on LFW, after a training on
-100,000 people more whose photographs were never published either. All are joined to `deepface` by
-`transfer`.
+chi-squared distance whose weights a linear support vector machine (C = 1) learns of 5,400 pairs,
+and by a siamese net of which the two topmost layers are trained: two epochs on LFW, after a
+training on 100,000 people more whose photographs were never published either. All are joined to
+`deepface` by `transfer`.
 
 What the paper does not print is chosen here: the scale of the pixels (0 to 1), and the optimizer of
-what section 4 trains. Its ten trainings on nine tenths of LFW's View 2 are one on View 1. Pictures are aligned by `align` where points are marked in them; where they are not, as in the
-folders of these recipes, they are taken as they are.
+what section 4 trains. Its ten trainings on nine tenths of LFW's View 2 are one on View 1. Pictures
+are aligned by `ingest.align` where points are marked in them; where they are not, as in the folders
+of these recipes, they are taken as they are.
 """
 
 from dataclasses import replace

@@ -158,6 +158,23 @@ assert "tensorflow" not in sys.modules, "imports TensorFlow"
 print(json.dumps(answers))
 """
 )
+PAIR_NETS = ("InnerProduct", "WeightedChiSquared", "Siamese")
+PAIRS_ON_JAX = (
+    STEPPED
+    + """
+from keras_models import verification
+
+answers, draw = {}, np.random.default_rng(3)
+x = {name: draw.normal(size=(4, 71, 71, 1)).astype("float32") for name in ("image", "pair")}
+for name in json.loads(sys.argv[1]):
+    random.seed(7)  # As for the classics.
+    model = getattr(verification, name)((71, 71, 1), width=0.125, units=16)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    answers[name] = stepped(model, loss, x, np.float32([[0], [1], [1], [0]]))
+assert "tensorflow" not in sys.modules, "imports TensorFlow"
+print(json.dumps(answers))
+"""
+)
 # Programs that run once are not worth compiling well.
 HASTILY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
@@ -231,3 +248,11 @@ def test_every_family_takes_a_step_on_jax():
 def test_depth_nets_take_a_step_on_jax():
     answers = on_jax(DEPTH_ON_JAX, json.dumps(DEPTH_NETS), XLA_FLAGS=HASTILY)
     assert answers == {name: {"finite": True, "unmoved": []} for name in DEPTH_NETS}
+
+
+@pytest.mark.slow
+def test_nets_of_pairs_take_a_step_on_jax():
+    """Of nets whose last weights start at zero the layer below has no gradient in that step."""
+    answers = on_jax(PAIRS_ON_JAX, json.dumps(PAIR_NETS), XLA_FLAGS=HASTILY)
+    still = {"Siamese": ["fc7/kernel", "fc7/bias"]}
+    assert answers == {name: {"finite": True, "unmoved": still.get(name, [])} for name in PAIR_NETS}
