@@ -91,7 +91,7 @@ _PIXELS = replace(
 )
 
 # ORL's pictures are 92 x 112; LFW's are brought to the same.
-_SMALL_PIXELS = pixels(112, "per_channel", channels=1, size=[112, 92], range=[-2.0, 2.0])
+_SMALL_PIXELS = pixels(112, "per_channel", channels=1, size=[112, 92], range=[0.0, 4.0])
 _SMALL_NET = {"width": 0.5, "units": 512}
 
 
@@ -122,6 +122,6 @@ RECIPES = (
     ),
     *(_PRODUCT, _small(_PRODUCT, model_args=_SMALL_NET, epochs=3)),
     *(_CHI_SQUARED, _small(_CHI_SQUARED, model_args=_SMALL_NET, epochs=8)),
-    *(_SIAMESE, _small(_SIAMESE, model_args=_SMALL_NET, augment=MIRRORED, epochs=6)),
+    *(_SIAMESE, _small(_SIAMESE, model_args=_SMALL_NET, augment=MIRRORED, epochs=2)),
     *(_PIXELS, _small(_PIXELS, epochs=3)),
 )
