@@ -1,6 +1,6 @@
 """A folder of people: who is for training and who for the test, and the pairs that are made.
 
-People of the test are never seen in training: identification learns to tell the others apart, and
+People of the test are never seen in training: identification learns to tell others apart, and
 pairs of the test are of people of the test alone. All that is drawn depends on the seed and on the
 names of people and files. Imports nothing heavy.
 """
@@ -44,8 +44,8 @@ class Pair:
     fold: int
 
 
-def of_the_test(names: Sequence[str], chosen: Sequence[str] | float, seed: int) -> list[str]:
-    """The people of the test, sorted.
+def set_apart(names: Sequence[str], chosen: Sequence[str] | float, seed: int) -> list[str]:
+    """Those who are set apart from the others, sorted.
 
     Args:
       names: of all people.
@@ -63,9 +63,9 @@ def of_the_test(names: Sequence[str], chosen: Sequence[str] | float, seed: int) 
             if name not in names:
                 raise SourceError(f"nobody is called {name!r}: {near_matches(name, names)}")
         drawn = list(chosen)
-    for side, number in (("test", len(drawn)), ("training", len(names) - len(drawn))):
+    for side, number in (("set apart", len(drawn)), ("left", len(names) - len(drawn))):
         if number < _LEAST:
-            raise SourceError(f"{number} people for the {side} of {len(names)}; needed are two")
+            raise SourceError(f"{number} people {side} of {len(names)}; needed are two")
     return sorted(drawn)
 
 
@@ -176,19 +176,38 @@ def _of_two_people(
     return drawn
 
 
-def divided(names: Sequence[str], said: Any, where: str) -> dict[str, list[str]]:
-    """The people of each split, sorted.
+@dataclass(frozen=True)
+class Groups:
+    """Who is for what, sorted.
+
+    Attributes:
+      alone: those whom identification tells apart.
+      paired: those of whose pictures the pairs of the training are made.
+      test: those of the test, nobody of whom is among the others.
+    """
+
+    alone: list[str]
+    paired: list[str]
+    test: list[str]
+
+
+def divided(names: Sequence[str], said: Any, where: str) -> Groups:
+    """The people of a folder by what they are for.
 
     Args:
       names: of all people.
-      said: `test` and `seed`, see `components.ingest.schemas.People`.
+      said: `test`, `paired` and `seed`, see `components.ingest.schemas.People`.
       where: the folder, for the message.
 
     Raises:
-      SourceError: as `of_the_test`.
+      SourceError: as `set_apart`.
     """
     try:
-        test = of_the_test(names, said.test, said.seed)
+        test = set_apart(names, said.test, said.seed)
+        others = sorted({*names} - {*test})
+        if said.paired is None:
+            return Groups(others, others, test)
+        paired = set_apart(others, said.paired, said.seed)
     except SourceError as error:
         raise SourceError(f"{where}: {error}") from error
-    return {"train": sorted({*names} - {*test}), "test": test}
+    return Groups(sorted({*others} - {*paired}), paired, test)

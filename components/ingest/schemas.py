@@ -191,6 +191,8 @@ class People(BaseModel):
 
     Attributes:
       test: the names of the people of the test, or the share of all people who are drawn for it.
+      paired: likewise of the others: of whose pictures the pairs of the training are made, while
+        identification leaves them out. None: all others are for both.
       seed: of all that is drawn.
       train_pairs, test_pairs: how many pairs of one person at most, and as many of two. Those of
         the test are by default as many as Labeled Faces in the Wild has.
@@ -199,6 +201,7 @@ class People(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     test: Annotated[Any, AfterValidator(chosen)] = 0.25
+    paired: Annotated[Any, AfterValidator(chosen)] = None
     seed: Annotated[int, Field(ge=0)] = 0
     train_pairs: Annotated[int, Field(gt=0)] = 5000
     test_pairs: Annotated[int, Field(gt=0)] = 3000

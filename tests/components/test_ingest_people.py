@@ -167,6 +167,15 @@ def test_who_is_tested_is_drawn_by_the_seed(faces):
     assert len(others) > 1 and drawn(seed=1) == drawn(seed=1)
 
 
+def test_the_training_of_pairs_may_have_people_of_its_own(faces):
+    """As in the paper, whose pairs are of people whom the net has not learnt to tell apart."""
+    describe(faces, test=["Bo", "Cy"], paired=["Di", "Ed"])
+    assert reader(resolve(str(faces))).labels == ["Ann_Lee", "Flo", "Gus", "Hal"]
+    source = resolve(str(faces), "verification")
+    for split, names in (("train", {"Di", "Ed"}), ("test", {"Bo", "Cy"})):
+        assert set().union(*map(people_in, loaded(source, split)[0])) == names
+
+
 def test_so_many_pairs_at_most(faces):
     source = resolve(str(describe(faces, train_pairs=5, test_pairs=2)), "verification")
     assert [len(loaded(source, split)[0]) for split in ("train", "test")] == [10, 4]
@@ -188,9 +197,10 @@ def test_what_is_no_picture_is_a_dead_letter(photographs, tmp_path):
     ("said", "words"),
     [
         ({"test": ["Anne_Lee", "Bo"]}, "nobody is called 'Anne_Lee': did you mean Ann_Lee"),
-        ({"test": ["Bo"]}, "1 people for the test of 8; needed are two"),
-        ({"test": [*NAMES[:7]]}, "1 people for the training of 8"),
+        ({"test": ["Bo"]}, "1 people set apart of 8; needed are two"),
+        ({"test": [*NAMES[:7]]}, "1 people left of 8"),
         ({"test": ["Bo", "Bo"]}, "'Bo' occurs twice"),
+        ({"test": ["Bo", "Cy"], "paired": ["Bo", "Di"]}, "nobody is called 'Bo'"),
         ({"test": 1.5}, "a list of names, or a share above 0 and below 1, not 1.5"),
         ({"tset": 0.5}, "tset"),
         ({"seed": -1}, "greater than or equal to 0"),

@@ -28,7 +28,7 @@ class PeopleReader:
     """Reads BASE/PERSON/NAME, with a `dataset.json` beside the folders that is about people.
 
     Of verification a piece is a pair, as JSON; of classification it is PERSON/NAME, of the people
-    who are not for the test.
+    who are told apart.
     """
 
     piece_records = 1
@@ -39,7 +39,7 @@ class PeopleReader:
         names = with_files(Path(source.base), IMAGE_SUFFIXES)
         self._people = people.divided(names, self._said, source.base)
         keypoints.check(source.base)
-        self._alone = _alone(source, self._people["train"], self._said.seed)
+        self._alone = _alone(source, self._people.alone, self._said.seed)
         self.labels = self._alone.labels if self._alone else []
 
     def roots(self, split: str) -> list[str]:
@@ -50,8 +50,10 @@ class PeopleReader:
         if self._alone:
             yield from self._alone.pieces(root)
             return
-        most = self._said.train_pairs if root == "train" else self._said.test_pairs
-        pictures = people.pictures_of(self._base, self._people[root])
+        most, names = self._said.test_pairs, self._people.test
+        if root == "train":
+            most, names = self._said.train_pairs, self._people.paired
+        pictures = people.pictures_of(self._base, names)
         yield from _made(pictures, most, self._said.seed)
 
     def load(self, piece: str) -> Iterator[Record | DeadLetter]:
