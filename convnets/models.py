@@ -66,7 +66,8 @@ class Model:
           images: one or several: a path, encoded bytes, an open file, Pillow's image of any mode
             but floats, or pixels from 0 to 255, an array [H, W] or [H, W, C]. An array [N, H, W, C]
             stands for its N pictures, a folder for the images in it, however deep. A model of
-            several inputs, such as pairs, is asked about so many at a time, in their order.
+            several inputs, such as pairs, is asked about so many at a time, in their order; they
+            may also be given as tuples, one a question.
           batch_size: of questions that are computed at once, at most.
 
         Returns:
@@ -129,7 +130,9 @@ def _in_text(prediction: Prediction) -> Prediction:
 
 def _pictures(images: Images) -> Iterator[pictures.Picture]:
     numbers = itertools.count()
-    for image in [images] if _is_one(images) else images:
+    given = [images] if _is_one(images) else images
+    flat = (each for image in given for each in (image if isinstance(image, tuple) else (image,)))
+    for image in flat:
         if isinstance(image, (str, os.PathLike)) and Path(image).is_dir():
             inside = [*pictures.found([Path(image)])]
             pictures.check_found([Path(image)], len(inside))

@@ -86,7 +86,7 @@ def evaluate(
         images, saved = str(Path(folder, "examples")), Path(folder, "model")
         Path(images).mkdir()
         say("reading the pictures")
-        _ingest(source, images, model, recipe, task)
+        _ingest(source, images, model, recipe, trained, task)
         dead = list(examples.dead_letters(images))
         _check_some(dataset, images, dead)
         names = examples.label_names(images)
@@ -136,15 +136,25 @@ def _recipe_of(model: Path, root: Path) -> Recipe | None:
 
 
 def _ingest(
-    source: Source, folder: str, model: Path, recipe: Recipe | None, task: tasks.Task
+    source: Source,
+    folder: str,
+    model: Path,
+    recipe: Recipe | None,
+    trained: Recipe | None,
+    task: tasks.Task,
 ) -> None:
-    """The test split, and the training split where the mean of its pictures is needed."""
+    """The test split, and the training split where the mean of its pictures is needed.
+
+    A served model does what its recipe's `ingest` says, but for aligning: it is not shown points.
+    """
     from components.preprocess import mean
     from pipelines import inspection
 
     needs_mean = not model.is_dir() and recipe and mean.is_of_pictures(recipe.preprocess)
     wanted = (_TRAIN, _TEST) if needs_mean else (_TEST,)
     encoding = {**(recipe.ingest if recipe else {}), "proposals": task.proposals}
+    if trained and trained.ingest["align"]:
+        encoding["align"] = trained.ingest["align"]
     inspection.ingest(source, folder, encoding, wanted)
 
 

@@ -59,7 +59,8 @@ class Recipe:
         `resize` the images are brought to that many pixels square, and `size` is cut out of
         them: at random in training, in the centre elsewhere.
       ingest: how images are stored: `shorter_side`, the pixels that it is brought to (None: as it
-        is), `format` ("keep", "png" or "jpeg") and `quality` of JPEG, 1 to 95.
+        is), `format` ("keep", "png" or "jpeg"), `quality` of JPEG, 1 to 95, and `align`, of faces
+        in which points are marked the crop to which they are brought (None: as they are).
       augment: the random distortions of the training images, in order: `[{"step": NAME, ...}]`;
         the names and their arguments are those of `components.preprocess.steps`.
       distorted_copies: 0 distorts every image anew in each epoch; n makes n distorted copies of
@@ -385,7 +386,7 @@ _STAGES_OF = {
 # Keys by the names that they had: recipes stored then, and people, still have them.
 _RENAMED = {"dense": "fully_convolutional", "validation": "data_checks"}
 _KEYS = (*(entry.name for entry in dataclasses.fields(Recipe)), *_RENAMED)
-_INGEST = {"shorter_side": None, "format": "keep", "quality": 95}
+_INGEST = {"shorter_side": None, "format": "keep", "quality": 95, "align": None}
 _OTHERS_NETWORK = re.compile(r'\s*model\s*=(?!\s*"?keras_models\.)')
 # Set freely, they would let a run pass for another.
 IDENTITY = ("name", "paper", "summary", "size", "task", "dataset", "full_data")

@@ -38,6 +38,29 @@ _FOLDER = Bound(
     lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value)),
 )
 
+_PLACE = bounds.number(0, 1)
+
+
+def _is_alignment(value: Any) -> bool:
+    """Whether a value says how faces are aligned (`components.preprocess.alignment`)."""
+    if not isinstance(value, Mapping) or set(value) not in ({"size", "anchors"}, {"size", "model"}):
+        return False
+    numbers = 3 if "model" in value else 2
+    points = value.get("model", value.get("anchors"))
+    return (
+        _SIZE.takes(value["size"])
+        and len(value["size"]) == 2
+        and isinstance(points, list | tuple)
+        and len(points) >= 2 * (numbers - 1)
+        and all(
+            bounds.several(bounds.number()).takes(point)
+            and len(point) == numbers
+            and all(map(_PLACE.takes, point[:2]))
+            for point in points
+        )
+    )
+
+
 PREPROCESS: Mapping[str, Bound] = MappingProxyType(
     {
         "size": Bound(
@@ -55,6 +78,11 @@ INGEST: Mapping[str, Bound] = MappingProxyType(
         "shorter_side": _SIDE.or_null(),
         "format": bounds.choice("keep", "png", "jpeg"),
         "quality": bounds.whole(1, 95),
+        "align": Bound(
+            '{"size": [height, width], "anchors": [[y, x], ...]} or, in their place, "model": '
+            "[[y, x, depth], ...], y and x in 0..1 of the crop; or null",
+            lambda value: value is None or _is_alignment(value),
+        ),
     }
 )
 DATA_CHECKS: Mapping[str, Bound] = MappingProxyType(

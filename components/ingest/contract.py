@@ -20,6 +20,8 @@
 | `keypoints/visible` | of each point 0: not marked, 1: hidden, 2: seen | pose |
 | `torso` | ymin, xmin, ymax, xmax of the person's torso in 0..1 | pose |
 | `pair/encoded`, `same` | the other image, and whether (1) both show the same | verification |
+| `pair/keypoints` | y, x of each point of the other image in 0..1 | verification |
+| `fold` | number of the fold of a cross-validation that a pair is in, from 0 | verification |
 | `text` | what is written in the image | transcription |
 
 VOC's difficult objects are not counted, found or not. COCO's crowds are boxes around many objects,
@@ -49,11 +51,15 @@ from components.ingest import feature_checks, features, images, normals
 from components.ingest.features import FEATURES, PROPOSALS
 from components.ingest.images import ImageError
 from components.ingest.proposals import finding
+from components.preprocess import alignment
 
 FORMATS = ("keep", "png", "jpeg")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MILLIMETRES = 1000.0
 _NORMALS = "normals/encoded"
+# The points by which each image of an example is aligned.
+_ALIGNED = {"image/encoded": "keypoints", "pair/encoded": "pair/keypoints"}
+_VISIBLE = "keypoints/visible"
 # What 16 bits hold.
 _MAX_DEPTH = 65.535
 _SURROGATES = re.compile("[\\ud800-\\udfff]")
@@ -116,6 +122,8 @@ class Encoding:
       quality: of JPEG, 1 to 95.
       proposals: how regions that may be objects are found in each image that comes without any:
         the arguments of `components.ingest.proposals.finding.Proposals`. None: they are not.
+      align: of faces in which points are marked, the crop to which they are brought
+        (`components.preprocess.alignment`); None leaves them as they are.
 
     Raises:
       ValueError: a value that is not allowed.
@@ -125,6 +133,7 @@ class Encoding:
     format: str = "keep"
     quality: int = 95
     proposals: Mapping[str, Any] | None = None
+    align: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.proposals is not None:
@@ -177,6 +186,10 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
     # Pairs that share one photograph are not the same pair.
     contents += [given["pair/encoded"]] if "pair/encoded" in given else []
     given.setdefault("image/sha256", _sha256(contents))
+    if encoding.align is not None:
+        given |= _aligned(given, found, encoding.align)
+        found = _decoded(given["image/encoded"], "image")
+        size = found.image.size
     given["image/id"] = readable(record.identifier)
     if isinstance(given["image/sha256"], bytes):
         given["image/sha256"] = given["image/sha256"].decode()
@@ -205,6 +218,35 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
         pair_size = _resized(pair.image.size, encoding, pair.image.size)
         given["pair/encoded"] = _encoded(pair, pair_size, encoding)
     return given, found
+
+
+def _aligned(
+    given: Mapping[str, Any], found: images.Decoded, align: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The images of an example in their crops, and the points that are marked in them.
+
+    Raises:
+      ImageError: points are missing, or something else has a place in the image.
+    """
+    others = {*features.names_where(given, "is_place")} - {*_ALIGNED.values(), _VISIBLE}
+    if others:
+        raise ImageError(f"not aligned: {', '.join(sorted(others))} would not go with the image")
+    shown = {"image/encoded": found}
+    if "pair/encoded" in given:
+        shown["pair/encoded"] = _decoded(given["pair/encoded"], "second image of the pair")
+    made: dict[str, Any] = {}
+    for name, decoded in shown.items():
+        points = np.reshape(given.get(_ALIGNED[name], ()), (-1, 2))
+        if not len(points) or not np.all(given.get(_VISIBLE, 1)):
+            raise ImageError(f"not aligned: {_ALIGNED[name]} that are marked are needed")
+        if decoded.converted == images.TURNED:
+            raise ImageError("not aligned: turned by its EXIF data")
+        try:
+            pixels, placed = alignment.aligned(np.asarray(decoded.image), points, align)
+        except ValueError as error:
+            raise ImageError(f"not aligned: {error}") from error
+        made |= {name: images.png(pixels), _ALIGNED[name]: np.clip(placed, 0, 1).reshape(-1)}
+    return made
 
 
 def as_example(features: Mapping[str, Any]) -> tf_example_pb2.Example:

@@ -254,9 +254,7 @@ class _WriteShard(beam.DoFn):
         split = split_of(sha256.encode()) if self._split == UNSPLIT else self._split
         content = as_example(features).SerializeToString(deterministic=True)
         files[split].write(content)
-        image = decoded.image
-        grey = image if image.mode == "L" else image.convert("L")
-        looks, brightness = likeness.look(np.asarray(grey))
+        looks, brightness = likeness.look(_seen(features, decoded))
         fact = {
             "id": features["image/id"],
             "split": split,
@@ -277,7 +275,8 @@ class _WriteShard(beam.DoFn):
         given = found.features.get("image/encoded")
         as_found = isinstance(given, bytes) and given == encoded
         counts["re-encoded"] += not as_found
-        if isinstance(given, bytes) and not as_found:
+        # Of a face that was aligned a model is asked about the crop.
+        if isinstance(given, bytes) and not as_found and self._encoding.align is None:
             kept = shard.originals[kind := decoded.converted or "re-encoded"]
             if not kept or (len(kept) < _ORIGINALS and len(given) < _LARGE_ORIGINAL):
                 kept.append(_with_original(features, given, kind))
@@ -287,6 +286,19 @@ class _WriteShard(beam.DoFn):
             Metrics.counter(STAGE, name).inc(count)
         done = len(matching(f"{self._uri}/counts", f"{self._split}-*.json"))
         progress.report(STAGE, done, of, f"{self._split}: {done} of {of} files")
+
+
+def _seen(features: Mapping[str, Any], decoded: images.Decoded) -> np.ndarray:
+    """What an example looks like, grey: of a pair both images, one above the other.
+
+    Pairs that share one image are not alike.
+    """
+    image = decoded.image
+    grey = np.asarray(image if image.mode == "L" else image.convert("L"))
+    if "pair/encoded" not in features:
+        return grey
+    other = images.opened(features["pair/encoded"]).convert("L")
+    return np.concatenate([grey, np.asarray(other.resize(image.size))])
 
 
 def _with_original(features: Mapping[str, Any], original: bytes, kind: str) -> bytes:

@@ -27,6 +27,7 @@ _MOST_TEXT = 200  # of a reason that shows a value
 # Of a point, as COCO has it: not marked; marked, and behind something; seen.
 _VISIBILITIES = (0, 1, 2)
 _MOST_INTEGER = int(np.iinfo(np.int64).max)
+_PAIRS_POINTS = "pair/keypoints"
 _FLAGS = ("objects/difficult", "objects/crowd")
 
 
@@ -90,6 +91,10 @@ def checked_places(given: Mapping[str, Any], width: int, height: int) -> dict[st
         made["torso"] = torso
     if POINTS in given:
         made[POINTS] = _cut_points(given, width, height)
+    if _PAIRS_POINTS in given:
+        # Of the other image, whose size nobody asks for here.
+        of_the_pair = {POINTS: given[_PAIRS_POINTS]}
+        made[_PAIRS_POINTS] = _cut_points(of_the_pair, width, height)
     return made
 
 
@@ -161,5 +166,7 @@ def check_numbers(given: Mapping[str, Any]) -> None:
         raise ImageError("unknown label")
     if given.get("same", 0) not in (0, 1):
         raise ImageError(f"same must be 0 or 1, not {given['same']}")
+    if given.get("fold", 0) < 0:
+        raise ImageError(f"fold must be 0 or more, not {given['fold']}")
     if not given.get("text", "-"):
         raise ImageError("text is empty")

@@ -73,7 +73,9 @@ FEATURES: Mapping[str, Feature] = {
     "keypoints/visible": Feature(INTEGERS, several=True, of=POINTS, may_lack=True),
     "torso": Feature(FLOATS, several=True, is_place=True, may_lack=True),
     "pair/encoded": Feature(BYTES, is_input=True),
+    "pair/keypoints": Feature(FLOATS, several=True, is_place=True, may_lack=True),
     "same": Feature(INTEGERS),
+    "fold": Feature(INTEGERS, may_lack=True),
     "text": Feature(BYTES, is_text=True),
 }
 # By what data are for, the features without which they are not. Tasks say their own.

@@ -19,7 +19,7 @@ from components.ingest import generated, walk
 from components.ingest.layouts import Source
 
 # Kinds whose files a table or annotations name: a name may be that of any file.
-_NAMED = ("boxes", "coco", "csv", "lfw", "tfrecord", "voc")
+_NAMED = ("boxes", "coco", "csv", "lfw", "people", "tfrecord", "voc")
 _BLOCK = 1 << 20
 _QUESTIONS = 32  # that a bucket is asked at the same time
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components import extras
-from components.ingest import class_folders, features, table
+from components.ingest import class_folders, features, lfw, people, regular_files, table
 from components.ingest.class_folders import IMAGE_SUFFIXES
 from components.ingest.labels import LABELS_FILE, listed_labels
 from components.ingest.regular_files import SourceError
@@ -26,10 +26,10 @@ IDX_PATTERNS = {"train": "train-*-ubyte*", "test": "t10k-*-ubyte*"}
 CSV_FILE = "labels.csv"
 # Says what a folder's files are where they do not say it themselves.
 DESCRIPTION = "dataset.json"
-# VOC's and LFW's lists of what is for training and for the test, the first pair that is there.
+# VOC's lists of what is for training and for the test, the first pair that is there.
 _VOC_LISTS = (("trainval", "test"), ("train", "test"), ("train", "val"))
-_LFW_LISTS = ("pairsDevTrain.txt", "pairsDevTest.txt")
-LFW_LIST = "pairs.txt"
+# What a folder of people is for: to tell them apart, and to compare them.
+PEOPLE = ("classification", "verification")
 # COCO's other files tell of the same images other things.
 _COCO_OTHERS = ("captions_", "person_keypoints_", "image_info_", "panoptic_", "stuff_")
 
@@ -82,7 +82,9 @@ def _check_case(folder: Path) -> None:
     Raises:
       SourceError: a name in another case.
     """
-    wanted = {name.lower(): name for name in (CSV_FILE, LABELS_FILE, DESCRIPTION, LFW_LIST)}
+    wanted = {
+        name.lower(): name for name in (CSV_FILE, LABELS_FILE, DESCRIPTION, lfw.PAIRS, lfw.PEOPLE)
+    }
     with os.scandir(folder) as entries:
         found = {entry.name for entry in entries if entry.name.lower() in wanted}
     for name in sorted(found):
@@ -266,6 +268,32 @@ def _tfrecord_tasks(folder: Path) -> tuple[str, ...]:
     return (description(folder, "tfrecord").task,)
 
 
+# People.
+
+
+def _is_people(folder: Path) -> bool:
+    path = folder / DESCRIPTION
+    if not os.path.lexists(path):
+        return False
+    try:
+        return b'"people"' in regular_files.read(path)
+    except OSError as error:
+        # Passed over, it would let a training see those who are for the test.
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _people_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
+    said = description(folder, "people").people
+    class_folders.check(folder, IMAGE_SUFFIXES)
+    people.divided(class_folders.with_files(folder, IMAGE_SUFFIXES), said, str(folder))
+    return tuple((split, "*/*") for split in SPLITS)
+
+
+def _people_tasks(folder: Path) -> tuple[str, ...]:
+    del folder
+    return features.served(*(features.TRUTHS[each] for each in PEOPLE))
+
+
 # VOC, COCO, pairs.
 
 
@@ -335,15 +363,13 @@ def _coco_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
     return tuple((split, "*/*") for split in coco_files(folder))
 
 
-def lfw_lists(folder: Path | str) -> dict[str, str]:
-    """LFW's lists of pairs by split: those for development, or the one of all."""
-    if all((Path(folder) / name).is_file() for name in _LFW_LISTS):
-        return dict(zip(SPLITS, _LFW_LISTS, strict=True))
-    return {"all": LFW_LIST}
-
-
 def _lfw_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
-    return tuple(lfw_lists(folder).items())
+    return tuple(lfw.splits(folder).items())
+
+
+def _lfw_tasks(folder: Path) -> tuple[str, ...]:
+    del folder
+    return features.served(*(features.TRUTHS[each] for each in reversed(PEOPLE)))
 
 
 def _pair_patterns(folder: Path) -> tuple[tuple[str, str], ...]:
@@ -377,12 +403,8 @@ _LAYOUTS: tuple[tuple[str, Callable, Callable, Callable], ...] = (
         _pair_patterns,
         _gives("target/encoded"),
     ),
-    (
-        "lfw",
-        lambda f: any((f / name).is_file() for name in (LFW_LIST, *_LFW_LISTS)),
-        _lfw_patterns,
-        _gives("pair/encoded", "same"),
-    ),
+    ("people", _is_people, _people_patterns, _people_tasks),
+    ("lfw", lfw.is_there, _lfw_patterns, _lfw_tasks),
     (
         "splits",
         lambda f: bool(class_folders.splits(f)),

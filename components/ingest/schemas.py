@@ -195,8 +195,51 @@ class BoxesDescription(BaseModel):
     boxes: Literal["pixels", "fractions"] = "pixels"
 
 
+def chosen(value: Any) -> list[str] | float:
+    """Those who are for the test, by their names or as a share of all.
+
+    Raises:
+      ValueError: it is neither.
+    """
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return [*distinct(value)]
+    raise ValueError("Input should be a list of names, or a share above 0 and below 1")
+
+
+class People(BaseModel):
+    """Of a folder of people: who is for the test, and how many pairs are made.
+
+    Attributes:
+      test: the names of the people of the test, or the share of all people who are drawn for it.
+      paired: likewise of the others: of whose pictures the pairs of the training are made, while
+        identification leaves them out. None: all others are for both.
+      seed: of all that is drawn.
+      train_pairs, test_pairs: how many pairs of one person at most, and as many of two. Those of
+        the test are by default as many as Labeled Faces in the Wild has.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    test: Annotated[Any, AfterValidator(chosen)] = 0.25
+    paired: Annotated[Any, AfterValidator(chosen)] = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    train_pairs: Annotated[int, Field(gt=0)] = 5000
+    test_pairs: Annotated[int, Field(gt=0)] = 3000
+
+
+class PeopleDescription(BaseModel):
+    """Of a folder of people."""
+
+    model_config = ConfigDict(strict=True)
+
+    people: People
+
+
 DESCRIPTIONS: dict[str, type[BaseModel]] = {
     "boxes": BoxesDescription,
+    "people": PeopleDescription,
     "tfrecord": TfrecordDescription,
     "video": VideoDescription,
 }

@@ -9,6 +9,7 @@ import importlib.resources
 import itertools
 import os
 import re
+import shlex
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 from components.ingest import class_folders, features, generated, spans
 from components.ingest.layouts import (
     CSV_FILE,
+    DESCRIPTION,
+    PEOPLE,
     SPLITS,
     Source,
     SourceError,
@@ -41,9 +44,14 @@ _ASKED = 3  # entries of a folder in a bucket, whether they are folders
 _LEAST_LIKENESS = 0.6
 # Data sets that recipes name as TFDS does.
 _TFDS_NAMES = ("cifar10",)
-# Data sets of recipes that their makers give out on request, and TFDS does not have.
+# Data sets of recipes that TFDS does not have: who has them, and what is named in their place.
 _ON_REQUEST = {
-    "hwdb1.1": "CASIA-HWDB1.1 (3,755 handwritten Chinese characters) is to be had from its makers",
+    "lfw": "Labeled Faces in the Wild is to be had from its makers; name the folder that holds its "
+    "NAME/NAME_0001.jpg, with pairs.txt beside them, with --data",
+    "sfc": "SFC (4.4 million photographs of 4,030 people) was never published; name a folder of "
+    "people, docs/data.md, with --data",
+    "hwdb1.1": "CASIA-HWDB1.1 (3,755 handwritten Chinese characters) is to be had from its makers; "
+    "name the folder that holds train/CLASS/*.png and test/CLASS/*.png with --data",
 }
 # The split that stands for `test` where a data set publishes no labels of its test images.
 HELD_OUT = {
@@ -63,7 +71,7 @@ _TFDS_TASKS = {
     "coco": "detection",
     "fashion_mnist": "classification",
     "imagenet2012": "classification",
-    "lfw": "classification",
+    "lfw": "people",
     "mnist": "classification",
     "nyu_depth_v2": "depth",
     "svhn_cropped": "classification",
@@ -97,9 +105,10 @@ def resolve(dataset: str, task: str | None = None) -> Source:
         name = dataset.removeprefix("tfds:")
         builder = without_version(name).partition("/")[0]
         known = _TFDS_TASKS.get(builder, "")
-        truths = features.TRUTHS[known] + _TFDS_MORE.get(builder, ()) if known else ()
-        served = features.served(truths) if known else ()
-        return for_task(Source("tfds", "", (), name, task=known), task, served)
+        served = _served(known, _TFDS_MORE.get(builder, ())) if known else ()
+        return for_task(
+            Source("tfds", "", (), name, task=served[0] if served else ""), task, served
+        )
     if dataset == "mnist":
         folder = Path(str(importlib.resources.files("convnets_data"))) / "mnist"
         source, served = recognised(folder)
@@ -120,6 +129,18 @@ def resolve(dataset: str, task: str | None = None) -> Source:
     return for_task(source, task, served)
 
 
+def _served(known: str, more: tuple[str, ...]) -> tuple[str, ...]:
+    """The tasks that data for `known` serve; people are told apart, or compared.
+
+    Args:
+      known: a key of `features.TRUTHS`, or people.
+      more: features that the data have besides.
+    """
+    if known == "people":
+        return features.served(*(features.TRUTHS[each] for each in PEOPLE))
+    return features.served(features.TRUTHS[known] + more)
+
+
 def is_name(dataset: str) -> bool:
     """Whether it names data, and no place: so it means the same in every folder."""
     named = dataset in ("mnist", *_TFDS_NAMES) or dataset.startswith("tfds:")
@@ -136,10 +157,7 @@ def _no_folder(dataset: str, path: Path) -> str:
             "another layout of docs/data.md"
         )
     if dataset in _ON_REQUEST:
-        return (
-            f"{dataset}: {_ON_REQUEST[dataset]}; name the folder that holds train/CLASS/*.png and "
-            "test/CLASS/*.png with --data"
-        )
+        return f"{dataset}: {_ON_REQUEST[dataset]}"
     known = {name: f"tfds:{name}" for name in _TFDS_TASKS}
     known |= {name: name for name in ("mnist", *generated.SETS, *_TFDS_NAMES)}
     builder, *rest = re.split("(?=[/:])", dataset, maxsplit=1)
@@ -188,7 +206,11 @@ def for_task(source: Source, task: str | None, served: Collection[str]) -> Sourc
         return source
     if served and task not in served:
         what = f"tfds:{source.name}" if source.name else source.base
-        raise SourceError(f"{what} is data for {' and '.join(served)}; needed is {task}")
+        hint = ""
+        if source.kind == "folder" and task in PEOPLE:
+            path = shlex.quote(os.path.join(source.base, DESCRIPTION))
+            hint = f"; where its folders are people, say so: echo '{{\"people\": {{}}}}' > {path}"
+        raise SourceError(f"{what} is data for {' and '.join(served)}; needed is {task}{hint}")
     return replace(source, task=task)
 
 
@@ -266,11 +288,15 @@ def tfds_builder(name: str) -> Any:
 
 
 def _prepared(source: Source) -> Source:
-    from components.ingest import packages, tfds_roles
+    from components.ingest import packages, tfds_people, tfds_roles
 
     builder = tfds_builder(source.name)
     if not builder.info.splits and (folder := packages.unpacked(source.name)):
         return Source("idx", str(folder), idx_patterns(folder))
+    if builder.name in tfds_people.BUILDERS:
+        builder.download_and_prepare()
+        found, served = recognised(tfds_people.folder_of(builder))
+        return for_task(found, source.task or None, served)
     roles = tfds_roles.roles(source.name, builder.info)
     chosen = for_task(source, source.task or roles.tasks[0], roles.tasks)
     builder.download_and_prepare()

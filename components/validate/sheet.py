@@ -44,6 +44,8 @@ def contact_sheet(uri: str, to: Path) -> None:
     names = examples.label_names(uri)
     if rows := _of_each_class(uri, len(names)):
         sheet = _rows([(name, rows[label]) for label, name in enumerate(names[:_CLASSES])])
+    elif pairs := _pairs(uri):
+        sheet = _rows(list(pairs.items()))
     else:
         tiles = [_tile(features, _LARGE) for features in islice(_features(uri), _TILES)]
         sheet = _grid(tiles)
@@ -75,6 +77,27 @@ def _of_each_class(uri: str, classes: int) -> dict[int, list[Image.Image]]:
         if sum(len(row) == _A_CLASS for row in rows.values()) == min(classes, _CLASSES):
             break
     return rows
+
+
+def _pairs(uri: str) -> dict[str, list[Image.Image]]:
+    """Pairs that show the same, and others; of data without pairs, none."""
+    rows: dict[str, list[Image.Image]] = {"same": [], "different": []}
+    for features in _features(uri):
+        if "same" not in features:
+            return {}
+        row = rows["same" if features["same"][0] else "different"]
+        if len(row) < _A_CLASS:
+            row.append(_framed(_tile(features, _SMALL)))
+        if all(len(row) == _A_CLASS for row in rows.values()):
+            break
+    return {name: row for name, row in rows.items() if row}
+
+
+def _framed(tile: Image.Image) -> Image.Image:
+    """With room around it, so that it is seen which two belong together."""
+    framed = Image.new("RGB", (tile.width + 2 * _GAP, tile.height + 2 * _GAP), _PAPER)
+    framed.paste(tile, (_GAP, _GAP))
+    return framed
 
 
 def _tile(features: Features, side: int) -> Image.Image:

@@ -13,6 +13,7 @@ from keras_models.analysis.receptive_field import Field, field_after, sides_of
 from keras_models.classification.fully_convolutional import DenseAsConv2D
 from keras_models.classification.lenet import UnitBias
 from keras_models.layers import (
+    ComponentNormalization,
     DropConnect,
     EuclideanRBF,
     Subsampling2D,
@@ -102,6 +103,7 @@ _A_POSITION: dict[type, Callable[..., tuple[int, int]]] = {
     EuclideanRBF: lambda layer: (prod(layer.prototypes.shape),) * 2,
     Subsampling2D: lambda layer: (0, layer.coefficient.shape[0] * (layer.pool_size**2 + 1)),
     # Weights that the papers count no multiply-adds for.
+    ComponentNormalization: lambda layer: (0, 0),
     layers.BatchNormalization: lambda layer: (0, 0),
     layers.GroupNormalization: lambda layer: (0, 0),
     layers.LayerNormalization: lambda layer: (0, 0),

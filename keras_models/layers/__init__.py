@@ -1,7 +1,13 @@
 """Layers, activations and initializers that the papers define and Keras does not have."""
 
 from keras_models.layers.activations import Maxout, prelu, scaled_tanh
+from keras_models.layers.comparison import (
+    AbsoluteDifference,
+    ChiSquaredTerms,
+    NegativeDistance,
+)
 from keras_models.layers.convolution import LENET5_C3, TableConv2D
+from keras_models.layers.features import ComponentNormalization
 from keras_models.layers.initializers import FanInUniform
 from keras_models.layers.locally_connected import LocallyConnected2D, TiledConv2D
 from keras_models.layers.normalization import (
@@ -25,8 +31,11 @@ from keras_models.layers.regularization import DropConnect, WeightNoise
 
 __all__ = [
     "LENET5_C3",
+    "AbsoluteDifference",
     "ActivationBatchNormalization",
     "ChannelScaling",
+    "ChiSquaredTerms",
+    "ComponentNormalization",
     "DropConnect",
     "EuclideanRBF",
     "FanInUniform",
@@ -34,6 +43,7 @@ __all__ = [
     "LocalResponseNormalization",
     "LocallyConnected2D",
     "Maxout",
+    "NegativeDistance",
     "OffsetMaxPooling2D",
     "RegionMaxPooling2D",
     "SpatialPyramidPooling2D",

@@ -98,8 +98,9 @@ def predict(
     Each PATH is an image, or a folder whose images are taken, however deep they lie. Images that
     cannot be read are listed at the end, and in the output; the status is then 1.
 
-    A model of several inputs, such as pairs, is asked about so many images at a time, in the order
-    of its inputs; the answer is drawn into the first of them.
+    A model of several inputs is asked about so many images at a time, in the order of its inputs:
+    of pairs about the first and the second image, then the third and the fourth. --draw puts them
+    side by side, in a file called as the first.
     """
     from pipelines.predictions import engine, pictures, tables
     from pipelines.predictions.tables import Form

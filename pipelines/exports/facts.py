@@ -58,13 +58,23 @@ def _inside(original: Original, kind: Format) -> Mapping[str, Any]:
     return {"network": weights.construction(original)} if kind.name == "weights" else {}
 
 
-def _input(original: Original, kind: Format) -> Mapping[str, Any]:
-    if kind.takes == "files":
+def _input(original: Original, kind: Format) -> Any:
+    """What goes in: of a model of several inputs a list of them."""
+    task = original.task
+    if kind.takes == "files" and task.one_picture:
         what = "bytes of PNG or JPEG files, or serialised tf.Examples with image/encoded"
         return {"name": "examples", "dtype": "string", "shape": [None], "values": what}
-    value = {"pixels": "pixels, 0..255", "normalized": "normalised pixels"}[kind.takes]
-    shape = [_batch(kind), *original.shape]
-    return {"name": "image", "dtype": "float32", "shape": shape, "values": value}
+    if kind.takes == "files":
+        dtype, what = "string", "bytes of PNG or JPEG files"
+        shapes = {name: ([frames] if frames else []) for name, frames in task.stacks.items()}
+    else:
+        what = {"pixels": "pixels, 0..255", "normalized": "normalised pixels"}[kind.takes]
+        dtype, shapes = "float32", original.input_shapes
+    found = [
+        {"name": name, "dtype": dtype, "shape": [_batch(kind), *shape], "values": what}
+        for name, shape in shapes.items()
+    ]
+    return found[0] if task.one_picture else found
 
 
 def _outputs(original: Original, kind: Format) -> list[Mapping[str, Any]]:
@@ -91,6 +101,8 @@ def _steps(original: Original, kind: Format) -> list[str]:
     stored = "{} x {} pixels".format(*stored_size(settings))
     seen = "{} x {} pixels".format(*settings["size"])
     steps = ["decode the file; turn it upright by its EXIF orientation; lay transparency on white"]
+    if original.ingest.get("align"):
+        steps.append(f"align the face to {original.ingest['align']} by points marked in it")
     if original.ingest["shorter_side"] is not None:
         steps.append(f"resize it so that its shorter side has {original.ingest['shorter_side']}")
     steps.append("make it {}".format({1: "grey", 3: "RGB"}[settings["channels"]]))

@@ -30,7 +30,10 @@ sys.setrecursionlimit(10_000)
 for name in modules:
     importlib.import_module(name)
 model = keras.models.load_model(path)
-outputs = model.predict(numpy.load(given), verbose=0)
+with numpy.load(given) as images:
+    images = {name: images[name] for name in images.files}
+images = images[""] if set(images) == {""} else images
+outputs = model.predict(images, verbose=0)
 outputs = outputs if isinstance(outputs, dict) else {"": outputs}
 numpy.savez(answered, **outputs)
 """
@@ -88,15 +91,15 @@ def reader(original: Original, path: Path) -> Answering:
     return answer
 
 
-def _asked(path: Path, modules: list[str], images: np.ndarray) -> Any:
-    """The network's outputs about images, from a process of its own.
+def _asked(path: Path, modules: list[str], images: Any) -> Any:
+    """The network's outputs about images, or such by input, from a process of its own.
 
     Raises:
       ValueError: it cannot read the file.
     """
     with tempfile.TemporaryDirectory() as folder:
-        given, answered = Path(folder, "in.npy"), Path(folder, "out.npz")
-        np.save(given, images)
+        given, answered = Path(folder, "in.npz"), Path(folder, "out.npz")
+        np.savez(given, **(images if isinstance(images, dict) else {"": images}))
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM, str(path), str(given), str(answered), *modules],

@@ -39,20 +39,20 @@ def write(original: Original, path: Path, precision: str) -> None:
     convert, onnx = _library("tf2onnx.convert"), _library("onnx")
     _library("onnxruntime")
     with converting(_NAME), _still("tf2onnx"):
-        frozen = convert_variables_to_constants_v2(
-            pixel_function(original, batch=None).get_concrete_function()
-        )
-        (image, *_) = frozen.inputs
+        frozen = convert_variables_to_constants_v2(pixel_function(original, batch=None))
+        # By the names of the inputs in their order; what follows them is captured.
+        shown = [each.name for each in frozen.inputs[: len(original.input_shapes)]]
+        given = dict(zip(shown, sorted(original.input_shapes), strict=True))
         model, _ = convert.from_graph_def(
             _without_captures(frozen),
-            input_names=[image.name],
+            input_names=shown,
             output_names=[output.name for output in frozen.outputs],
             opset=_OPSET,
         )
         outputs = [output.name for output in frozen.outputs]
         # By the names of the outputs in their order, as tf.function gives a mapping.
         names = dict(zip(outputs, sorted(original.task.measured), strict=True))
-        _rename(model.graph, {image.name: "image", **names})
+        _rename(model.graph, {**given, **names})
     _check(model, onnx)
     onnx.save(model, str(path))
 
@@ -98,7 +98,8 @@ def reader(original: Original, path: Path) -> Answering:
     names = [output.name for output in session.get_outputs()]
 
     def answer(records: tf.Tensor) -> Answers:
-        values = session.run(names, {"image": original.pixels(records).numpy()})
+        pixels = original.named(original.pixels(records))
+        values = session.run(names, {name: each.numpy() for name, each in pixels.items()})
         return original.of_pixels(dict(zip(names, values, strict=True)), records)
 
     return answer

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components import examples, model_run, served
+from components import examples, inputs, model_run, served
 from components.answers import Answers
 from components.preprocess import originals, places
 from components.preprocess.transform import centre, decode, normalize, stored_mean
@@ -77,7 +77,9 @@ class Original:
 
     def served(self, records: tf.Tensor) -> Answers:
         """What the served model answers to tf.Examples, string [N]."""
-        return self.of_numbers(self.saved_model.signatures["serving_default"](examples=records))
+        return self.of_numbers(
+            self.saved_model.signatures[self.task.examples_signature](examples=records)
+        )
 
     def of_numbers(self, outputs: Mapping[str, Any]) -> Answers:
         """The outputs that are compared."""
@@ -104,25 +106,50 @@ class Original:
         window = places.input_window(originals.stored_sides(sides, self.ingest), self.preprocess)
         return self.of_numbers(places.in_pixels(outputs, self.task.outputs, window, sides))
 
-    def pixels(self, records: tf.Tensor) -> tf.Tensor:
-        """What `preprocessing.json` says to be done to a file: float32 [N, H, W, C], 0..255."""
-        return self._prepared(records)
+    def pixels(self, records: tf.Tensor) -> Any:
+        """What `preprocessing.json` says to be done to a file: float32 [N, H, W, C], 0..255.
+
+        Of several inputs such by their names, of stacks [N, F, H, W, C].
+        """
+        prepared = self._prepared(records)
+        return prepared["image"] if self.task.one_picture else prepared
+
+    def named(self, given: Any) -> dict[str, Any]:
+        """What `pixels` and `normalized` give by the names of the inputs, of one picture too."""
+        return {"image": given} if self.task.one_picture else given
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of one question's pixels, by the name of the input."""
+        stacks = self.task.stacks.items()
+        return {name: (*([frames] if frames else []), *self.shape) for name, frames in stacks}
 
     @functools.cached_property
-    def _prepared(self) -> Callable[[tf.Tensor], tf.Tensor]:
+    def _prepared(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         """`pixels` as a graph: picture by picture, Python would take as long as the network."""
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
-        def prepared(records: tf.Tensor) -> tf.Tensor:
-            encoded = tf.io.parse_example(records, _ENCODED)["image/encoded"]
-            stored = originals.stored(encoded, self.ingest)
+        def prepared(records: tf.Tensor) -> dict[str, tf.Tensor]:
+            if self.task.one_picture:
+                encoded = {"image": tf.io.parse_example(records, _ENCODED)["image/encoded"]}
+            else:
+                encoded = inputs.of_records(records, self.task)
+            return {
+                name: tf.reshape(decoded(files), [-1, *self.input_shapes[name]])
+                for name, files in encoded.items()
+            }
+
+        def decoded(files: tf.Tensor) -> tf.Tensor:
+            stored = originals.stored(tf.reshape(files, [-1]), self.ingest)
             return centre(decode(stored, self.preprocess), self.preprocess)
 
         return prepared
 
-    def normalized(self, records: tf.Tensor) -> np.ndarray:
-        """What the network itself takes: float32 [N, H, W, C]."""
-        return normalize(self.pixels(records), self.mean, self.preprocess).numpy()
+    def normalized(self, records: tf.Tensor) -> Any:
+        """What the network itself takes: float32 [N, H, W, C], or such by input, see `pixels`."""
+        return tf.nest.map_structure(
+            lambda each: normalize(each, self.mean, self.preprocess).numpy(), self.pixels(records)
+        )
 
     def answers_of(self, outputs: Any, records: tf.Tensor) -> Answers:
         """What the network's own outputs about tf.Examples, string [N], mean, as it is served."""
@@ -144,18 +171,22 @@ class Original:
 
 
 def pixel_function(original: Original, batch: int | None) -> Any:
-    """A tf.function from `image`, float32 [batch, H, W, C], to the answers of floats by name.
+    """A concrete function from `image`, float32 [batch, H, W, C], to the answers of floats by name.
 
-    Texts stay behind: the runtimes of other formats have none, or each its own kind.
+    Of several inputs each is an argument of its name. Texts stay behind: the runtimes of other
+    formats have none, or each its own kind.
     """
-    spec = tf.TensorSpec([batch, *original.shape], tf.float32, name="image")
+    specs = {
+        name: tf.TensorSpec([batch, *shape], tf.float32, name=name)
+        for name, shape in original.input_shapes.items()
+    }
 
-    @tf.function(autograph=False, input_signature=[spec])
-    def answer(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = original.predict(image=image)
+    @tf.function(autograph=False)
+    def answer(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = original.predict(**given)
         return {name: outputs[name] for name in original.task.measured}
 
-    return answer
+    return answer.get_concrete_function(**specs)
 
 
 def joined(answers: Sequence[Answers]) -> Answers:

@@ -28,6 +28,8 @@ def reader(original: Original, path: Path) -> Answering:
     model = tf.saved_model.load(str(path))
 
     def answer(records: tf.Tensor) -> Answers:
-        return original.of_numbers(model.signatures["serving_default"](examples=records))
+        return original.of_numbers(
+            model.signatures[original.task.examples_signature](examples=records)
+        )
 
     return answer

@@ -42,7 +42,7 @@ def write(original: Original, path: Path, precision: str) -> None:
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if precision == "int8":
-            converter.representative_dataset = lambda: ({"image": each} for each in pictures)
+            converter.representative_dataset = lambda: iter(pictures)
         path.write_bytes(converter.convert())
 
 
@@ -51,16 +51,21 @@ def _save(original: Original, folder: str) -> None:
     module = tf.Module()
     # The module that is saved has to hold the variables that its function reads.
     module.original = original.saved_model
-    module.answer = pixel_function(original, batch=1)
-    signature = module.answer.get_concrete_function()
+    signature = pixel_function(original, batch=1)
     tf.saved_model.save(module, folder, signatures={"serving_default": signature})
 
 
-def _calibration(original: Original) -> Iterator[np.ndarray]:
-    """Training pictures as pixels, float32 [1, H, W, C] each."""
+def _calibration(original: Original) -> Iterator[dict[str, np.ndarray]]:
+    """Training pictures as pixels, float32 [1, H, W, C] by the name of the input."""
     for batch in original.records("train", _CALIBRATION).batch(32):
-        for picture in original.pixels(batch).numpy():
-            yield picture[None]
+        yield from _one_by_one(original, batch)
+
+
+def _one_by_one(original: Original, records: tf.Tensor) -> Iterator[dict[str, np.ndarray]]:
+    """The pixels of each question."""
+    pixels = {name: each.numpy() for name, each in original.named(original.pixels(records)).items()}
+    for place in range(len(records)):
+        yield {name: each[place : place + 1] for name, each in pixels.items()}
 
 
 def reader(original: Original, path: Path) -> Answering:
@@ -72,7 +77,7 @@ def reader(original: Original, path: Path) -> Answering:
     ask = interpreter.get_signature_runner()
 
     def answer(records: tf.Tensor) -> Answers:
-        pictures = original.pixels(records).numpy()
-        return original.of_pixels(joined([ask(image=each[None]) for each in pictures]), records)
+        questions = _one_by_one(original, records)
+        return original.of_pixels(joined([ask(**each) for each in questions]), records)
 
     return answer

@@ -47,7 +47,8 @@ def reader(original: Original, path: Path) -> Answering:
 
     def answer(records: tf.Tensor) -> Answers:
         images = original.normalized(records)
-        return original.answers_of(served(tf.constant(images), training=False), records)
+        images = tf.nest.map_structure(tf.constant, images)
+        return original.answers_of(served(images, training=False), records)
 
     return answer
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from components import tasks
 from components.answers import readable
@@ -219,7 +220,7 @@ def check_places(questions: Iterable[tuple[Picture, ...]], folder: Path) -> None
 def drawing(folder: Path, form: Form) -> Iterator[Callable[[Prediction], None]]:
     """Draws while the block lasts; yields what takes the predictions, in their order.
 
-    The answer is drawn into the first picture of each question, by threads.
+    The answer is drawn by threads, in a file called as the first picture of the question.
 
     Raises:
       ValueError: what is answered is of no known task.
@@ -238,7 +239,8 @@ def drawing(folder: Path, form: Form) -> Iterator[Callable[[Prediction], None]]:
         task = form.task_of(prediction.answer)
         if task is None:
             raise ValueError("what is answered is of no known task: nothing is drawn")
-        waiting.append(pool.submit(draw, first, prediction.answer, task, form.names, place))
+        asked = prediction.pictures
+        waiting.append(pool.submit(draw, asked, prediction.answer, task, form.names, place))
         if len(waiting) > 4 * cores:
             waiting.popleft().result()
 
@@ -249,19 +251,38 @@ def drawing(folder: Path, form: Form) -> Iterator[Callable[[Prediction], None]]:
 
 
 def draw(
-    picture: Picture,
+    pictures: Sequence[Picture],
     answer: Mapping[str, Any],
     task: tasks.Task,
     names: Sequence[str],
     place: Path,
 ) -> None:
-    """Writes a picture with the answer drawn as the task does it."""
-    shown = images.decoded(content(picture)).image
+    """Writes the pictures of a question, side by side, with the answer drawn as the task does it.
+
+    Of a stack the first picture is shown.
+    """
+    shown, number = [], 0
+    for frames in task.stacks.values():
+        shown.append(images.decoded(content(pictures[number])).image)
+        number += frames or 1
     file = io.BytesIO()
-    task.part("words").draw(shown, readable(answer), names).save(file, "PNG")
+    task.part("words").draw(_beside(shown), readable(answer), names).save(file, "PNG")
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("xb") as new:
         new.write(file.getvalue())
+
+
+def _beside(shown: Sequence[Image.Image]) -> Image.Image:
+    """Pictures in a row, from the top; a single one as it is."""
+    if len(shown) == 1:
+        return shown[0]
+    size = (sum(each.width for each in shown), max(each.height for each in shown))
+    row = Image.new("RGB", size, "white")
+    left = 0
+    for each in shown:
+        row.paste(each, (left, 0))
+        left += each.width
+    return row
 
 
 def plain(value: Any) -> Any:

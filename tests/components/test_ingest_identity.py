@@ -23,6 +23,7 @@ LAYOUTS = {
     "folder": ("cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"),
     "idx": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "labels.txt"),
     "lfw": ("pairs.txt", "A/A_0001.jpg", "B/B_0001.jpg"),
+    "people": ("dataset.json", "a/1.png", "b/1.png"),
     "pairs": ("input/1.png", "target/1.png", "input/2.png"),
     "splits": ("train/cat/1.png", "train/dog/1.png", "test/cat/1.png", "test/dog/1.png"),
     "tfds": ("a-train.tfrecord", "a-test.tfrecord", "labels.txt"),

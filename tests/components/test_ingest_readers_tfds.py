@@ -2,6 +2,7 @@
 photograph, and then found, mapped and read as the published one is."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +35,6 @@ BUILDERS = {
         43,
         {"label"},
     ),
-    "lfw": (("train",), "classification", COUNT, {"label"}),
     "voc/2007": (
         ("train", "validation", "test"),
         "detection",
@@ -247,7 +247,7 @@ def test_get_claims_no_comparison_of_what_was_prepared_before(data):
 
 
 def test_only_a_train_split_is_split_by_content():
-    assert tfds_splits("lfw", ("train",)) == {"all": ("train",)}
+    assert tfds_splits("oxford_flowers", ("train",)) == {"all": ("train",)}
     with pytest.raises(SourceError, match="tfds:x: needs a train split, has test, unlabelled"):
         tfds_splits("x", ("unlabelled", "test"))
 
@@ -265,6 +265,31 @@ def test_nyus_depths_give_normals_where_a_task_needs_them(data):
     np.testing.assert_array_equal(stored, normals.encoded(expected))
     with pytest.raises(SourceError, match="needed is normals"):
         resolve("tfds:cifar10", "normals")
+
+
+def test_lfw_is_a_folder_of_people(data, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+    features = tfds.builder("lfw").info.features
+    people = [f"Name_{number % 6}" for number in range(18)]
+    examples = [value(features, number) | {"label": name} for number, name in enumerate(people)]
+    written("lfw", {"train": examples}, data)
+    assert resolve("tfds:lfw").task == "classification"
+    source = prepare(resolve("tfds:lfw", "verification"))
+    assert (source.kind, source.task) == ("people", "verification")
+    seen = {}
+    for split in ("train", "test"):
+        records = records_of(source, split)
+        assert {record.features["same"] for record in records} == {0, 1}
+        seen[split] = {
+            path.partition("/")[0] for each in records for path in each.identifier.split()
+        }
+    assert seen["train"] | seen["test"] == set(people) and not seen["train"] & seen["test"]
+    # Of the others each is a class.
+    alone = prepare(resolve("tfds:lfw"))
+    assert alone.base == source.base and set(reader(alone).labels) == seen["train"]
+    (first, *_) = records_of(alone, "train")
+    stored = Path(source.base, first.identifier)
+    assert stored.suffix == ".png" and first.features["image/encoded"] == stored.read_bytes()
 
 
 def test_depth_in_metres_becomes_millimetres(data):

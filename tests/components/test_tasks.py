@@ -103,6 +103,11 @@ STORED = {
         "image/height": [6] * 4,
         "image/width": [8] * 4,
     },
+    "verification": {
+        "same": np.array([0, 1, 1, 0]),
+        "fold": np.array([0, 0, 1, 1]),
+        "pair/encoded": np.array([_png(np.full((6, 8), shade, np.uint8)) for shade in range(4)]),
+    },
 }
 STORED["depth_normals"] = {**STORED["depth"], **STORED["normals"]}
 

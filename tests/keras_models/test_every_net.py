@@ -18,6 +18,7 @@ from keras_models.classification import (
     StochasticPoolingNet,
     ZFNet,
 )
+from keras_models.verification import DeepFace
 
 # Each as small as it can be built and still has every kind of layer.
 NETS = {
@@ -36,6 +37,7 @@ NETS = {
     "vgg-c": (partial(VGG, "C", units=16, width=0.125), (32, 32, 3)),
     "dropconnect-cifar": (DropConnectCIFAR10, (8, 8, 3)),
     "dropconnect-mnist": (DropConnectMNIST, (16, 16, 1)),
+    "deepface": (partial(DeepFace, units=16, width=0.25), (71, 71, 1)),
     "stochastic-pooling": (partial(StochasticPoolingNet, maps=(8, 8, 8)), (8, 8, 3)),
 }
 every_net = pytest.mark.parametrize(("build", "shape"), NETS.values(), ids=NETS)

@@ -205,6 +205,23 @@ assert "tensorflow" not in sys.modules, "imports TensorFlow"
 print(json.dumps(answers))
 """
 )
+PAIR_NETS = ("InnerProduct", "WeightedChiSquared", "Siamese")
+PAIRS_ON_JAX = (
+    STEPPED
+    + """
+from keras_models import verification
+
+answers, draw = {}, np.random.default_rng(3)
+x = {name: draw.normal(size=(4, 71, 71, 1)).astype("float32") for name in ("image", "pair")}
+for name in json.loads(sys.argv[1]):
+    random.seed(7)  # As for the classics.
+    model = getattr(verification, name)((71, 71, 1), width=0.125, units=16)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    answers[name] = stepped(model, loss, x, np.float32([[0], [1], [1], [1]]))
+assert "tensorflow" not in sys.modules, "imports TensorFlow"
+print(json.dumps(answers))
+"""
+)
 BOXES = """
 import keras, numpy as np
 from keras_models.detection.anchors import base_anchors, grid_anchors
@@ -355,3 +372,11 @@ def test_detection_nets_take_a_step_on_jax():
     assert answers == {
         name: {"finite": True, "unmoved": [], "places": places} for name in DETECTION_NETS
     }
+
+
+@pytest.mark.slow
+def test_nets_of_pairs_take_a_step_on_jax():
+    """Of nets whose last weights start at zero the layer below has no gradient in that step."""
+    answers = on_jax(PAIRS_ON_JAX, json.dumps(PAIR_NETS), XLA_FLAGS=HASTILY)
+    still = {"Siamese": ["fc7/kernel", "fc7/bias"]}
+    assert answers == {name: {"finite": True, "unmoved": still.get(name, [])} for name in PAIR_NETS}

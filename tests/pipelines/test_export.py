@@ -57,8 +57,22 @@ BOTH = {
     "task": "depth_normals",
     "model_args": {**DEPTH["model_args"], "answers": ["depth", "normals"]},
 }
+PAIRS = {
+    "name": "face-pixels",
+    "task": "verification",
+    "model": "keras_models.verification:PixelDistance",
+    "model_args": {},
+    "preprocess": {
+        "size": [32, 28],
+        "resize": None,
+        "channels": 1,
+        "fit": "crop",
+        "range": [-1.0, 1.0],
+        "mean": "per_channel",
+    },
+}
 ALIKE = {
-    "ingest": {"shorter_side": None, "format": "keep", "quality": 95},
+    "ingest": {"shorter_side": None, "format": "keep", "quality": 95, "align": None},
     "task_args": {},
     "mixed_precision": False,
     "features": [],
@@ -88,7 +102,11 @@ def write_split(folder: Path, split: str, images, truths) -> None:
                 "image/encoded": of_bytes(png(image)),
                 "image/id": of_bytes(f"{split}#{number}".encode()),
             }
-            if isinstance(truth, dict):
+            if isinstance(truth, tuple):
+                features["pair/encoded"] = of_bytes(png(truth[0]))
+                same = tf.train.Int64List(value=[truth[1]])
+                features["same"] = tf.train.Feature(int64_list=same)
+            elif isinstance(truth, dict):
                 features |= {name: of_bytes(png(pixels)) for name, pixels in truth.items()}
             else:
                 label = tf.train.Int64List(value=[int(truth)])
@@ -206,6 +224,11 @@ def root(tmp_path_factory) -> Path:
     }
     write_run(root, DEPTH, rooms, [], epochs=0)
     write_run(root, BOTH, rooms, [], epochs=0)
+    pairs = {
+        split: (images[:40], [(images[k + 1], int(labels[k] == labels[k + 1])) for k in range(40)])
+        for split, (images, labels) in digits.items()
+    }
+    write_run(root, PAIRS, pairs, [], epochs=0)
     return root
 
 
@@ -341,6 +364,18 @@ def test_another_task_goes_the_same_way(export, tmp_path, recipe, kind, answers)
     assert sorted(os.listdir(tmp_path)) == [f"{name}.{kind}", f"{name}.{kind}.preprocessing.json"]
 
 
+@pytest.mark.parametrize("kind", exports.FORMATS)
+def test_a_network_of_several_inputs(export, tmp_path, kind):
+    assert "test pictures: apart by" in export("face-pixels", "--format", kind)
+    (path,) = tmp_path.rglob("*preprocessing.json")
+    facts = json.loads(path.read_text())
+    assert [each["name"] for each in facts["input"]] == ["image", "pair"]
+    shape = [] if kind == "savedmodel" else [32, 28, 1]
+    assert all(each["shape"][1:] == shape for each in facts["input"])
+    if facts["input"][0]["values"].startswith("pixels"):
+        assert [each["name"] for each in facts["output"]] == ["score"]
+
+
 def test_a_file_that_answers_otherwise_is_not_written(export, root, tmp_path):
     import keras
 
@@ -444,7 +479,7 @@ def test_an_operation_that_the_format_lacks_is_named_in_words(tmp_path, kind):
 
     original = SimpleNamespace(
         saved_model=tf.Module(),
-        shape=(4, 4, 1),
+        input_shapes={"image": (4, 4, 1)},
         predict=eigenvalues,
         task=SimpleNamespace(measured=("scores",)),
     )

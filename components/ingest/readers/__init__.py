@@ -19,7 +19,8 @@ from components.ingest.readers.csv_table import CsvReader
 from components.ingest.readers.digit_scenes import DigitScenesReader
 from components.ingest.readers.folder import FolderReader
 from components.ingest.readers.idx import IdxReader
-from components.ingest.readers.pairs import LfwReader, PairReader
+from components.ingest.readers.pairs import PairReader
+from components.ingest.readers.people import LfwReader, PeopleReader
 from components.ingest.readers.rooms import RoomsReader
 from components.ingest.readers.split_folders import SplitFolderReader
 from components.ingest.readers.tfds import TfdsReader
@@ -66,6 +67,7 @@ READERS: dict[str, type[Reader]] = {
     "idx": IdxReader,
     "lfw": LfwReader,
     "pairs": PairReader,
+    "people": PeopleReader,
     "rooms": RoomsReader,
     "splits": SplitFolderReader,
     "tfds": TfdsReader,
@@ -74,7 +76,7 @@ READERS: dict[str, type[Reader]] = {
     "voc": VocReader,
 }
 # Kinds whose classes folders or the rows of a table name, and a labels.txt may list.
-_NAMED_BY_HAND = ("boxes", "csv", "folder", "splits", "video", "voc")
+_NAMED_BY_HAND = ("boxes", "csv", "folder", "people", "splits", "video", "voc")
 # Records of a file, where they take so long that a few thousand should be more than one file's.
 SHARD_RECORDS = {"rooms": 128}
 # Those whose records TensorFlow reads, which does not survive a fork.

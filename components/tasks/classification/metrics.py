@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from components.tasks import chance
+
 _FIVE = 5
 _NAMES = (
     *("accuracy", "error", "top5_error", "cross_entropy"),
@@ -118,39 +120,16 @@ def needed(
 ) -> tuple[float, str] | None:
     """The accuracy that says more than the most frequent class of the test images does.
 
-    The one-sided binomial test of an accuracy against the share p of the most frequent class, which
-    is called the no information rate in Kuhn 2008, "Building Predictive Models in R Using the caret
-    Package", J. Stat. Softw. 28(5), `confusionMatrix`: of n test images so many, k, have to be
-    right that always giving this class would get them in fewer than `level` of all test splits of n
-    images, P(X >= k) <= level with X ~ Binomial(n, p). This is the exact form of about z standard
-    errors above p, sqrt(p (1 - p) / n) each: z = 1.645 at the level 0.05, the usual one.
+    See `components.tasks.chance`.
 
     Args:
       rows: of `rows`, about the test split, whatever was answered.
       level: above 0 and at most 0.5.
       arguments: none.
-
-    Returns:
-      The accuracy k / n, which is above 1 where n images can show nothing, and why in words.
     """
     del arguments
-    from scipy import stats
-
-    n = len(rows)
-    commonest = int(np.unique(rows[:, 0], return_counts=True)[1].max())
-    share = commonest / n
-    k = int(stats.binom.isf(level, n, share)) + 1
-    alone = f"the most frequent class alone gets {100 * share:.1f} % of {n:,} test images"
-    seldom = f"{100 * level:.3g} % of such test splits"
-    if k > n:
-        return k / n, (
-            f"cannot be told from chance: {alone}, and by chance all of them in more than "
-            f"{seldom}; more test images can tell"
-        )
-    return k / n, (
-        f"needs {100 * k / n:.1f} %: {alone} ({commonest:,}), and by chance {k:,} or more in at "
-        f"most {seldom}"
-    )
+    labels = rows[:, 0].astype(np.int64)
+    return chance.needed(labels, level, "the most frequent class", "test images")
 
 
 def of_training(

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 RANKED = True
-# Pixels: of a caption's letters, and around them.
-_TEXT, _MARGIN = 14, 4
-_PAPER, _INK = "white", "black"
 
 
 def columns() -> tuple[str, ...]:
@@ -69,16 +66,6 @@ def draw(picture: Image.Image, answer: Mapping[str, Any], names: Sequence[str]) 
       picture: colour or grey.
       answer, names: as for `row`.
     """
-    from matplotlib import font_manager
-    from PIL import Image, ImageDraw, ImageFont
+    from components.tasks.captions import captioned
 
-    text = "  ".join(row(answer, names))
-    # Matplotlib brings it; Pillow's own has Latin letters alone.
-    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), _TEXT)
-    left, top, right, bottom = font.getbbox(text)
-    width = max(picture.width, right - left + 2 * _MARGIN)
-    drawn = Image.new("RGB", (width, picture.height + bottom - top + 2 * _MARGIN), _PAPER)
-    drawn.paste(picture, (0, 0))
-    place = (_MARGIN - left, picture.height + _MARGIN - top)
-    ImageDraw.Draw(drawn).text(place, text, _INK, font)
-    return drawn
+    return captioned(picture, "  ".join(row(answer, names)))
