@@ -47,19 +47,15 @@ from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
 from components.bounds import MAX_PIXELS
-from components.ingest import feature_checks, features, images, normals
+from components.ingest import crops, feature_checks, features, images, normals
 from components.ingest.features import FEATURES, PROPOSALS
 from components.ingest.images import ImageError
 from components.ingest.proposals import finding
-from components.preprocess import alignment
 
 FORMATS = ("keep", "png", "jpeg")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MILLIMETRES = 1000.0
 _NORMALS = "normals/encoded"
-# The points by which each image of an example is aligned.
-_ALIGNED = {"image/encoded": "keypoints", "pair/encoded": "pair/keypoints"}
-_VISIBLE = "keypoints/visible"
 # What 16 bits hold.
 _MAX_DEPTH = 65.535
 _SURROGATES = re.compile("[\\ud800-\\udfff]")
@@ -187,7 +183,11 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
     contents += [given["pair/encoded"]] if "pair/encoded" in given else []
     given.setdefault("image/sha256", _sha256(contents))
     if encoding.align is not None:
-        given |= _aligned(given, found, encoding.align)
+        shown = {"image/encoded": found}
+        if "pair/encoded" in given:
+            other = _decoded(given["pair/encoded"], "second image of the pair")
+            shown["pair/encoded"] = other
+        given |= crops.aligned(given, shown, encoding.align)
         found = _decoded(given["image/encoded"], "image")
         size = found.image.size
     given["image/id"] = readable(record.identifier)
@@ -218,35 +218,6 @@ def checked(record: Record, encoding: Encoding) -> tuple[dict[str, Any], images.
         pair_size = _resized(pair.image.size, encoding, pair.image.size)
         given["pair/encoded"] = _encoded(pair, pair_size, encoding)
     return given, found
-
-
-def _aligned(
-    given: Mapping[str, Any], found: images.Decoded, align: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The images of an example in their crops, and the points that are marked in them.
-
-    Raises:
-      ImageError: points are missing, or something else has a place in the image.
-    """
-    others = {*features.names_where(given, "is_place")} - {*_ALIGNED.values(), _VISIBLE}
-    if others:
-        raise ImageError(f"not aligned: {', '.join(sorted(others))} would not go with the image")
-    shown = {"image/encoded": found}
-    if "pair/encoded" in given:
-        shown["pair/encoded"] = _decoded(given["pair/encoded"], "second image of the pair")
-    made: dict[str, Any] = {}
-    for name, decoded in shown.items():
-        points = np.reshape(given.get(_ALIGNED[name], ()), (-1, 2))
-        if not len(points) or not np.all(given.get(_VISIBLE, 1)):
-            raise ImageError(f"not aligned: {_ALIGNED[name]} that are marked are needed")
-        if decoded.converted == images.TURNED:
-            raise ImageError("not aligned: turned by its EXIF data")
-        try:
-            pixels, placed = alignment.aligned(np.asarray(decoded.image), points, align)
-        except ValueError as error:
-            raise ImageError(f"not aligned: {error}") from error
-        made |= {name: images.png(pixels), _ALIGNED[name]: np.clip(placed, 0, 1).reshape(-1)}
-    return made
 
 
 def as_example(features: Mapping[str, Any]) -> tf_example_pb2.Example:
