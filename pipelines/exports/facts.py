@@ -65,14 +65,19 @@ def _input(original: Original, kind: Format) -> Any:
         what = "bytes of PNG or JPEG files, or serialised tf.Examples with image/encoded"
         return {"name": "examples", "dtype": "string", "shape": [None], "values": what}
     if kind.takes == "files":
-        dtype, what = "string", "bytes of PNG or JPEG files"
+        dtype, what, whole = "string", "bytes of PNG or JPEG files", "picture"
         shapes = {name: ([frames] if frames else []) for name, frames in task.stacks.items()}
     else:
         what = {"pixels": "pixels, 0..255", "normalized": "normalised pixels"}[kind.takes]
-        dtype, shapes = "float32", original.input_shapes
+        dtype, shapes, whole = "float32", original.input_shapes, "network's input"
     found = [
-        {"name": name, "dtype": dtype, "shape": [_batch(kind), *shape], "values": what}
-        for name, shape in shapes.items()
+        {"name": name, "dtype": dtype, "shape": [_batch(kind), *shapes[name]], "values": what}
+        for name in task.stacks
+    ]
+    boxes = f"ymin, xmin, ymax, xmax in 0..1 of the {whole}; 0 where there is none"
+    found += [
+        {"name": name, "dtype": "float32", "shape": [_batch(kind), count, 4], "values": boxes}
+        for name, count in task.box_counts.items()
     ]
     return found[0] if task.one_picture else found
 

@@ -102,14 +102,20 @@ class Original:
         """Answers with places in parts of the network's input, in pixels of the pictures."""
         if not any(each.is_place for each in self.task.outputs):
             return self.of_numbers(outputs)
-        sides = originals.sides(tf.io.parse_example(records, _ENCODED)["image/encoded"])
-        window = places.input_window(originals.stored_sides(sides, self.ingest), self.preprocess)
+        sides, window = self._window(records)
         return self.of_numbers(places.in_pixels(outputs, self.task.outputs, window, sides))
+
+    def _window(self, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The sides of the pictures, and what the network is shown of each."""
+        sides = originals.sides(tf.io.parse_example(records, _ENCODED)["image/encoded"])
+        stored = originals.stored_sides(sides, self.ingest)
+        return sides, places.input_window(stored, self.preprocess)
 
     def pixels(self, records: tf.Tensor) -> Any:
         """What `preprocessing.json` says to be done to a file: float32 [N, H, W, C], 0..255.
 
-        Of several inputs such by their names, of stacks [N, F, H, W, C].
+        Of several inputs such by their names, of stacks [N, F, H, W, C]; and boxes, [N, count, 4],
+        in parts of the sides of the network's input.
         """
         prepared = self._prepared(records)
         return prepared["image"] if self.task.one_picture else prepared
@@ -120,9 +126,10 @@ class Original:
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of one question's pixels, by the name of the input."""
+        """Of one question's pixels and boxes, by the name of the input."""
         stacks = self.task.stacks.items()
-        return {name: (*([frames] if frames else []), *self.shape) for name, frames in stacks}
+        pictures = {name: (*([frames] if frames else []), *self.shape) for name, frames in stacks}
+        return pictures | {name: (count, 4) for name, count in self.task.box_counts.items()}
 
     @functools.cached_property
     def _prepared(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
@@ -134,10 +141,15 @@ class Original:
                 encoded = {"image": tf.io.parse_example(records, _ENCODED)["image/encoded"]}
             else:
                 encoded = inputs.of_records(records, self.task)
-            return {
+            boxes = {name: seen(records, encoded.pop(name)) for name in self.task.box_counts}
+            return boxes | {
                 name: tf.reshape(decoded(files), [-1, *self.input_shapes[name]])
                 for name, files in encoded.items()
             }
+
+        def seen(records: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
+            _, window = self._window(records)
+            return tf.clip_by_value(places.to_input(boxes, window[:, None]), 0.0, 1.0)
 
         def decoded(files: tf.Tensor) -> tf.Tensor:
             stored = originals.stored(tf.reshape(files, [-1]), self.ingest)
@@ -147,9 +159,15 @@ class Original:
 
     def normalized(self, records: tf.Tensor) -> Any:
         """What the network itself takes: float32 [N, H, W, C], or such by input, see `pixels`."""
-        return tf.nest.map_structure(
-            lambda each: normalize(each, self.mean, self.preprocess).numpy(), self.pixels(records)
-        )
+        given = {
+            name: (
+                each
+                if name in self.task.box_counts
+                else normalize(each, self.mean, self.preprocess)
+            ).numpy()
+            for name, each in self.named(self.pixels(records)).items()
+        }
+        return given["image"] if self.task.one_picture else given
 
     def answers_of(self, outputs: Any, records: tf.Tensor) -> Answers:
         """What the network's own outputs about tf.Examples, string [N], mean, as it is served."""

@@ -71,6 +71,21 @@ PAIRS = {
         "mean": "per_channel",
     },
 }
+REGIONS = {
+    "name": "r-cnn",
+    "task": "detection",
+    "task_args": {"proposals": 8},
+    "model": "keras_models.detection:RCNN",
+    "model_args": {"backbone": "lenet", "size": 32, "context": 2, "proposals": 8, "detections": 5},
+    "preprocess": {
+        "size": [40, 64],
+        "resize": None,
+        "channels": 3,
+        "fit": "pad",
+        "range": [0.0, 1.0],
+        "mean": "per_channel",
+    },
+}
 ALIKE = {
     "ingest": {"shorter_side": None, "format": "keep", "quality": 95, "align": None},
     "task_args": {},
@@ -87,11 +102,16 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def write_split(folder: Path, split: str, images, truths) -> None:
-    """Examples as ingestion writes them; the truth of a picture is a label, or maps by feature."""
+    """Examples as ingestion writes them; a truth is a label, or arrays by feature."""
     import tensorflow as tf
 
     def of_bytes(value: bytes):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    def of_array(values: np.ndarray):
+        if values.dtype == np.float32:
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values.ravel()))
+        return of_bytes(png(values))
 
     (folder / f"Split-{split}").mkdir(parents=True)
     options = tf.io.TFRecordOptions(compression_type="GZIP")
@@ -107,7 +127,7 @@ def write_split(folder: Path, split: str, images, truths) -> None:
                 same = tf.train.Int64List(value=[truth[1]])
                 features["same"] = tf.train.Feature(int64_list=same)
             elif isinstance(truth, dict):
-                features |= {name: of_bytes(png(pixels)) for name, pixels in truth.items()}
+                features |= {name: of_array(values) for name, values in truth.items()}
             else:
                 label = tf.train.Int64List(value=[int(truth)])
                 features["label"] = tf.train.Feature(int64_list=label)
@@ -150,7 +170,7 @@ def write_run(root: Path, recipe: dict, splits: dict, names: list[str], epochs: 
     from components.train.objects import build_network
     from components.train.signatures import ServingModule
 
-    recipe = {**recipe, **ALIKE}
+    recipe = {**ALIKE, **recipe}
     folder, preprocess = root / "artifacts" / recipe["name"], recipe["preprocess"]
     for split, (images, truths) in splits.items():
         write_split(folder / "examples", split, images, truths)
@@ -229,6 +249,10 @@ def root(tmp_path_factory) -> Path:
         for split, (images, labels) in digits.items()
     }
     write_run(root, PAIRS, pairs, [], epochs=0)
+    corners = rng.uniform(0, 0.6, (4, 8, 2))
+    found = np.concatenate([corners, corners + rng.uniform(0.1, 0.4, (4, 8, 2))], -1)
+    scenes = (rooms["test"][0], [{"proposals": each} for each in found.astype(np.float32)])
+    write_run(root, REGIONS, {"train": scenes, "test": scenes}, ["a", "b"], epochs=0)
     return root
 
 
@@ -374,6 +398,17 @@ def test_a_network_of_several_inputs(export, tmp_path, kind):
     assert all(each["shape"][1:] == shape for each in facts["input"])
     if facts["input"][0]["values"].startswith("pixels"):
         assert [each["name"] for each in facts["output"]] == ["score"]
+
+
+@pytest.mark.parametrize("kind", exports.FORMATS)
+def test_a_network_that_is_shown_boxes(export, tmp_path, kind):
+    assert "test pictures: apart by" in export("r-cnn", "--format", kind)
+    (path,) = tmp_path.rglob("*preprocessing.json")
+    facts = json.loads(path.read_text())
+    given = {each["name"]: each for each in facts["input"]}
+    assert list(given) == ["image", "proposals"]
+    assert given["proposals"]["dtype"] == "float32"
+    assert given["proposals"]["shape"][1:] == [8, 4]
 
 
 def test_a_file_that_answers_otherwise_is_not_written(export, root, tmp_path):
