@@ -240,6 +240,9 @@ def names(server, trained, desk, monkeypatch) -> dict[str, str]:
         "runs/serving/lenet/1732367000": str(pushed),
         "runs/serving/lenet": str(pushed.parent),
         "127.0.0.1:8500": server.grpc,
+        # The cores may have other work.
+        "timeout=60)": "timeout=600)",
+        "timeout=10)": "timeout=600)",
     }
 
 
