@@ -24,6 +24,7 @@ from components.canary import executor as canary
 from components.evaluate.executor import Executor
 from components.evaluate.verdict import evaluation_reasons
 from components.ingest.contract import Encoding, Record, to_example
+from components.judge import scoring
 from components.judge.executor import _write as write_judgement
 from components.judge.executor import judge
 from components.report.executor import render
@@ -37,6 +38,9 @@ from components.train.run import run_fn
 from components.train.signatures import ServingModule
 from pipelines import build
 from pipelines.cli import main
+from pipelines.exports import FORMATS
+from pipelines.exports.engine import export
+from pipelines.exports.runs import Trained
 from tests.components.made_detector import GridDetector
 
 NAMES = ("square", "bar")
@@ -288,28 +292,28 @@ def sent(number: int, size: tuple[int, int], kind: str = "PNG") -> bytes:
     ("fit", "shorter_side", "resize"),
     [("stretch", None, None), ("pad", 48, None), ("pad", None, 72), ("crop", 48, 72)],
 )
-def test_boxes_are_in_pixels_of_what_was_sent(squares, tmp_path, fit, shorter_side, resize):
-    """A net that finds what is red says where it is in pictures of several shapes."""
+def test_boxes_are_in_pixels_of_what_was_sent(fit, shorter_side, resize):
+    """A net that finds what is light says where it is in pictures of several shapes."""
     preprocess = {**RECIPE["preprocess"], "fit": fit, "resize": resize}
     recipe = {**RECIPE, "preprocess": preprocess}
     recipe["ingest"] = {**RECIPE["ingest"], "shorter_side": shorter_side}
-    served = ServingModule(finder(), None, tf.zeros([resize or 64, resize or 64, 3]), NAMES, recipe)
-    served.save(str(tmp_path))
-    ask = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
-    for size in ((96, 128), (200, 130), (64, 64)):
-        box = np.array([0.4, 0.35, 0.55, 0.6]) * np.tile(size, 2)
+    mean = tf.zeros([resize or 64, resize or 64, 3])
+    served = ServingModule(finder(), None, mean, NAMES, recipe)
+    sizes = np.array([(96, 128), (200, 130), (64, 64)])
+    boxes = (np.array([0.4, 0.35, 0.55, 0.6]) * np.tile(sizes, 2)).round().astype(int)
+    files = []
+    for size, (top, left, bottom, right) in zip(sizes, boxes, strict=True):
         pixels = np.zeros((*size, 3), np.uint8)
-        top, left, bottom, right = box.round().astype(int)
         pixels[top:bottom, left:right] = 255
         file = io.BytesIO()
         Image.fromarray(pixels).save(file, "PNG")
-        found = ask(examples=tf.constant([file.getvalue()]))
-        (given,) = found["boxes"].numpy()[:, 0]
-        # Within a pixel of the network's input.
-        step = max(size) / 64 + 1
-        assert np.abs(given - [top, left, bottom, right]).max() < step
-        assert found["count"].numpy().tolist() == [1]
-        assert (found["boxes"].numpy()[:, 1:] == 0).all()
+        files.append(file.getvalue())
+    found = {name: each.numpy() for name, each in served.serve(tf.constant(files)).items()}
+    # Within a pixel of the network's input.
+    step = sizes.max(axis=1) / 64 + 1
+    assert (np.abs(found["boxes"][:, 0] - boxes) < step[:, None]).all()
+    assert found["count"].tolist() == [1, 1, 1]
+    assert (found["boxes"][:, 1:] == 0).all()
 
 
 def finder() -> keras.Model:
@@ -341,10 +345,8 @@ class Light(keras.layers.Layer):
         return {"boxes": boxes, "scores": scores, "classes": keras.ops.cast(classes, "int32")}
 
 
-def test_a_turned_photograph_is_answered_as_it_is_looked_at(tmp_path):
+def test_a_turned_photograph_is_answered_as_it_is_looked_at():
     served = ServingModule(finder(), None, tf.zeros([64, 64, 3]), NAMES, RECIPE)
-    served.save(str(tmp_path))
-    ask = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     pixels = np.zeros((90, 120, 3), np.uint8)
     pixels[10:30, 20:60] = 255
     lying = Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90)
@@ -352,7 +354,7 @@ def test_a_turned_photograph_is_answered_as_it_is_looked_at(tmp_path):
     exif[0x0112] = 6  # to be turned by 90 degrees to the right
     file = io.BytesIO()
     lying.save(file, "JPEG", exif=exif, quality=95)
-    found = ask(examples=tf.constant([file.getvalue()]))["boxes"].numpy()[0, 0]
+    found = served.serve(tf.constant([file.getvalue()]))["boxes"].numpy()[0, 0]
     np.testing.assert_allclose(found, [10, 20, 30, 60], atol=3)
 
 
@@ -379,12 +381,16 @@ def test_pixels_are_answered_in_their_own(grid):
     np.testing.assert_allclose(expected[there], by_file["boxes"].numpy()[there], atol=0.05)
 
 
-def test_an_ensemble_of_one_model_twice_is_the_model(grid, judged):
-    twice = judge([grid.serving] * 2, grid.examples, "1-crop", [], RECIPE).judgement
-    assert twice["protocol"] == "2 x 1-crop"
-    for name in ("map50", "coco_ap50"):
-        # What overlaps a surer detection is suppressed, which can only be better here.
-        assert twice["metrics"][name] >= judged.judgement["metrics"][name] - 0.05
+def test_an_ensemble_puts_lists_together(judged):
+    given = judged.answers.kept
+    alone = scoring.together([given], TASK)
+    np.testing.assert_array_equal(alone["boxes"], given["boxes"])
+    twice = scoring.together([given, given], TASK)
+    expected = TASK.part("metrics").combined([given, given])
+    for name, values in expected.items():
+        np.testing.assert_array_equal(twice[name], values)
+    # What overlaps a surer detection is suppressed.
+    assert 0 < twice["count"].sum() <= given["count"].sum()
 
 
 def test_tfma_measures_the_same(grid, judged, tmp_path):
@@ -513,6 +519,44 @@ def test_python_asks_it_too(grid, tmp_path):
     served = tf.saved_model.load(grid.serving).signatures["serving_default"]
     direct = served(examples=tf.constant([path.read_bytes()]))
     np.testing.assert_allclose(found.answer["boxes"], direct["boxes"][0], atol=1e-3)
+
+
+def test_it_is_judged_on_a_table_of_boxes(grid, judged, tmp_path):
+    rows = []
+    for number in range(TEST):
+        found = record("test", number).features
+        Image.fromarray(found["image/encoded"]).save(tmp_path / f"{number}.png")
+        boxes = found["objects/bbox"].reshape(-1, 4) * [HEIGHT, WIDTH, HEIGHT, WIDTH]
+        said = zip(found["objects/label/text"], boxes.round(6).tolist(), strict=True)
+        own = [(f"{number}.png", text, *box, "test") for text, box in said]
+        rows += own or [(f"{number}.png", *[""] * 5, "test")]
+    # The training split is not read.
+    header = ("path", "label", "ymin", "xmin", "ymax", "xmax", "split")
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows, ("train.png", "bar", 0, 0, 1, 1, "train")])
+    (tmp_path / "labels.txt").write_text("".join(f"{name}\n" for name in NAMES))
+    evaluation = convnets.load(grid.serving).evaluate(tmp_path)
+    assert evaluation.judgement["examples"] == TEST
+    # Difficult objects count there: a table does not know them.
+    assert evaluation.judgement["metrics"]["map50"] > 0.3
+    assert judged.judgement["examples"] == TEST
+
+
+@pytest.mark.parametrize("kind", ["savedmodel", "weights", "tflite", "onnx"])
+def test_it_is_exported(grid, kind, tmp_path):
+    if kind == "onnx":
+        pytest.importorskip("tf2onnx")
+    folders = (grid.serving, grid.run, grid.examples, grid.graph)
+    trained = Trained("grid", "1", *map(Path, folders))
+    form = FORMATS[kind]
+    found = export(trained, form, tmp_path / f"grid{form.suffix}")
+    # Boxes of the file's own pixels, brought to those of the pictures, are the served ones.
+    assert found.pictures == 16 and found.difference < 1e-3
+    if kind != "weights":
+        told = json.loads(found.facts.read_text())
+        assert {each["name"] for each in told["output"]} == {
+            *("boxes", "scores", "classes", "count")
+        }
 
 
 def test_the_parts_of_the_loss_are_drawn():
