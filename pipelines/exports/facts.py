@@ -74,7 +74,9 @@ def _outputs(original: Original, kind: Format) -> list[Mapping[str, Any]]:
         if each.name in original.task.measured or kind.takes == "files":
             shape = original.predict.structured_outputs[each.name].shape.as_list()
             shape[0] = _batch(kind)
-            values = {"values": each.unit}
+            # Of the pixels that go in, no picture is known.
+            own = each.is_place and kind.takes != "files"
+            values = {"values": f"{each.unit}; the picture is the input" if own else each.unit}
             found.append({"name": each.name, "dtype": each.dtype, "shape": shape, **values})
     return found
 
