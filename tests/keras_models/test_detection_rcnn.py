@@ -351,7 +351,7 @@ def test_what_cannot_be_compressed():
         ({"train": "all"}, "train must be one of"),
         ({"scales": ()}, "scales and ratios must be positive"),
         ({"base": "none.keras"}, "base must be the path"),
-        ({"train": "regions", "shared": False}, "whose proposals are taken"),
+        ({"shared": False, "base": "none.keras"}, "whose proposals are taken"),
         ({"weights": "none.keras"}, "no file"),
     ],
 )

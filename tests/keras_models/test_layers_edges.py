@@ -37,7 +37,7 @@ INPUTS = {"HighwayGate": 3}
 # Their inputs are not of one kind, or they move the axis of the batch: tests of their own, and of
 # their nets, try them.
 OF_SEVERAL_KINDS = {"TrainingCrop", "WholeMap"}
-OF_SEVERAL_KINDS |= {"InPixels", "MergeRegions", "Proposals", "RegionDetections"}
+OF_SEVERAL_KINDS |= {"FlatRegions", "InPixels", "MergeRegions", "Proposals", "RegionDetections"}
 OF_SEVERAL_KINDS |= {"RegionMaxPooling2D", "SlidingWindows", "SplitRegions"}
 DTYPES = ("float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 LARGEST = {"float32": 3.4028e38, "float16": 65504.0, "bfloat16": 3.3895e38}
