@@ -140,6 +140,7 @@ _SMALL_DETECTION = replace(
     weight_decay=1e-4,
     batch_size=16,
     epochs=8,
+    thresholds={"map50": 0.3, "change": 0.02},
 )
 
 RECIPES = (

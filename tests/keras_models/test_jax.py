@@ -181,6 +181,18 @@ DETECTION_NETS = {
     "residual": ("FasterRCNN", {"backbone": "resnet18", "units": 16}),
     "given": ("FastRCNN", {"width": 0.03125, "units": 16}),
     "warped": ("RCNN", {"backbone": "lenet", "size": 32, "context": 2}),
+    "windows": (
+        "OverFeatDetector",
+        {
+            "stem": "cifar",
+            "initialization": "he",
+            "variant": "fast",
+            "scales": (0.5, 1.0),
+            "width": 0.1,
+            "units": 16,
+            "regressor_units": (16, 8),
+        },
+    ),
 }
 DETECTION_ON_JAX = (
     STEPPED
@@ -197,7 +209,7 @@ for name, (net, arguments) in json.loads(sys.argv[1]).items():
     if net == "FasterRCNN":
         arguments |= {"scales": (16, 32), "proposals": 40, "tested_proposals": 20}
     model = getattr(detection, net)(x.shape[1:], 3, seed=1, **arguments)
-    inputs = x if net == "FasterRCNN" else {"image": x, "proposals": boxes}
+    inputs = {"image": x, "proposals": boxes} if net == "FastRCNN" else x
     answers[name] = stepped(model, None, inputs, targets)
     found = model.predict_on_batch(inputs)
     answers[name]["places"] = [list(found[key].shape) for key in ("boxes", "scores", "classes")]
