@@ -81,6 +81,12 @@ def export(
     precision = places.checked_precision(kind, precision)
     places.check_free(kind, place, overwrite)
     original = Original(trained)
+    if not original.task.one_picture:
+        inputs = " and ".join((*original.task.stacks, *original.task.box_counts))
+        raise ValueError(
+            f"exports are of networks that take one picture, and that of {trained.name} takes "
+            f"{inputs}; its SavedModel is {trained.model}"
+        )
     with _staged(place) as folder:
         written = folder / place.name
         say(f"writing {place.name}")
