@@ -103,7 +103,14 @@ class _Figures(beam.CombineFn):
         if not isinstance(given, dict):
             # TFMA takes the only output out of its mapping.
             given = dict.fromkeys(self._found.measured, given)
-        return {name: np.asarray(given[name])[None] for name in self._found.measured}
+        outputs = {each.name: each for each in self._found.outputs}
+        return {
+            # Of one number an example TFMA gives it alone, or as a list of one.
+            name: np.reshape(
+                given[name], (1, *(np.shape(given[name]) if outputs[name].shape else ()))
+            )
+            for name in self._found.measured
+        }
 
     def merge_accumulators(self, accumulators: Iterable[list[np.ndarray]]) -> list[np.ndarray]:
         return [rows for each in accumulators for rows in each]

@@ -170,12 +170,13 @@ def figures(rows: np.ndarray, arguments: Mapping[str, Any]) -> dict[str, float |
     pictures, truths, found = divided(rows)
     errors = pictures[:, 2][np.isfinite(pictures[:, 2])]
     by_class = [
-        _of_class(Detections(found.rows[found.label == label]), own)
+        _of_class(
+            Detections(found.rows[found.label == label]),
+            Truths(truths.rows[truths.label == label]),
+        )
         for label in np.unique(truths.label)
-        for own in [Truths(truths.rows[truths.label == label])]
     ]
-    names = [*_VOC, *_COCO]
-    means = {name: _mean([each[name] for each in by_class]) for name in names}
+    means = {name: _mean(each[name] for each in by_class) for name in (*_VOC, *_COCO)}
     means["coco_ap"] = means.pop("coco_ap_all")
     error = float(errors.mean()) if len(errors) else None
     return {**means, "localization_error": error}
