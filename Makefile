@@ -31,7 +31,7 @@ lint: .venv  ## ruff, check and format
 	$(PYTHON_IN) -m ruff check
 	$(PYTHON_IN) -m ruff format --check
 
-SPEED := start_up run_time ingestion rooms input_pipeline augmentation step_time optimizers onednn serving_rate serving_swaps against_keras_applications
+SPEED := start_up run_time ingestion rooms input_pipeline augmentation step_time optimizers onednn serving_rate serving_swaps against_keras_applications detection
 
 bench: .venv  ## the benchmarks of speed; they take the data of the last run of lenet
 	@for name in $(SPEED); do echo "== $$name"; \

@@ -123,8 +123,8 @@ def layer_costs(
             where the net has several inputs.
 
     Raises:
-        ValueError: a layer with weights of a kind that is not counted here; an input shape that
-            is open or does not fit; a model of another kind.
+        ValueError: a layer with weights of a kind that is not counted here, or whose output has no
+            fixed shape; an input shape that is open or does not fit; a model of another kind.
     """
     count = _Count()
     inputs = []
@@ -244,6 +244,10 @@ class _Count:
     def add(self, name, kind, outputs, parameters, a_position, layer=None) -> None:
         """One row."""
         shape, field = outputs[0].shape, outputs[0].field
+        if any(None in each.shape for each in outputs):
+            raise ValueError(
+                f"{name} has as many values as there happen to be, {shape}: they are not counted."
+            )
         multiply_adds, connections = a_position
         positions = prod(sides_of(shape, layer)) if any(a_position) else 0
         values = 0 if isinstance(layer, _VIEWS) else sum(prod(each.shape) for each in outputs)

@@ -1,7 +1,7 @@
 """Ren, He, Girshick, Sun, Faster R-CNN: Towards Real-Time Object Detection with Region Proposal
 Networks, NIPS 2015; on residual nets: He, Zhang, Ren, Sun 2016, appendix A."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -80,7 +80,8 @@ def FasterRCNN(
         units: of fc6 and fc7; residual heads have none.
         train: "joint", or which part learns: "proposals" or "regions".
         shared: whether proposals and regions have the same convolutions. Without, the proposals are
-            those of the net that `base` names, which does not learn.
+            those of the net that `base` names, which does not learn; without a base, of a net that
+            starts at random, so that this one can be counted.
         anchors: drawn a picture.
         balance: lambda of Eqn 1, for as many anchors as N_cls says and as many places as N_reg.
         regions: drawn a picture.
@@ -101,7 +102,7 @@ def FasterRCNN(
 
     Raises:
         ValueError: an unknown backbone, too small an input, no classes, a width that is not
-            positive, a base that does not fit, or none where the proposals have to come from it.
+            positive, a base that does not fit.
     """
     kind = checked_backbone(backbone)
     settings = dict(TRAINED[checked_choice("train", train, TRAINED)])
@@ -114,7 +115,8 @@ def FasterRCNN(
         found = best([image, logits, codes])
         outputs |= {"proposal_logits": logits, "proposal_codes": codes}
     else:
-        found = _proposals_of(base, image)
+        source = (classes, backbone, scales, ratios, width, units)
+        found = _proposals_of(base, image, lambda: FasterRCNN(input_shape, *source))
     logits, codes = region_answers(maps, image, found, kind, checked_objects(classes), units)
     detected = RegionDetections(detections, name="detections")([found, logits, codes])
     outputs |= {"proposals": found} | dict(
@@ -134,13 +136,15 @@ def FasterRCNN(
     return start_from_file(net, base) if base is not None and shared else net
 
 
-def _proposals_of(base: str | None, image: keras.KerasTensor) -> keras.KerasTensor:
-    """The proposals of a trained net, which stays as it is."""
-    if base is None or not Path(base).is_file():
+def _proposals_of(
+    base: str | None, image: keras.KerasTensor, untrained: Callable[[], keras.Model]
+) -> keras.KerasTensor:
+    """The proposals of a net, which stays as it is."""
+    if base is not None and not Path(base).is_file():
         raise ValueError(
             f"base must be the path of the .keras file whose proposals are taken, not {base!r}."
         )
-    trained = keras.models.load_model(base, compile=False)
+    trained = untrained() if base is None else keras.models.load_model(base, compile=False)
     found = keras.Model(trained.input, trained.output["proposals"], name="proposal_net")
     found.trainable = False
     return found(image)

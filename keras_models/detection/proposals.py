@@ -78,6 +78,7 @@ class Proposals(layers.Layer):
         return ops.where(taken[..., None], boxes, 0.0)
 
     def compute_output_spec(self, inputs, training=False):
+        # In training there are others than at test.
         return keras.KerasTensor((inputs[0].shape[0], None, 4), "float32")
 
     def get_config(self):

@@ -1,6 +1,7 @@
 """What Fast R-CNN and Faster R-CNN share: convolutions, pooled regions, and the two answers about
 each of them. Girshick, Fast R-CNN, ICCV 2015, section 2; He, Zhang, Ren, Sun 2016, appendix A."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -135,6 +136,17 @@ class InPixels(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_models")
+class FlatRegions(layers.Layer):
+    """The numbers of each region in a row: [N, R, ...] -> [N, R, F]."""
+
+    def call(self, inputs):
+        return ops.reshape(inputs, (*ops.shape(inputs)[:2], math.prod(inputs.shape[2:])))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:2], math.prod(input_shape[2:]))
+
+
+@keras.saving.register_keras_serializable(package="keras_models")
 class MergeRegions(layers.Layer):
     """The regions of all pictures in one axis: [N, R, ...] -> [N * R, ...]."""
 
@@ -233,7 +245,7 @@ def region_answers(
         backbone.pool_size, backbone.stride, data_format="channels_last", name="region_pool"
     )([maps, pixels])
     if backbone.stage is None:
-        x = layers.Reshape((-1, backbone.pool_size**2 * maps.shape[-1]), name="flat")(pooled)
+        x = FlatRegions(name="flat")(pooled)
         for number in (6, 7):
             x = layers.Dense(units, "relu", kernel_initializer="he_normal", name=f"fc{number}")(x)
             x = layers.Dropout(0.5, name=f"drop{number}")(x)

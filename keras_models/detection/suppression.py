@@ -94,11 +94,14 @@ def suppress_by_class(
 
     Source: Girshick et al. 2014, section 2.2; as in the authors' code, at most K of a picture.
     """
-    scores = floats(scores)
-    shape, classes = ops.shape(scores), scores.shape[-1]
-    boxes = floats(boxes)
+    boxes, scores = floats(boxes), floats(scores)
+    classes = scores.shape[-1]
     if len(boxes.shape) == 3:
         boxes = ops.repeat(boxes[:, :, None], classes, axis=2)
+    # With one box that is not there, where there is no other.
+    boxes = ops.pad(boxes, ((0, 0), (0, 1), (0, 0), (0, 0)))
+    scores = ops.pad(scores, ((0, 0), (0, 1), (0, 0)), constant_values=-float("inf"))
+    shape = ops.shape(scores)
     boxes = ops.reshape(ops.transpose(boxes, (0, 2, 1, 3)), (-1, shape[1], 4))
     scores = ops.reshape(ops.transpose(scores, (0, 2, 1)), (-1, shape[1]))
     found = ops.where(scores > least_score, scores, -float("inf"))

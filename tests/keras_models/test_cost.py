@@ -9,6 +9,7 @@ from keras import layers
 from keras_models.analysis import layer_costs, total_cost
 from keras_models.classification import VGG, CifarResNet, LeNet1, LeNet5, ResNet50
 from keras_models.classification.fully_convolutional import fully_convolutional
+from keras_models.detection import FasterRCNN
 from keras_models.layers import (
     ActivationBatchNormalization,
     DropConnect,
@@ -285,3 +286,8 @@ def test_an_unknown_view_of_the_picture_is_none_and_a_shortcut_hides_it():
     x = layers.Conv2D(4, 3, strides=2, padding="same")(image)
     x = layers.Add()([x, image[:, ::2, ::2]])
     assert layer_costs(keras.Model(image, x))[-1].receptive_field == (3, 3)
+
+
+def test_a_layer_of_no_fixed_shape_is_not_counted(outline):
+    with pytest.raises(ValueError, match="proposals has as many values as there happen to be"):
+        layer_costs(outline(FasterRCNN, (64, 64, 3)))

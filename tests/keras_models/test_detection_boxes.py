@@ -82,6 +82,7 @@ def test_no_boxes_have_no_overlaps():
     indices, taken = suppress(none, np.zeros((2, 0)), 5, 0.5)
     assert indices.shape == (2, 5)
     assert not numpy_of(taken).any()
+    assert (numpy_of(suppress_by_class(none, np.zeros((2, 0, 3)), 5, 0.5).classes) == -1).all()
 
 
 def test_clipped_and_inside():

@@ -351,7 +351,7 @@ def test_what_cannot_be_compressed():
         ({"train": "all"}, "train must be one of"),
         ({"scales": ()}, "scales and ratios must be positive"),
         ({"base": "none.keras"}, "base must be the path"),
-        ({"train": "regions", "shared": False}, "whose proposals are taken"),
+        ({"shared": False, "base": "none.keras"}, "whose proposals are taken"),
         ({"weights": "none.keras"}, "no file"),
     ],
 )
@@ -402,7 +402,8 @@ def test_it_learns_to_find_squares():
     ).history
     assert before < 0.2
     assert found(net) > 0.8
-    for part in PARTS:
+    # Of boxes there is no loss before a proposal is near an object.
+    for part in PARTS - {"region_box_loss"}:
         assert history[part][-1] < 0.7 * history[part][0], part
 
 
