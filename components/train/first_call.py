@@ -22,8 +22,7 @@ _PICTURES = 2
 # They call Python, which a server has not.
 _OF_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 _NOT_HELD = "it uses a table or a variable that none of its layers holds as an attribute"
-
-_AXES_OF_BOXES = 2
+_AXES_OF_BOXES = 2  # [boxes, 4]
 
 
 def check(model: keras.Model, task: Task, classes: int | None, size: Sequence[int]) -> None:

@@ -113,9 +113,10 @@ _SMALL = replace(
     transfer=None,
     preprocess={**_R_CNN.preprocess, "size": [128, 128], "range": [0.0, 1.0]},
     augment=(),
-    optimizer=short_momentum(0.02),
+    optimizer=short_momentum(0.05),
     batch_size=16,
-    epochs=20,
+    epochs=36,
+    thresholds={"map50": 0.4, "change": 0.01},
 )
 
 RECIPES = (*_steps(_R_CNN, "PASCAL VOC 2007"), *_steps(_SMALL, "digit scenes"))

@@ -37,6 +37,9 @@ from components.train.graph import check, functional
 from components.train.run import run_fn
 from pipelines import build
 from pipelines.cli import main
+from pipelines.exports import find as find_format
+from pipelines.exports.engine import export
+from pipelines.exports.runs import Trained
 
 FRAMES = 3
 BOXES = 4
@@ -404,3 +407,11 @@ def test_a_person_asks_about_files(kin, tmp_path):
     assert "asked about 5 at a time: second, first, clip (3 images)" in " ".join(
         outcome.output.split()
     )
+
+
+def test_its_exports_are_refused_in_words(kin, tmp_path):
+    places = (kin.serving, kin.run, kin.examples, kin.graph)
+    trained = Trained("kin", "1", *map(Path, places))
+    with pytest.raises(ValueError, match="takes second and first and clip and proposals; its Sav"):
+        export(trained, find_format("keras"), tmp_path / "kin.keras")
+    assert not list(tmp_path.iterdir())

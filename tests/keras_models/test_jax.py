@@ -209,7 +209,7 @@ for name, (net, arguments) in json.loads(sys.argv[1]).items():
     if net == "FasterRCNN":
         arguments |= {"scales": (16, 32), "proposals": 40, "tested_proposals": 20}
     model = getattr(detection, net)(x.shape[1:], 3, seed=1, **arguments)
-    inputs = {"image": x, "proposals": boxes} if net == "FastRCNN" else x
+    inputs = {"image": x, "proposals": boxes} if net in ("FastRCNN", "RCNN") else x
     answers[name] = stepped(model, None, inputs, targets)
     found = model.predict_on_batch(inputs)
     answers[name]["places"] = [list(found[key].shape) for key in ("boxes", "scores", "classes")]
