@@ -44,7 +44,9 @@ _OF_TRAINING = {
     metric.name for task in map(tasks.find, tasks.names()) for metric in task.training_metrics
 }
 # What the archives of data that TFDS does not have unpack to.
-_FOLDERS = {"256_ObjectCategories": "caltech256"}
+_FOLDERS = {"256_ObjectCategories": "caltech256", "lfw": "lfw"}
+# What TFDS has otherwise than the papers: the pictures of LFW, and not its pairs.
+_OF_TFDS = {"lfw": "tfds-lfw"}
 # What a metric is multiplied by to be in a figure's unit: rates are measured as fractions.
 SCALES = {
     "": 1.0,
@@ -107,7 +109,8 @@ def data_name(dataset: str) -> str:
     unpacked, is no matter."""
     if not dataset.startswith("tfds:"):
         return _FOLDERS.get(os.path.basename(dataset.rstrip("/")), dataset)
-    return dataset.removeprefix("tfds:").partition(":")[0]
+    name = dataset.removeprefix("tfds:").partition(":")[0]
+    return _OF_TFDS.get(name, name)
 
 
 def _objections(

@@ -60,6 +60,8 @@ SPOTS = {
     "lecun1998-lenet5-connections": 340_908,
     "lecun1989-parameters": 9_760,
     "ciresan2010-mlp4": 0.35,
+    "taigman2014-lfw-unsupervised": 95.92,
+    "taigman2014-lfw-restricted": 97.00,
     "ciresan2011b-committee7-best": 0.17,
     "ciresan2012-mnist-mcdnn35": 0.23,
     "ciresan2012-hwdb-offline": 6.5,
@@ -387,6 +389,9 @@ def test_tables_are_read_without_tensorflow():
         ("tfds:caltech101:3.0.1", "caltech101"),
         ("256_ObjectCategories", "caltech256"),
         ("/mnt/256_ObjectCategories/", "caltech256"),
+        ("/mnt/lfw", "lfw"),
+        # Its pictures, and pairs of our own.
+        ("tfds:lfw", "tfds-lfw"),
         ("/mnt/photos", "/mnt/photos"),
     ],
 )
