@@ -267,8 +267,8 @@ def test_what_is_no_number_is_wrong_and_not_left_out():
         bad = {key: values.copy() for key, values in good.items()}
         bad[name][0, 1] = np.nan
         found = figures(bad, truth)
-        # A score that is none is the surest of all, and its box is the second object's.
-        assert found["map50"] == (0.5 if name == "boxes" else 1.0)
+        # A detection whose score is none is the surest of all, and wrong.
+        assert found["map50"] == (0.5 if name == "boxes" else 0.25)
     bad["boxes"][0, 1] = np.inf
     assert figures(bad, truth)["map50"] == 0.25
 

@@ -52,7 +52,7 @@ def rows(
     """Of each picture a row, with one of each of its objects and one of each detection.
 
     What the columns are is in `components.tasks.detection.rows`. A box that is not finite overlaps
-    nothing, and a score that is none is the surest of all.
+    nothing. One whose score is not overlaps nothing either, and is the surest of all.
 
     Args:
       answers: `boxes` [N, K, 4] in pixels, `scores` [N, K], `classes` [N, K], `count` [N].
@@ -69,7 +69,9 @@ def rows(
         boxes, scores, classes = (
             answers[name][place][used] for name in ("boxes", "scores", "classes")
         )
-        scores = np.where(np.isfinite(scores), scores, np.inf).astype(np.float64)
+        finite = np.isfinite(scores)
+        boxes = np.where(finite[:, None], boxes, np.nan)
+        scores = np.where(finite, scores, np.inf).astype(np.float64)
         order = np.argsort(-scores, kind="stable")
         found.append(_picture(boxes[order], scores[order], classes[order], objects))
     return np.concatenate(found) if found else np.zeros((0, WIDTH))
