@@ -76,7 +76,7 @@ REGIONS = {
     "task": "detection",
     "task_args": {"proposals": 8},
     "model": "keras_models.detection:RCNN",
-    "model_args": {"backbone": "lenet", "size": 32, "context": 2, "proposals": 8, "detections": 5},
+    "model_args": {"backbone": "lenet", "size": 32, "context": 2, "detections": 5},
     "preprocess": {
         "size": [40, 64],
         "resize": None,
@@ -400,7 +400,8 @@ def test_a_network_of_several_inputs(export, tmp_path, kind):
         assert [each["name"] for each in facts["output"]] == ["score"]
 
 
-@pytest.mark.parametrize("kind", exports.FORMATS)
+# The converters to the others have no way to write how regions are cut out and warped.
+@pytest.mark.parametrize("kind", ["keras", "savedmodel", "weights"])
 def test_a_network_that_is_shown_boxes(export, tmp_path, kind):
     assert "test pictures: apart by" in export("r-cnn", "--format", kind)
     (path,) = tmp_path.rglob("*preprocessing.json")
