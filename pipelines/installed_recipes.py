@@ -49,7 +49,7 @@ def read(taken: Collection[str] = ()) -> Installed:
         except (Exception, SystemExit) as error:  # of whatever kind: the package's code runs
             found.broken.append(
                 f"the recipes {point.name!r} of the package {package} cannot be read: "
-                f"{recipe_files.told(error)}"
+                f"{recipe_files.message_of(error)}"
             )
             continue
         for recipe in recipes:
