@@ -57,23 +57,33 @@ def recipes_screen(recipes: Mapping[str, Mapping[str, Recipe]]) -> Group:
     """All recipes, a row each below their paper, the oldest paper first."""
     papers: dict[str, list[Mapping[str, Recipe]]] = {}
     for sizes in recipes.values():
-        papers.setdefault(sizes["paper"].paper, []).append(sizes)
+        papers.setdefault(_published_or_only(sizes).paper, []).append(sizes)
     parts: list[RenderableType] = []
     for paper in sorted(papers, key=_year):
         table = Table.grid(padding=(0, 2))
         table.add_column(width=max(map(len, recipes)), no_wrap=True, style="bold")
         table.add_column()
         for sizes in papers[paper]:
-            small, published = sizes["small"], sizes["paper"]
-            data = dict.fromkeys((small.dataset, published.dataset))
-            about = Text(published.summary).append(f"  {', '.join(data)}", style="dim")
-            table.add_row(published.name, about)
-        parts += [Text(f"\n{paper}", style="dim"), Padding(table, (0, 0, 0, 2))]
+            shown = _published_or_only(sizes)
+            data = dict.fromkeys(
+                sizes[size].dataset for size in ("small", "paper") if size in sizes
+            )
+            about = Text(shown.summary).append(f"  {', '.join(data)}", style="dim")
+            table.add_row(shown.name, about)
+        head = paper or "of no paper"
+        parts += [Text(f"\n{head}", style="dim"), Padding(table, (0, 0, 0, 2))]
     return Group(*parts, Text(f"\n{_TRAINED_ALREADY}"))
 
 
+def _published_or_only(sizes: Mapping[str, Recipe]) -> Recipe:
+    """The recipe in the published size; those of installed packages may have one size alone."""
+    return sizes["paper"] if "paper" in sizes else next(iter(sizes.values()))
+
+
 def _year(paper: str) -> str:
-    return re.search(r"\d{4}", paper)[0]
+    """Of a paper without a year what comes after all years: a package may name any."""
+    found = re.search(r"\d{4}", paper)
+    return found[0] if found else "none"
 
 
 def recipe_screen(recipe: Recipe) -> Group:

@@ -83,6 +83,18 @@ def test_a_broken_package_is_named_and_the_others_go_on(install, text, point, wo
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize("size", ["small", "paper"])
+@pytest.mark.parametrize("paper", ["", "Our own notes", "Nobody 2031"])
+def test_a_recipe_of_one_size_and_of_any_paper_is_listed(install, size, paper):
+    made = f"RECIPES = replace(LENET, size={size!r}, paper={paper!r}, dataset='own-data')"
+    install("good_pack", GOOD.replace('RECIPES = (LENET, replace(LENET, size="paper"))', made))
+    result = CliRunner().invoke(cli.main, ["list"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (paper or "of no paper") in result.stdout
+    assert "own-data" in result.stdout
+    assert recipes.find("good-net", size).paper == paper
+
+
 def test_no_package_is_imported_for_a_recipe_that_is_here(install):
     install("broken_pack", "raise SystemExit('imported')")
     assert recipes.find("lenet").name == "lenet"
