@@ -133,7 +133,9 @@ def _pictures(images: Images) -> Iterator[pictures.Picture]:
     given = [images] if _is_one(images) else images
     flat = (each for image in given for each in (image if isinstance(image, tuple) else (image,)))
     for image in flat:
-        if isinstance(image, (str, os.PathLike)) and Path(image).is_dir():
+        # An empty text is no path: it would be the current folder, with all that lies below.
+        is_path = isinstance(image, (str, os.PathLike)) and os.fspath(image)
+        if is_path and Path(image).is_dir():
             inside = [*pictures.found([Path(image)])]
             pictures.check_found([Path(image)], len(inside))
             yield from inside

@@ -30,6 +30,12 @@ def of_path(path: Path) -> Path:
     return path
 
 
+def check_given(model: str) -> None:
+    """Raises ValueError for an empty text: paths made of it are the folders themselves."""
+    if not model:
+        raise ValueError("a model's name, a run's id or a path is wanted, not an empty text")
+
+
 def find(model: str, root: Path) -> Path:
     """The SavedModel or the `.keras` file that is meant; of a run's own file its SavedModel.
 
@@ -41,6 +47,7 @@ def find(model: str, root: Path) -> Path:
     Raises:
       ValueError: there is none; the near matches are named.
     """
+    check_given(model)
     pushed = Path(Paths(str(root)).serving)
     if (pushed / model).is_dir() and not Path(model).is_absolute():
         return of_path(pushed / model)

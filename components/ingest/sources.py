@@ -97,6 +97,8 @@ def resolve(dataset: str, task: str | None = None) -> Source:
       SourceError: no such folder, no images in it, images of one class only, a generated set with a
         value that it does not take, or data of another task.
     """
+    if not dataset:  # Path("") would be the current folder.
+        raise SourceError("data takes a folder or the name of data, not an empty text")
     if spans.is_pattern(dataset):
         return window(dataset, 1, task)[0]
     if dataset in _TFDS_NAMES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,9 +22,20 @@ if TYPE_CHECKING:
 DEFAULT_ROOT = Path("runs")
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it.
 
+
+class GivenPath(click.Path):
+    """A path that is not empty: an unset variable of a shell is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, as click has it; a usage error for an empty text."""
+        if value == "":
+            self.fail("a path is wanted, not an empty text", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 root_option = click.option(
     "--root",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=GivenPath(file_okay=False, path_type=Path),
     default=DEFAULT_ROOT,
     show_default=True,
     help="Folder of the artifacts, the models and the logs.",

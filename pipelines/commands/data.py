@@ -8,7 +8,7 @@ import click
 
 import convnets
 from pipelines import served
-from pipelines.commands.common import console, root_option, status, user_errors
+from pipelines.commands.common import GivenPath, console, root_option, status, user_errors
 
 
 @click.group("data")
@@ -21,7 +21,7 @@ def data_commands() -> None:
 @click.option("--task", help="Of data that serve several, which; such as segmentation.")
 @click.option(
     "--sheet",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=GivenPath(dir_okay=False, path_type=Path),
     help="Where the pictures go, a PNG file; without it, into the folder inspected below the root.",
 )
 @root_option

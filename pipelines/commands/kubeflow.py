@@ -12,6 +12,7 @@ from components import trusted
 from pipelines import kubeflow, served
 from pipelines.beam import beam_options
 from pipelines.commands.common import (
+    GivenPath,
     beam_of,
     console,
     packages_option,
@@ -30,7 +31,7 @@ from pipelines.commands.recipe_options import recipe_options
 @click.option(
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=GivenPath(dir_okay=False, path_type=Path),
     help="The file to write.",
 )
 @click.option("--data", metavar="URI", help="Where the cluster finds the images.")
@@ -102,7 +103,7 @@ def compile_recipe(
 
 
 @click.command("submit")
-@click.argument("pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("pipeline", type=GivenPath(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--endpoint",
     required=True,

@@ -15,6 +15,7 @@ import click
 
 from pipelines import models, served
 from pipelines.commands.common import (
+    GivenPath,
     console,
     packages_option,
     root_option,
@@ -41,7 +42,7 @@ _LIVE_SECONDS, _LOG_SECONDS = 0.2, 20.0
     nargs=-1,
     required=True,
     metavar="PATH...",
-    type=click.Path(exists=True, path_type=Path),
+    type=GivenPath(exists=True, path_type=Path),
 )
 @root_option
 @click.option(
@@ -59,7 +60,7 @@ _LIVE_SECONDS, _LOG_SECONDS = 0.2, 20.0
 @click.option(
     "--csv",
     "table",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=GivenPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write a row an image: the file, the answer in the task's columns, and the error.",
 )
@@ -77,7 +78,7 @@ _LIVE_SECONDS, _LOG_SECONDS = 0.2, 20.0
 @click.option(
     "--draw",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=GivenPath(file_okay=False, path_type=Path),
     metavar="FOLDER",
     help="Write each image with its answer drawn in, as PNG, into this folder.",
 )
@@ -161,6 +162,7 @@ def _asked(model: str | None, server: str | None, root: Path) -> _Asked:
 
     if model is None:
         model = served.only_model(root)
+    models.check_given(model)
     local = f"127.0.0.1:{GRPC_PORT}"
     task, names = served.task_and_names(root, model)
     if server is None and not _is_path_or_run(model, task, root) and served.listens(local):

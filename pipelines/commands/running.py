@@ -19,6 +19,7 @@ from pipelines.beam import Beam, beam_options
 from pipelines.commands.common import (
     DEFAULT_ROOT,
     INTERRUPTED,
+    GivenPath,
     beam_of,
     console,
     packages_option,
@@ -134,7 +135,7 @@ def run(
     "--model",
     "models",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=GivenPath(exists=True, file_okay=False, path_type=Path),
     help="Judge this SavedModel now, on the test images of the recipe's last run. "
     "Repeatable: the mean of the probabilities of several.",
 )

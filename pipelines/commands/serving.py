@@ -13,7 +13,7 @@ import click
 
 import convnets
 from pipelines import served
-from pipelines.commands.common import console, root_option, status, user_errors
+from pipelines.commands.common import GivenPath, console, root_option, status, user_errors
 from pipelines.served import GRPC_PORT, REST_PORT
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _PORT = click.IntRange(0, 65535)
 )
 @click.option(
     "--batching",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=GivenPath(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Compute requests together: TensorFlow Serving's batching parameters.",
 )
@@ -56,7 +56,7 @@ _PORT = click.IntRange(0, 65535)
     "--ssl_config_file",
     "--ssl-config-file",
     "ssl_config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=GivenPath(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="gRPC over TLS alone: TensorFlow Serving's SSLConfig.",
 )
@@ -112,7 +112,7 @@ def serve(
     nargs=-1,
     required=True,
     metavar="IMAGE...",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=GivenPath(exists=True, dir_okay=False, path_type=Path),
 )
 @root_option
 @click.option("--model", help="Its name; needed where more than one has been pushed.")

@@ -24,12 +24,14 @@ def chosen(kind: Format, name: str, precision: str | None, target: str | Path | 
 
     Raises:
       RecipeError: a precision that the format does not have.
-      ValueError: a file of another suffix than the format's.
+      ValueError: an empty text, or a file of another suffix than the format's.
     """
     precision = checked_precision(kind, precision)
     file = kind.file_name(name, precision)
     if target is None:
         return Path().absolute() / file
+    if not str(target):
+        raise ValueError("a place to write to takes a path, not an empty text")
     is_folder = str(target).endswith(_SEPARATORS)
     target = Path(target)
     if not _is_an_export(kind, target) and (is_folder or target.is_dir()):

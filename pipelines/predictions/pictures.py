@@ -41,10 +41,12 @@ def of(image: Any, number: int = 0) -> Picture:
       image: the picture. That it is none is found out when it is read.
       number: its place, by which it is called where it has no path.
     """
+    name = f"image {number}"
     if isinstance(image, (str, os.PathLike)):
+        if not os.fspath(image):  # A value that is missing; a file without bytes has its error.
+            return Picture(name, b"", name)
         path = Path(image)
         return Picture(str(path), path, path.name)
-    name = f"image {number}"
     if isinstance(image, (bytearray, memoryview)):
         image = bytes(image)
     elif hasattr(image, "read"):
