@@ -113,6 +113,8 @@ def recipe(
         chosen = recipe
     else:
         arguments.path("recipe", recipe, _RECIPE)
+        # First: a recipe's file may name what the caller does.
+        _trust(recipe_files.packages_in(values))
         found = pipelines.recipes.found(str(recipe), size)
         _trust(found.packages, found.folder)
         chosen = found.recipe

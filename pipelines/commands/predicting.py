@@ -42,7 +42,7 @@ _LIVE_SECONDS, _LOG_SECONDS = 0.2, 20.0
     nargs=-1,
     required=True,
     metavar="PATH...",
-    type=GivenPath(exists=True, path_type=Path),
+    type=GivenPath(path_type=Path),
 )
 @root_option
 @click.option(

@@ -128,8 +128,9 @@ def test_a_folder_becomes_a_table_and_nothing_stops_the_rest(convnets, photos):
 
 
 def test_files_and_folders_mixed_as_lines_of_json(convnets, photos):
-    result = convnets(photos / "c" / "x.jpeg", photos / "b", "--json", code=1)
-    one, old, *others = map(json.loads, result.stdout.splitlines())
+    result = convnets(photos / "c" / "x.jpeg", "gone.png", photos / "b", "--json", code=1)
+    one, gone, old, *others = map(json.loads, result.stdout.splitlines())
+    assert gone == {"file": "gone.png", "error": "cannot be read: No such file or directory"}
     assert one["file"] == str(photos / "c" / "x.jpeg") and len(one["scores"]) == 3
     assert old == {"file": str(photos / "b" / "old.gif"), "error": "neither PNG nor JPEG"}
     assert [each["classes"] for each in others] == ["dark", "grey"]

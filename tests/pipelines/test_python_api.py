@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -16,7 +17,7 @@ from PIL import Image
 import convnets
 from components import trusted
 from convnets import calls, tracking
-from pipelines import evaluation, process
+from pipelines import evaluation, process, recipe_text
 
 
 def test_a_run_on_ones_own_images(documented):
@@ -293,6 +294,13 @@ def test_what_the_callers_code_names_is_trusted(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     assert convnets.recipe("lenet", model="mynets:Net", model_args={}).model == "mynets:Net"
     assert trusted.is_allowed("mynets") and not trusted.is_allowed("others")
+    (tmp_path / "filenets.py").write_text("def Net(input_shape, classes): ...\n")
+    own = replace(convnets.recipe("lenet-relu"), model="filenets:Net", model_args={})
+    path = tmp_path / "own.toml"
+    path.write_text(recipe_text.to_toml(own))
+    with pytest.raises(convnets.RecipeError, match="if you trust it"):
+        convnets.recipe(path)
+    assert convnets.recipe(path, model="filenets:Net").model == "filenets:Net"
 
 
 def test_a_run_that_fails_says_why_and_is_kept(stand_in, monkeypatch, tmp_path):
