@@ -169,7 +169,12 @@ def _input_shapes(model: keras.Model, given) -> list[Shape]:
         shapes = open_shapes
     else:
         shapes = [tuple(shape) for shape in ([given] if len(open_shapes) == 1 else given)]
-    for shape, declared in zip(shapes, open_shapes, strict=True):
+    for tensor, shape, declared in zip(model.inputs, shapes, open_shapes, strict=True):
+        if given is None and None in shape:
+            raise ValueError(
+                f"{tensor.name} has as many values as there happen to be, {shape}: they are not "
+                "counted without input_shape."
+            )
         fits = len(shape) == len(declared) and all(
             side is not None and side == (known or side)
             for side, known in zip(shape, declared, strict=True)

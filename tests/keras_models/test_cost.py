@@ -9,7 +9,7 @@ from keras import layers
 from keras_models.analysis import layer_costs, total_cost
 from keras_models.classification import VGG, CifarResNet, LeNet1, LeNet5, ResNet50
 from keras_models.classification.fully_convolutional import fully_convolutional
-from keras_models.detection import FasterRCNN
+from keras_models.detection import FasterRCNN, FastRCNN
 from keras_models.layers import (
     ActivationBatchNormalization,
     DropConnect,
@@ -168,7 +168,9 @@ def test_open_sides_are_counted_at_the_size_that_is_given():
     assert [row.shape for row in rows[1:]] == [(8, 6, 4), (4,)]
     assert rows[1].multiply_adds == 108 * 48
     assert rows[2].receptive_field == (10, 8)
-    for shape in (None, (10, None, 3), (10, 8, 4), (10, 8)):
+    with pytest.raises(ValueError, match=r"as many values .* not counted without input_shape"):
+        layer_costs(model)
+    for shape in ((10, None, 3), (10, 8, 4), (10, 8)):
         with pytest.raises(ValueError, match=r"must be as \(None, None, 3\) with numbers"):
             layer_costs(model, shape)
 
@@ -289,5 +291,6 @@ def test_an_unknown_view_of_the_picture_is_none_and_a_shortcut_hides_it():
 
 
 def test_a_layer_of_no_fixed_shape_is_not_counted(outline):
-    with pytest.raises(ValueError, match="proposals has as many values as there happen to be"):
-        layer_costs(outline(FasterRCNN, (64, 64, 3)))
+    for network in (FasterRCNN, FastRCNN):
+        with pytest.raises(ValueError, match="proposals has as many values as there happen to be"):
+            layer_costs(outline(network, (64, 64, 3)))
