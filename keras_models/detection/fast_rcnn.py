@@ -61,7 +61,7 @@ def FastRCNN(
 
     Raises:
         ValueError: an unknown backbone, too small an input, no classes, a width that is not
-            positive, a base that does not fit.
+            positive, no regions or detections, a base that does not fit.
     """
     kind = checked_backbone(backbone)
     image = keras.Input(checked_shape(input_shape, SMALLEST_SIDE, any_size=True), name="image")

@@ -102,7 +102,7 @@ def FasterRCNN(
 
     Raises:
         ValueError: an unknown backbone, too small an input, no classes, a width that is not
-            positive, a base that does not fit.
+            positive, no proposals, anchors, regions or detections, a base that does not fit.
     """
     kind = checked_backbone(backbone)
     settings = dict(TRAINED[checked_choice("train", train, TRAINED)])

@@ -94,7 +94,8 @@ def OverFeatDetector(
 
     Raises:
         ValueError: an unknown variant, stem, initialization or regressor; no scale, or one at which
-            the picture is smaller than a window; no class; a base that is no such file.
+            the picture is smaller than a window; no class; overlaps or numbers of windows that
+            `SlidingWindows` refuses; a base that is no such file.
     """
     checked_choice("variant", variant, VARIANTS)
     checked_choice("stem", stem, STEMS)

@@ -36,6 +36,9 @@ class Proposals(layers.Layer):
     "none" and "object" for each of the A anchors of a place, and the codes [N, h, w, 4 A]. Output:
     float32 [N, R, 4] in fractions of the picture, the best first; 0 in unused places. No gradient
     goes through it.
+
+    Raises:
+        ValueError: no proposals; no scales or ratios, or one that is not positive.
     """
 
     def __init__(
@@ -48,6 +51,11 @@ class Proposals(layers.Layer):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
+        if trained < 1 or tested < 1:
+            raise ValueError(
+                "proposals must be 1 or more, in training and at test: not "
+                f"{trained!r}, {tested!r}."
+            )
         self.stride, self.trained, self.tested = stride, trained, tested
         self.scales, self.ratios = tuple(scales), tuple(ratios)
         self.base = base_anchors(stride, self.scales, self.ratios)

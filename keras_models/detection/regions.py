@@ -183,10 +183,15 @@ class RegionDetections(layers.Layer):
     Input: a list of the regions [N, R, 4] in fractions, 0 in unused places, the logits
     [N, R, classes + 1], the background first, and the codes [N, R, 4 classes]. Output:
     `keras_models.detection.suppression.Detections` as a tuple, boxes in fractions.
+
+    Raises:
+        ValueError: no detections.
     """
 
     def __init__(self, detections: int = 100, **kwargs):
         super().__init__(autocast=False, **kwargs)
+        if detections < 1:
+            raise ValueError(f"detections must be 1 or more, not {detections!r}.")
         self.detections = detections
 
     def call(self, inputs):

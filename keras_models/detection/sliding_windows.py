@@ -94,6 +94,10 @@ class SlidingWindows(layers.Layer):
     fractions of the picture, clipped, `scores` [N, K], falling, both float32, and `classes` int32
     [N, K]. Unused places have 0, 0 and -1; in training all are unused.
 
+    Raises:
+        ValueError: overlaps that are not 0 <= negative <= positive <= 1; no classes, candidates or
+            detections; fewer negatives than none.
+
     Source: Sermanet et al. 2014, sections 4.2, 4.3 and 5.
     """
 
@@ -115,6 +119,16 @@ class SlidingWindows(layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if not 0 <= negative <= positive <= 1:
+            raise ValueError(
+                f"0 <= negative <= positive <= 1 must hold of the overlaps: not {negative!r}, "
+                f"{positive!r}."
+            )
+        if min(top_classes, candidates, detections) < 1 or negatives < 0:
+            raise ValueError(
+                "top_classes, candidates and detections must be 1 or more, and negatives 0 or "
+                f"more: not {top_classes!r}, {candidates!r}, {detections!r}, {negatives!r}."
+            )
         self.pictures = tuple(map(tuple, pictures))
         self.maps = tuple(map(tuple, maps))
         self.stride = stride

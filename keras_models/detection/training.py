@@ -73,8 +73,17 @@ class RegionTrained(keras.Model):
 
         Returns:
             the net.
+
+        Raises:
+            ValueError: no anchors or regions of a step, or a balance that is negative.
         """
         self.settings = dict(settings)
+        anchors, sampled, balance = map(self._setting, ("anchors", "sampled", "balance"))
+        if anchors < 1 or sampled < 1 or balance < 0:
+            raise ValueError(
+                "anchors and regions of a step must be 1 or more, and balance 0 or more: not "
+                f"{anchors!r}, {sampled!r}, {balance!r}."
+            )
         self._seeds = keras.random.SeedGenerator(self._setting("seed"))
         self._parts = {
             part: keras.metrics.Mean(part)
