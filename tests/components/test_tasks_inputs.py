@@ -409,9 +409,12 @@ def test_a_person_asks_about_files(kin, tmp_path):
     )
 
 
-def test_its_exports_are_refused_in_words(kin, tmp_path):
+@pytest.mark.parametrize("kind", ["keras", "savedmodel"])
+def test_its_exports_answer_as_it_is_served(kin, tmp_path, kind):
     places = (kin.serving, kin.run, kin.examples, kin.graph)
-    trained = Trained("kin", "1", *map(Path, places))
-    with pytest.raises(ValueError, match="takes second and first and clip and proposals; its Sav"):
-        export(trained, find_format("keras"), tmp_path / "kin.keras")
-    assert not list(tmp_path.iterdir())
+    trained = Trained("kin", "kin", "1", *map(Path, places))
+    found = export(trained, find_format(kind), tmp_path / f"kin.{kind}")
+    facts = json.loads(found.facts.read_text())
+    given = {each["name"]: each["shape"][1:] for each in facts["input"]}
+    assert list(given) == ["second", "first", "clip", "proposals"]
+    assert given["proposals"][1:] == [4] and given["clip"][:1] == [3]
