@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipelines.recipes
-from components import tasks, trusted
+from components import trusted
+from components.ingest import features
 from components.ingest.regular_files import SourceError
 from components.settings import check_choice
 from convnets import arguments, tracking, watching
@@ -281,7 +282,7 @@ def inspect(
     arguments.optional_path("sheet", sheet)
     root = arguments.root(root)
     if task is not None:
-        check_choice("task", task, tasks.names())
+        check_choice("task", task, features.known_tasks())
     served.quiet_libraries()
     from pipelines import inspection
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_models.layers.precision import widened
+
 
 @keras.saving.register_keras_serializable(package="keras_models")
 class AbsoluteDifference(keras.layers.Layer):
@@ -31,9 +33,10 @@ class ChiSquaredTerms(keras.layers.Layer):
     """
 
     def call(self, inputs):
-        f, g = inputs
+        f, g = map(widened, inputs)
         sums = f + g
-        return ops.square(f - g) / ops.where(sums > 0, sums, ops.ones_like(sums))
+        terms = ops.square(f - g) / ops.where(sums > 0, sums, ops.ones_like(sums))
+        return ops.cast(terms, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
@@ -47,10 +50,11 @@ class NegativeDistance(keras.layers.Layer):
     """
 
     def call(self, inputs):
-        f, g = inputs
+        f, g = map(widened, inputs)
         # The root has no slope at 0, where two pictures are one.
         squares = ops.mean(ops.square(f - g), axis=-1, keepdims=True)
-        return -ops.sqrt(ops.maximum(squares, keras.config.epsilon() ** 2))
+        distance = ops.sqrt(ops.maximum(squares, keras.config.epsilon() ** 2))
+        return ops.cast(-distance, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[0][:-1], 1)

@@ -37,7 +37,7 @@ class ComponentNormalization(keras.layers.Layer):
     def call(self, inputs, training=False):
         if training:
             flat = ops.reshape(inputs, (-1, inputs.shape[-1]))
-            seen = ops.cast(ops.max(flat, axis=0), self.largest.dtype)
+            seen = ops.cast(ops.max(flat, axis=0, initial=0.0), self.largest.dtype)
             self.largest.assign(ops.maximum(self.largest, seen))
         return inputs / ops.cast(ops.maximum(self.largest, self.epsilon), inputs.dtype)
 

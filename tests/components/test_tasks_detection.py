@@ -547,7 +547,7 @@ def test_it_is_exported(grid, kind, tmp_path):
     if kind == "onnx":
         pytest.importorskip("tf2onnx")
     folders = (grid.serving, grid.run, grid.examples, grid.graph)
-    trained = Trained("grid", "1", *map(Path, folders))
+    trained = Trained("grid", "grid", "1", *map(Path, folders))
     form = FORMATS[kind]
     found = export(trained, form, tmp_path / f"grid{form.suffix}")
     # Boxes of the file's own pixels, brought to those of the pictures, are the served ones.

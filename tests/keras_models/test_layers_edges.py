@@ -33,12 +33,13 @@ CASES = {
 }
 # Layers around another one, which gets the same dtype.
 INNER = {"DenseAsConv2D": "dense", "WeightNoise": "layer"}
-INPUTS = {"HighwayGate": 3}
+INPUTS = {"HighwayGate": 3, "AbsoluteDifference": 2, "ChiSquaredTerms": 2, "NegativeDistance": 2}
 # Their inputs are not of one kind, or they move the axis of the batch: tests of their own, and of
 # their nets, try them.
 OF_SEVERAL_KINDS = {"TrainingCrop", "WholeMap"}
 OF_SEVERAL_KINDS |= {"FlatRegions", "InPixels", "MergeRegions", "Proposals", "RegionDetections"}
-OF_SEVERAL_KINDS |= {"RegionMaxPooling2D", "SlidingWindows", "SplitRegions"}
+OF_SEVERAL_KINDS |= {"RegionDraws", "RegionFeatures", "RegionMaxPooling2D", "RegionSuppression"}
+OF_SEVERAL_KINDS |= {"SlidingWindows", "SplitRegions"}
 DTYPES = ("float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 LARGEST = {"float32": 3.4028e38, "float16": 65504.0, "bfloat16": 3.3895e38}
 CLOSE = {"float32": 1e-4, "float16": 4e-3, "bfloat16": 3e-2}

@@ -174,5 +174,7 @@ def test_every_recipe_names_what_it_may():
         arguments = {key: value for key, value in each.items() if key != "divide_on_plateau"}
         objects.build(arguments, "optimizer", **steps)
     for each in every:
-        objects.build(each.loss, "loss")
+        losses = each.loss or {}  # Of several outputs one each; of none the network has its own.
+        for loss in [losses] if "class" in losses else losses.values():
+            objects.build(loss, "loss")
         objects.network(each.model)

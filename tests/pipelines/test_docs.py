@@ -62,6 +62,15 @@ NOT_RUN = {
     "convnets run transfer-": "needs the run before: tests/pipelines/test_transfer.py",
     "convnets run eigen2014-fine": "needs the run before: tests/pipelines/test_transfer.py",
     "convnets run eigen-depth-scale3": "needs the run before: tests/pipelines/test_transfer.py",
+    "convnets run faster-r-cnn-step": "as r-cnn-",
+    "convnets run faster-r-cnn --data VOC_FOLDER": "needs VOC: test_ingest_tasks.py",
+    "convnets run r-cnn-": "needs the run before: tests/keras_models/test_rcnn.py",
+    "convnets run deepface": "needs people: tests/components/test_ingest_people.py",
+    "convnets run face-pixels": "needs people: tests/components/test_ingest_people.py",
+    "convnets run eigen-normals --data kinect/": "tests/components/test_ingest_normals.py",
+    "convnets data inspect faces/": "needs people: tests/components/test_tasks_verification.py",
+    "convnets predict A B C D": "of pairs: tests/components/test_tasks_verification.py",
+    "convnets predict a.png b.png c.png d.png": "as convnets predict A B C D",
     "convnets run zfnet --set model=keras_models.classification.zfnet:ZFNett": "is to be wrong",
 }
 # What stands for something else.

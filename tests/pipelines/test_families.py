@@ -57,7 +57,7 @@ FAMILIES = [
             "model_args.width=0.1",
         ),
     ),
-    ("googlenet", "small", ()),
+    ("googlenet", "small", ("seed=3", "epochs=8")),
     ("bn-x5", "small", ()),
     ("prelu-net", "small", ()),
     ("resnet18", "small", ()),

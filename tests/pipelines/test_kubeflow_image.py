@@ -27,11 +27,11 @@ def test_what_is_copied_is_there_and_not_ignored(dockerfile):
     assert {path for path in kept if not (ROOT / path).exists()} == set()
 
 
-def test_every_room_is_in_the_image():
+def test_every_package_is_in_the_image():
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().split()
-    rooms = re.search(r"ROOMS = \[(.+)\]", (ROOT / "setup.py").read_text())[1]
-    for room in re.findall(r'"(\w+)"', rooms):
-        assert f"!{room}" in ignored
+    packages = re.search(r"PACKAGES = \[(.+)\]", (ROOT / "setup.py").read_text())[1]
+    for package in re.findall(r'"(\w+)"', packages):
+        assert f"!{package}" in ignored
 
 
 def test_the_libraries_are_the_lock_files(dockerfile):

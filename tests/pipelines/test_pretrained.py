@@ -192,7 +192,7 @@ def test_a_network_of_ones_own_is_a_recipe(mine):
 @pytest.mark.parametrize("note", ["recipe.json", "mine.keras.preprocessing.json"])
 def test_pixels_are_seen_as_a_run_of_ours_saw_them(note, mine):
     seen = {**recipes.find("lenet").preprocess, "size": [20, 24]}
-    ingest = {"shorter_side": 32, "format": "png", "quality": 95}
+    ingest = {"shorter_side": 32, "format": "png", "quality": 95, "align": None}
     values = {"preprocess": seen, "ingest": ingest}
     if note != "recipe.json":
         values = {"preprocess": {**seen, "ingest": ingest}}

@@ -51,16 +51,16 @@ def values(answer: Mapping[str, Any], names: Sequence[str], top: int) -> tuple[A
     return _word(answer), answer["score"]
 
 
-def draw(picture: Image.Image, answer: Mapping[str, Any]) -> Image.Image:
+def draw(picture: Image.Image, answer: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
     """The picture over a strip that says what the pair is taken for.
 
     Args:
       picture: colour or grey; of a pair both, side by side.
-      answer: as for `row`.
+      answer, names: as for `row`.
     """
     from components.tasks.captions import captioned
 
-    return captioned(picture, "  ".join(row(answer, ())))
+    return captioned(picture, "  ".join(row(answer, names)))
 
 
 def _word(answer: Mapping[str, Any]) -> str:
