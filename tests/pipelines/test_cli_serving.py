@@ -354,8 +354,10 @@ def test_a_damaged_image_that_pillow_decodes_is_refused_by_name(images, convnets
     assert text.endswith(f"\n  {path}: cannot be decoded: the chunk IDAT is damaged\n")
 
 
-def test_a_missing_image_is_refused(convnets):
-    assert "absent.png" in convnets("predict", "absent.png", code=2)
+def test_a_missing_image_is_refused_by_name(images, convnets):
+    arguments = ("--model", "shade", "--server", "127.0.0.1:1")
+    text = convnets("predict", "absent.png", *arguments, code=1)
+    assert text.endswith("\n  absent.png: cannot be read: No such file or directory\n")
 
 
 def test_nobody_listens(images, convnets):
